@@ -1,0 +1,424 @@
+"""Every picture of the lab: each chart takes a tidy table and returns its `Axes`.
+
+Hue is the process, texture is the state, names stand at the ends of rows, time 0 is the start
+gate, and the title says what the table shows. `ax=None` draws on a new figure.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.image import AxesImage
+
+from streamlib import trace
+
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+BARGED = "#B00020"
+FEW = 8  # the words beside more marks than this would overlap
+LANE = 20  # image rows in a lane
+WAITING, OTHER, HOLDING, TICK = range(4)
+# first image row, row after the last, ink of the shortest span (fainter is missed), of long ones
+TEXTURES = ((9, 13, 0.35, 0.45), (7, 15, 0.35, 0.6), (5, 17, 0.35, 1.0), (18, 20, 0.8, 1.0))
+
+
+def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Show who waited, held and gave up, when: a lane a process, then a lane a resource.
+
+    `events` has one row a span or instant, `start` and `end` in seconds. Returns the Axes.
+    """
+    events, note = _first_round(events, "event")
+    names = _plan(events["process"])
+    held = events["resource"][events["state"] == "holding"].dropna().unique()
+    crossed = (events["state"] == "gave_up").to_numpy()
+    ax = _draw_spans(ax, events, ~crossed, list(held))
+
+    crosses = events[crossed].sort_values("start")
+    lanes = pd.Categorical(crosses["process"], names).codes
+    hues = [_hue(lane) for lane in lanes]
+    ax.scatter(crosses["start"], lanes, 60, hues, marker="x", linewidths=2.5, zorder=3)
+    width = ax.get_xlim()[1]
+    if len(crosses) <= FEW:
+        for at, words, lane in zip(crosses["start"], crosses["detail"], lanes, strict=True):
+            side = "left" if at < width / 2 else "right"
+            ax.annotate(str(words), (at, lane - 0.37), (5 if side == "left" else -5, 0), fontsize=8,
+                        ha=side, va="center", textcoords="offset points", color=_hue(lane))
+    # Those who gave up together share one dashed line.
+    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
+    if len(apart) <= FEW:
+        waits = events[events["state"] == "waiting"]
+        for at, process in zip(apart["start"], apart["process"], strict=True):
+            ax.axvline(at, ls="--", lw=1, color="dimgrey", zorder=1)
+            wait = waits[(waits["process"] == process) & (waits["start"] <= at)]["detail"].dropna()
+            ax.annotate(wait.iloc[-1] if len(wait) else "", (at, 1), (0, 2), ha="center", fontsize=8,
+                        xycoords=("data", "axes fraction"), textcoords="offset points")
+    return _title(ax, _what_happened(events, names) + note, pad=14)
+
+
+def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Show how a lock went from hand to hand: bars are holds, arrows go to the next holder.
+
+    `events` as for `timeline` (seconds); the arrows are `trace.handoffs(events)`, dashed and red
+    where somebody who had waited longer was passed over. Returns the Axes.
+    """
+    events, note = _first_round(events, "event")
+    names = _plan(events["process"])
+    ax = _draw_spans(ax, events, events["state"].isin(["waiting", "holding"]).to_numpy(), [])
+    hands = trace.handoffs(events)
+    source = pd.Categorical(hands["releaser"], names).codes.astype(float)
+    target = pd.Categorical(hands["taker"], names).codes.astype(float)
+    down = np.sign(target - source)  # 0: the same process took it again
+    # From edge to edge of the bars; who takes it again, hops over the gap.
+    tail, head = source + 0.3 * down, target - 0.36 * np.where(down, down, 1)
+    barging = hands["barging"].to_numpy(bool)
+    size = 40 if len(hands) <= 40 else 12
+    for chosen, colour, dash in ((~barging, "dimgrey", "-"), (barging, BARGED, "--")):
+        gap = np.full(chosen.sum(), np.nan)  # one line with gaps: a thousand arrows, one artist
+        x = np.column_stack([hands["released"][chosen], hands["taken"][chosen], gap])
+        y = np.column_stack([tail[chosen], np.where(down == 0, tail, head)[chosen], gap])
+        ax.plot(x.ravel(), y.ravel(), dash, color=colour, lw=1.5)
+        for direction, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
+            ends = chosen & (down == direction)
+            ax.scatter(hands["taken"][ends], head[ends], size, colour, marker=marker, zorder=3)
+    if barging.sum() <= FEW:
+        for at, y, n in zip(hands["taken"][barging], head[barging], hands["passed"][barging],
+                            strict=True):
+            ax.annotate(f"passed {n}", (at, y), (6, 2), textcoords="offset points", fontsize=8,
+                        color=BARGED)
+    finding = f"{barging.sum() or 'None'} of {len(hands)} hand-offs barged past a longer wait"
+    return _title(ax, (finding if len(hands) else "Nothing was handed on") + note)
+
+
+def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) -> Axes:
+    """Show the order in which records were stored, and hollow at the end those that were not.
+
+    `records` has one row a record (`called` in seconds, `id` the commit order); `schedule` is
+    printed below. Returns the Axes.
+    """
+    records, note = _first_round(records, "record")
+    names = _plan(records["process"])
+    records = records.sort_values(["id", "called"], na_position="last")
+    stored = records["id"].notna().to_numpy()
+    slots = len(records) + (not stored.all())  # a gap before those that were not stored
+    per_line = int(np.clip(150 // (max(map(len, names)) + 1), 10, 30))
+    lines = -(-slots // per_line)
+    across = max(12, min(slots, per_line))
+    cell = 8.6 / across
+    ax = _axes(ax, 9, 0.6 + 1.5 * cell * lines + 0.25 * bool(schedule))
+    y, x = np.divmod(np.arange(len(records)) + ~stored, per_line)
+    y = 1.5 * y
+    hues = [_hue(i) for i in pd.Categorical(records["process"], names).codes]
+    fills = [hue if full else "white" for hue, full in zip(hues, stored, strict=True)]
+    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
+    room = int(17 * cell)
+    size = 11 if records["label"].str.len().max() == 1 else 7
+    for i, (label, process) in enumerate(zip(records["label"], records["process"], strict=True)):
+        ink = _readable_on(to_rgb(fills[i])) if stored[i] else hues[i]
+        ax.text(x[i], y[i], _short(label, room), ha="center", va="center", color=ink, size=size)
+        ax.text(x[i], y[i] + 0.5, _short(process, room), ha="center", va="top", size=7)
+    if not stored.all():
+        gap = stored.sum()
+        ax.text(gap % per_line, gap // per_line * 1.5, "not\nstored", ha="center", va="center", size=6)
+    items = schedule.split()
+    printed = [" ".join(items[i : i + 30]) for i in range(0, len(items), 30)]
+    ax.text(-0.4, 1.5 * lines - 0.4, "\n".join(printed), va="top", family="monospace", size=9)
+    ax.set(xlim=(-0.5, across - 0.5), ylim=(1.5 * lines - 0.5, -0.5), aspect="equal", anchor="W")
+    ax.axis("off")
+    in_order = records["called"][stored].is_monotonic_increasing
+    finding = f"{stored.sum() or 'None'} of {len(records)} records stored"
+    if stored.any():
+        finding += f", {'' if in_order else 'not '}in the order they were called"
+    lost = records["outcome"][~stored].value_counts()
+    return _title(ax, "; ".join([finding, *(f"{n} {how}" for how, n in lost.items())]) + note)
+
+
+def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+    """Compare many runs: one row a distinct order, the commonest first, ×n at its end.
+
+    `seen` has one order a run ("CAEDFB"), `owners` says whose each label is. Returns the Axes.
+    """
+    orders = _counted(seen, owners)
+    names = list(dict.fromkeys(owners.values()))
+    longest = max(1, *(len(labels) for labels, _ in orders))
+    palette = np.array([to_rgb(_hue(i)) for i in range(len(names))] + [(1, 1, 1)])
+    cells = np.full((len(orders), longest), len(names))
+    words = np.full(cells.shape, "", object)
+    for i, (labels, _) in enumerate(orders):
+        cells[i, : len(labels)] = [names.index(owners[label]) for label in labels]
+        words[i, : len(labels)] = labels
+    ax = _axes(ax, min(10, 3 + 0.5 * longest), np.clip(1.3 + 0.24 * len(orders), 2.2, 12))
+    _draw_cells(ax, palette[cells], words if len(orders) <= 40 else None)
+    ax.set_yticks([])
+    row = _inches(ax)[1] / len(orders)
+    counts = pd.Series([n for _, n in orders])
+    groups = counts.groupby(counts if len(orders) > 60 else counts.index, sort=False)
+    free = -1.0  # inches down to which the labels so far reach
+    for group in groups.groups.values():
+        middle = (group[0] + group[-1]) / 2
+        if middle * row >= free:
+            rows = f" ({len(group)} orders)" if len(group) > 1 else ""
+            ax.text(longest - 0.4, middle, f"×{counts[group[0]]}{rows}", va="center", size=8)
+            free = middle * row + 0.1
+    for i, name in enumerate(names):
+        ax.annotate(_short(name, 12), ((i % 10 + 0.5) / min(10, len(names)), 0),
+                    (0, -34 - 11 * (i // 10)), xycoords="axes fraction", ha="center", size=8,
+                    textcoords="offset points", color=_hue(i), weight="bold")
+    s = "s" * (len(orders) > 1)
+    return _title(ax, f"{len(orders)} different order{s} in {len(seen):,} runs; "
+                      f"the commonest {_times(orders[0][1])}")
+
+
+def positions(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+    """Show how often each process came first, second, ...: a heat map with the counts.
+
+    `seen` and `owners` as for `many`. Returns the Axes.
+    """
+    orders = _counted(seen, owners)
+    names = list(dict.fromkeys(owners.values()))
+    counts = np.zeros((len(names), max(1, *(len(labels) for labels, _ in orders))), int)
+    for labels, n in orders:
+        counts[[names.index(owners[label]) for label in labels], range(len(labels))] += n
+    hues = np.array([to_rgb(_hue(i)) for i in range(len(names))])
+    share = counts / max(1, counts.max())
+    ax = _axes(ax, min(12, 3 + 0.5 * counts.shape[1]), 1.2 + 0.35 * len(names))
+    _draw_cells(ax, 1 - share[:, :, None] * (1 - hues[:, None, :]), counts.astype(str))
+    _name_rows(ax, names)
+    first = counts[:, 0].argmax()
+    return _title(ax, f"{_short(names[first])} comes first in {counts[first, 0] / len(seen):.0%} "
+                      f"of {len(seen):,} runs")
+
+
+def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | None = None) -> Axes:
+    """Show how many distinct orders have turned up after each run, of `total` possible ones.
+
+    `seen` has one order a run. A second call on the same `ax` adds a curve; `label` stands at
+    the curve's end. Returns the Axes.
+    """
+    _need(seen, "order")
+    distinct = np.concatenate([[0], np.cumsum(~pd.Series(list(seen)).duplicated())])
+    found, runs = distinct[-1], len(seen)
+    ax = _axes(ax, 7, 4)
+    hue = _hue(sum(line.get_linestyle() == "-" for line in ax.lines))
+    everything = f"{total:,}" if total < 10**6 else f"10^{len(str(total)) - 1}"
+    if not any(line.get_linestyle() == "--" for line in ax.lines) and total <= 20 * found:
+        ax.axhline(total, ls="--", lw=1, color="dimgrey")
+        ax.annotate(f"all {everything}", (0, total), (4, 3), textcoords="offset points", size=9)
+    ax.plot(distinct, "-", color=hue, drawstyle="steps-post")
+    ax.annotate(f" {label}", (runs, found), color=hue, va="center", weight="bold")
+    ax.set(xlabel="runs made", ylabel="distinct orders seen")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.spines[["top", "right"]].set_visible(False)
+    finding = f"{found} of {everything} orders after {runs:,} runs"
+    before = ax.get_title("left")
+    return _title(ax, (f"{before}\n" if before else "") + (f"{label}: " if label else "") + finding)
+
+
+# What the charts share
+
+
+def _need(table: Sequence | pd.DataFrame, thing: str) -> None:
+    if len(table) == 0:
+        raise ValueError(f"There is no {thing} to draw: run the cell that makes the run first.")
+
+
+def _first_round(table: pd.DataFrame, thing: str) -> tuple[pd.DataFrame, str]:
+    """The table's first round, and a second line of title that says so."""
+    _need(table, thing)
+    rounds = table["round"].unique()
+    if len(rounds) == 1:
+        return table, ""
+    first = min(rounds)
+    return table[table["round"] == first], f"\n(round {first}; the table has {len(rounds)} rounds)"
+
+
+def _counted(seen: Sequence[str], owners: Mapping[str, str]) -> list[tuple[list[str], int]]:
+    """Each distinct order as a list of labels, and how often it was seen; the commonest first."""
+    _need(seen, "order")
+    spaced = any(len(label) > 1 for label in owners)
+    counts = pd.Series(list(seen)).value_counts()
+    ranked = sorted(counts.items(), key=lambda order: (-order[1], order[0]))
+    return [(order.split() if spaced else list(order), n) for order, n in ranked]
+
+
+def _plan(process: pd.Series) -> list[str]:
+    """Process names in plan order."""
+    return list(process.astype("category").cat.categories)
+
+
+def _hue(i: int) -> str:
+    return HUES[i % len(HUES)]
+
+
+def _readable_on(rgb: Sequence[float]) -> str:
+    return "black" if np.dot(rgb, (0.299, 0.587, 0.114)) > 0.55 else "white"
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """The axes asked for, or those of a new figure of so many inches."""
+    return ax or plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def _inches(ax: Axes) -> np.ndarray:
+    """About how wide and high the axes are."""
+    return ax.figure.get_size_inches() * ax.get_position().size
+
+
+def _title(ax: Axes, finding: str, pad: float = 6) -> Axes:
+    long = max(map(len, finding.split("\n"))) > 95
+    ax.set_title(finding.replace("; ", ";\n") if long else finding, loc="left", size=11, pad=pad)
+    return ax
+
+
+def _short(name: str, room: int = 20) -> str:
+    """A long name without its middle: the ends tell worker-1 from worker-12."""
+    return name if len(name) <= room else f"{name[: room - room // 2 - 1]}…{name[-(room // 2) :]}"
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n:,} times")
+
+
+def _nth(n: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{'th' if n // 10 % 10 == 1 else ending}"
+
+
+def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
+    """The timeline's finding: who won the lock most often, who gave up, who died."""
+
+    def who(chosen: pd.Series) -> str:
+        few = [_short(name) for name in names if name in set(chosen)]
+        if len(few) > 3:
+            return f"{len(few)} of {len(names)} processes"
+        return " and ".join([", ".join(few[:-1]), few[-1]] if few[1:] else few)
+
+    wins = events["process"][events["state"] == "holding"].value_counts()
+    found = []
+    if wins.any():
+        found.append(f"{who(wins.index[wins == wins.max()])} won {_times(wins.max())}")
+    for state, did in (("gave_up", "gave up"), ("died", "died")):
+        those = events[events["state"] == state]
+        if len(those):
+            at = sorted({f"{t:.1f}" if t >= 1 else f"{t:.2g}" for t in those["start"]}, key=float)
+            when = f"at {at[0]} s" if len(at) == 1 else f"from {at[0]} to {at[-1]} s"
+            found.append(f"{who(those['process'])} {did} {when}")
+    if len(found) == 1 and wins.any():
+        found.append("nobody gave up")
+    seconds = events["end"].max()
+    return "; ".join(found) or f"{len(events):,} events, nobody held anything, {seconds:.1f} s"
+
+
+def _name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
+    """Names at the left ends of rows: processes in their hue, shared resources in grey."""
+    ax.set_yticks(range(len(names) + len(shared)), [_short(name) for name in [*names, *shared]])
+    ax.tick_params(axis="y", length=0)
+    for i, text in enumerate(ax.get_yticklabels()):
+        text.set(color=_hue(i) if i < len(names) else "dimgrey", fontweight="bold")
+
+
+def _draw_cells(ax: Axes, rgb: np.ndarray, words: np.ndarray | None) -> None:
+    """A grid of coloured cells, positions along x; the words inside if they can be read there."""
+    rows, columns = rgb.shape[:2]
+    ax.imshow(rgb, aspect="auto")
+    ax.set_xticks(range(0, columns, -(-columns // 15)))
+    ax.set_xticklabels([_nth(int(i) + 1) for i in ax.get_xticks()])
+    ax.set_xlabel("position in the order")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    if words is None:
+        return
+    ax.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
+    ax.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
+    ax.grid(which="minor", color="white")
+    ax.tick_params(which="minor", length=0)
+    width, height = 72 * _inches(ax) / (columns, rows)  # points a cell
+    size = min(9, 0.8 * height, 1.4 * width / max(map(len, words.ravel())))
+    if size > 4:
+        for (i, j), word in np.ndenumerate(words):
+            ax.text(j, i, word, ha="center", va="center", size=size, color=_readable_on(rgb[i, j]))
+
+
+def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared: list) -> Axes:
+    """Draw the chosen events, each in its process's lane, and holds in their resource's lane too."""
+    names = _plan(events["process"])
+    lanes = len(names) + len(shared)
+    ax = _axes(ax, 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
+    hues = [to_rgb(_hue(i)) for i in range(len(names))]
+    bands = [(lane, texture, hue) for lane, hue in enumerate(hues) for texture in TEXTURES]
+    bands += [(lane, TEXTURES[HOLDING], hue) for lane in range(len(names), lanes) for hue in hues]
+
+    states = events["state"].astype("category").cat
+    kinds = {"waiting": WAITING, "holding": HOLDING} | dict.fromkeys(trace.INSTANTS, TICK)
+    kind = np.array([kinds.get(state, OTHER) for state in states.categories])[states.codes]
+    process = pd.Categorical(events["process"], names).codes.astype(int)
+    resource = pd.Categorical(events["resource"], shared).codes.astype(int)
+    held = np.flatnonzero((kind == HOLDING) & (resource >= 0))
+    rows = np.concatenate([np.flatnonzero(chosen), held])
+    band = process * len(TEXTURES) + kind
+    held_band = len(names) * len(TEXTURES) + resource[held] * len(names) + process[held]
+    band = np.concatenate([band[chosen], held_band])
+
+    start, end = events["start"].to_numpy(), events["end"].to_numpy()
+    left, right = min(0.0, start.min()), end.max()
+    right += 0.02 * (right - left) or 1.0  # a lone instant at the gate needs an axis, too
+    _Spans(ax, start[rows], end[rows], band, bands, (left, right, lanes - 0.5, -0.5))
+    scale = events.attrs.get("scale", 1.0)
+    note = f" (time scale {scale:g})" if scale != 1 else ""
+    ax.set(xlim=(left, right), ylim=(lanes - 0.5, -0.5))
+    ax.set_xlabel(f"seconds since the start gate{note}")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    _name_rows(ax, names, shared)
+    return ax
+
+
+class _Spans(AxesImage):
+    """Spans of time as one image, painted for as many pixels as there are when it is drawn.
+
+    Matplotlib's bars drop what is narrower than a pixel, and cost microseconds each. Here each
+    pixel column sums up how much of it is covered, and whatever touches it at all leaves ink.
+    """
+
+    def __init__(self, ax, start, end, band, bands, extent):
+        super().__init__(ax, interpolation="nearest", extent=extent)
+        self.start, self.end, self.band, self.bands = start, end, band, bands
+        self.set_data(np.zeros((1, 1, 4), np.uint8))
+        ax.add_image(self)
+
+    def draw(self, renderer):
+        left, right = self.axes.transData.transform([(x, 0) for x in self.get_extent()[:2]])[:, 0]
+        # One column fewer than pixels: then each column contains a pixel's middle and is seen.
+        columns = int((right - left) * renderer.get_image_magnification()) - 1
+        columns = min(max(columns, 1), 4000)
+        if columns != self.get_size()[1]:
+            self.set_data(self.paint(columns))
+        super().draw(renderer)
+
+    def paint(self, columns: int) -> np.ndarray:
+        """The image so many columns wide, from cumulative sums of starts less ends."""
+        left, right, bottom, _ = self.get_extent()
+        start = (self.start - left) * (columns / (right - left))
+        end = (self.end - left) * (columns / (right - left))
+        first, last = start.astype(int), end.astype(int)
+        shape = len(self.bands), columns + 2
+        row = self.band * shape[1]
+
+        def total(column, weights=None):
+            return np.bincount(row + column, weights, shape[0] * shape[1]).reshape(shape)
+
+        # A start in mid-column covers the rest of that column, and all the columns after it.
+        change = total(first, first + 1 - start) + total(first + 1, start - first)
+        change -= total(last, last + 1 - end) + total(last + 1, end - last)
+        cover = change.cumsum(axis=1).clip(0, 1)
+        touched = (total(first) > 0) | (cover > 1e-6)  # a million fractions never sum to quite 0
+        image = np.zeros((round(bottom + 0.5) * LANE, columns, 4), np.uint8)
+        for (lane, (top, below, least, full), hue), c, t in zip(
+            self.bands, cover[:, :columns], touched[:, :columns], strict=True
+        ):
+            rows = slice(lane * LANE + top, lane * LANE + below)
+            ink = (255 * t * (least + (full - least) * c)).astype(np.uint8)
+            wins = ink > image[rows.start, :, 3]  # in a resource's lane: who held it longest
+            image[rows, wins] = np.column_stack([np.tile(np.multiply(hue, 255), (wins.sum(), 1)), ink[wins]])
+        return image

@@ -1,0 +1,254 @@
+"""A run that is over: its tables, its orders, its verdict, and why rows were lost.
+
+Everything is read from the run's folder, so a run of an earlier kernel looks the same.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from streamlib import orders, trace
+from streamlib.processes import exit_words
+
+
+class Run:
+    """What is known of one call of `processes.run`, read from its folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        self.id: str = folder.name
+        self.label: str = self._about["label"]
+        self.params: dict = self._about["params"]
+        self.db = Path(self._about["db"])
+
+    def __repr__(self) -> str:
+        named = f"{self.label}: " if self.label else ""
+        count, rounds = len(self.params["processes"]), self.params["rounds"]
+        return (
+            f"<Run {named}{count} process{'es' * (count > 1)}, {rounds} round{'s' * (rounds > 1)}>"
+        )
+
+    @property
+    def _logs(self) -> list[Path]:
+        names = enumerate(self.params["processes"], start=1)
+        return [path for n, _ in names if (path := self.folder / f"{n}.rec").exists()]
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """The tidy table of events; see `streamlib.trace`."""
+        table = trace.events(self._logs)
+        table["process"] = table["process"].cat.set_categories(self.params["processes"])
+        return table
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each thing that went wrong with a process or its log."""
+        return self._about["problems"] + self.events.attrs["problems"]
+
+    @property
+    def output(self) -> dict[str, str]:
+        """What the workers printed, tracebacks included: process -> text."""
+        files = [self.folder / f"{n + 1}.out" for n in range(len(self.params["processes"]))]
+        texts = [f.read_text("utf-8", errors="replace") if f.exists() else "" for f in files]
+        return dict(zip(self.params["processes"], texts, strict=True))
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """One row for each record that a process worked on, in the order of the calls.
+
+        Columns: round, process, record, label (its letter in an order), called, waited, held
+        (seconds), id (its row in the database; missing if it has none), outcome: `stored`,
+        `locked` (it gave up waiting for the lock) or `lost`.
+        """
+        keys = ["round", "process", "record"]
+        named = self.events.dropna(subset=["record"])
+        named = named.assign(record=named["record"].astype(str), s=named["end"] - named["start"])
+        groups = named.groupby(keys, observed=True, sort=False)
+        table = pd.DataFrame({"called": groups["start"].min()})
+        for column, state in [("waited", "waiting"), ("held", "holding")]:
+            spans = named[named["state"] == state].groupby(keys, observed=True)["s"].sum()
+            table[column] = spans.reindex(table.index, fill_value=0.0)
+        gave_up = named[named["state"] == "gave_up"].groupby(keys, observed=True).size()
+        table["locked"] = gave_up.reindex(table.index, fill_value=0) > 0
+        rows = pd.DataFrame(self._about["rows"] or [], columns=["round", "id", "record", "process"])
+        ids = rows.drop_duplicates(keys).set_index(keys)["id"].astype("Int64")
+        table = table.join(ids, how="outer").reset_index()
+        stored = table["id"].notna()
+        table["outcome"] = "lost"
+        table.loc[table.pop("locked").fillna(False).astype(bool), "outcome"] = "locked"
+        table.loc[stored, "outcome"] = "stored"
+        table["process"] = pd.Categorical(table["process"], self.params["processes"])
+        table = table.sort_values(["round", "called", "process"], ignore_index=True)
+        table.insert(3, "label", _labels(table))
+        table.attrs = {"scale": self.params["scale"], "owners": _owners(table)}
+        return table
+
+    @cached_property
+    def workers(self) -> pd.DataFrame:
+        """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
+        by = self.records.groupby("process", observed=False)
+        outcome = self.records["outcome"]
+        exits = self._about["exits"]
+        table = pd.DataFrame(
+            {
+                "stored": (outcome == "stored").groupby(self.records["process"], observed=False).sum(),
+                "locked": (outcome == "locked").groupby(self.records["process"], observed=False).sum(),
+                "waited": by["waited"].sum(),
+                "held": by["held"].sum(),
+                "exit": pd.Series(exits, dtype="Int64"),
+            }
+        ).reindex(self.params["processes"])
+        table.index.name = "process"
+        return table
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Whose record a letter of an order is: label -> process."""
+        return self.records.attrs["owners"]
+
+    def orders(self) -> pd.DataFrame:
+        """One row a round: called, committed, schedule (see `streamlib.orders`), stored, locked.
+
+        called: the records in the order in which their insert was called, as letters;
+        committed: those stored, in the order of their row ids; ties: how many calls shared
+        their time with another, so that their order is not known.
+        """
+        rows = []
+        for number, group in self.records.groupby("round"):
+            called = group.dropna(subset=["called"]).sort_values("called", kind="stable")
+            stored = group[group["outcome"] == "stored"].sort_values("id")
+            rows.append(
+                {
+                    "round": number,
+                    "called": orders.join(called["label"]),
+                    "committed": orders.join(stored["label"]),
+                    "schedule": self._schedule(number, stored),
+                    "stored": len(stored),
+                    "locked": int((group["outcome"] == "locked").sum()),
+                    "ties": int(called["called"].duplicated().sum()),
+                }
+            )
+        columns = "round called committed schedule stored locked ties".split()
+        table = pd.DataFrame(rows, columns=columns)
+        table.attrs = {"owners": self.owners}
+        return table
+
+    @property
+    def schedule(self) -> str:
+        """The schedule string of the first round; see `streamlib.orders`."""
+        return "".join(self.orders()["schedule"][:1])
+
+    def _schedule(self, number: int, stored: pd.DataFrame) -> str:
+        place = {name: n for n, name in enumerate(self.params["processes"], start=1)}
+        events = self.events[self.events["round"] == number]
+        if not (events["state"] == "gave_up").any():
+            return " ".join(str(place[process]) for process in stored["process"])
+        return " ".join(f"{place[process]}{letter}" for process, letter in _moves(events))
+
+    @cached_property
+    def lost(self) -> int:
+        """How many records were worked on and are not in the database."""
+        return int((self.records["outcome"] != "stored").sum())
+
+    @property
+    def verdict(self) -> str:
+        """What counting the database says: all stored, some lost, or unknown."""
+        if self._about["rows"] is None:
+            return "unknown: there is no table of pets to count"
+        total = len(self.records)
+        failed = [name for name, code in self._about["exits"].items() if code != 0]
+        said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
+        if failed or self._about["rounds_run"] < self.params["rounds"]:
+            said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
+        return said
+
+    @property
+    def ok(self) -> bool:
+        """Whether each row that was worked on is stored and each process ended well."""
+        return "did not" not in self.verdict and self.lost == 0 and "unknown" not in self.verdict
+
+    def why(self) -> list[str]:
+        """One sentence for each row that was given up, and for each other problem."""
+        rounds = self.params["rounds"] > 1
+        gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
+        said = [f"Round {e['round']}: " * rounds + self._why_locked(e) for e in gave_up]
+        return said + self.problems
+
+    def _why_locked(self, gave_up: dict) -> str:
+        lock, who, until = gave_up["resource"], gave_up["process"], gave_up["start"]
+        events = self.events[
+            (self.events["round"] == gave_up["round"]) & (self.events["resource"] == lock)
+        ]
+        mine = events[(events["process"] == who) & (events["end"] == until)]
+        waited = mine[mine["state"] == "waiting"]
+        if waited.empty:
+            return f"{who} gave up {gave_up['record']} at {until:.3f} s ({gave_up['detail']})."
+        since, limit = waited["start"].iloc[0], waited["detail"].iloc[0]
+        held = events[
+            (events["state"] == "holding") & (events["end"] > since) & (events["start"] < until)
+        ]
+        holders = [
+            f"{h['process']} from {h['start']:.3f} s to {h['end']:.3f} s ({h['record']})"
+            for h in held.to_dict("records")
+        ]
+        return (
+            f"{who} lost {gave_up['record']}: it waited for the write lock of {lock} from "
+            f"{since:.3f} s to {until:.3f} s, longer than its {limit}, while the lock was held by "
+            + (" and ".join(holders) or "another program, for no process of this run held it")
+            + "."
+        )
+
+
+def _labels(records: pd.DataFrame) -> pd.Series:
+    """Return a letter for each record: its initial if those run A, B, C ... in plan order.
+
+    Else letters are given in plan order; past 52 records, numbers such as 2.1.
+    """
+    own = records.drop_duplicates(["process", "record"]).sort_values(
+        ["process", "round", "called"], kind="stable"
+    )
+    initials = [str(record)[:1] for record in own["record"]]
+    if initials != sorted(set(initials)) or initials[:1] != ["A"]:
+        initials = orders.letters(own.groupby("process", observed=False).size().tolist())
+    keys = zip(own["process"], own["record"], strict=True)
+    label = dict(zip(keys, initials, strict=True))
+    pairs = zip(records["process"], records["record"], strict=True)
+    return pd.Series([label[pair] for pair in pairs], index=records.index, dtype=object)
+
+
+def _owners(records: pd.DataFrame) -> dict[str, str]:
+    own = records.drop_duplicates("label").sort_values(["process", "label"])
+    return dict(zip(own["label"], own["process"], strict=True))
+
+
+def _moves(events: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what the processes did to the lock, in its order: b(egin), i(nsert), c(ommit), x.
+
+    A commit frees the lock before its process can mark it, so the next begin may bear an earlier
+    time; the lock itself says which came first.
+    """
+    letters = {"holding": "b", "gave_up": "x", "done": "c"}
+    moves, holder = [], None
+    waiting_commit: dict[str, bool] = {}
+    for event in events.to_dict("records"):
+        process = event["process"]
+        letter = "i" if event["state"] == "step" and event["step"] == "insert" else ""
+        letter = letters.get(event["state"], letter)
+        if letter == "b" and holder not in (None, process):
+            moves.append((holder, "c"))
+            waiting_commit[holder] = True
+        if letter == "b":
+            holder = process
+        if letter == "c":
+            holder = None if holder == process else holder
+            if waiting_commit.pop(process, False):
+                continue
+        if letter:
+            moves.append((process, letter))
+    return moves
+
+
+__all__ = ["Run", "exit_words"]

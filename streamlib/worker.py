@@ -1,0 +1,112 @@
+"""What runs inside each process that the lab starts: the gate, the worker, and its handle `me`.
+
+Every child imports this module, so it imports neither pandas nor matplotlib.
+"""
+
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from streamlib import home
+from streamlib.recorder import Recorder
+
+
+class Me:
+    """The handle that a worker gets: who it is, and the lab's few services.
+
+    name: the process's name in the plan; db: path of the shared database;
+    rng: a `random.Random` of its own, seeded by the run's seed, the name and the round;
+    round: 1, 2, ...; scale: the time scale; code, mark: see `streamlib.recorder.Recorder`.
+    """
+
+    def __init__(self, name: str, db: Path, recorder: Recorder, think_s: float, scale: float):
+        self.name = name
+        self.db = db
+        self.scale = scale
+        self.round = 0
+        self.rng = random.Random()
+        self.code = recorder.code
+        self.mark = recorder.mark
+        self._think_s = think_s
+
+    def step(self, name: str, record: object = None) -> None:
+        """Say that the next step begins, and on which record: `me.step("insert", "Ace")`."""
+        self.mark(self.code("step", record, None, name), -1)
+
+    def hold(self, seconds: float) -> None:
+        """Take time as a slow task does: sleep for `seconds` times the time scale."""
+        time.sleep(home.seconds("hold", seconds) * self.scale)
+
+    def think(self) -> None:
+        """Pause for a random time between 0 and the run's `think_s`, as real work in between."""
+        time.sleep(self.rng.uniform(0, self._think_s))
+
+
+def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
+    """Run one worker for as many rounds as the parent asks for; the target of each process.
+
+    settings: name, db, recorder, output (paths), think_s, scale, seed.
+    The parent sends (round, gate time in ns) for each round and None at the end; the child
+    answers with "" when a round ended well, else with what went wrong.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr = open(  # noqa: SIM115 - stays open as long as the process lives
+        settings["output"], "a", encoding="utf-8", errors="backslashreplace", buffering=1
+    )
+    recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
+    me = Me(
+        settings["name"], settings["db"], recorder, settings["think_s"], settings["scale"]
+    )
+    try:
+        worker = pickle.loads(pickled)  # made by our own parent, on this machine
+    except Exception as error:  # an import can fail in any way
+        pipe.send(
+            f"The worker of {me.name} cannot be loaded ({type(error).__name__}: {error}): write "
+            "it in the notebook, or in a file in the folder that Python was started in."
+        )
+        sys.exit(1)
+    started, ended = me.code("started"), me.code("ended")
+    status = 0
+    pipe.send("")
+    while (message := pipe.recv()) is not None:
+        me.round, gate_ns = message
+        me.mark(started, gate_ns)
+        me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")
+        error, round_status = _run(worker, me)
+        me.mark(ended)
+        status = status or round_status
+        pipe.send(error)
+    recorder.close()
+    pipe.send(recorder.problem)
+    sys.exit(status)
+
+
+def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, int]:
+    """Run the worker once; return what went wrong and the exit status that follows from it."""
+    try:
+        worker(me)
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return (f"{me.name} called sys.exit({stop.code!r})." if status else ""), status
+    except BaseException as error:  # whatever a learner's worker raises is told to the parent
+        traceback.print_exc()
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output).", 1
+    return "", 0
+
+
+def _leave_with_parent() -> None:
+    """End this process when the parent has gone, killed kernels included."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
