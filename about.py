@@ -199,16 +199,18 @@ def problems(facts: dict[str, Any]) -> list[Problem]:
         user, chmod = os.environ.get("USERNAME", "Users"), f'chmod u+rwx "{outputs}"'
         allow = by_system(f'icacls "{outputs}" /grant {user}:F', chmod, chmod)
         wrong.append(Problem(True, reason, allow if outputs.is_dir() else f'mkdir "{outputs}"'))
-    for package in facts["packages"]:
-        if not package.found:
-            reason = "" if package.needed else ", which only the lab's tests need"
-            wrong.append(Problem(package.needed, f"{package.name} is missing{reason}", install))
-        elif package.pin not in ("", package.found):
-            reason = f"{package.name} is {package.found}, requirements.txt says {package.pin}"
+    for needed, what_for in ((True, ""), (False, ", which only the lab's tests need")):
+        missing = [p.name for p in facts["packages"] if not p.found and p.needed == needed]
+        if missing:
+            reason = ", ".join(missing) + (" are" if missing[1:] else " is") + " missing" + what_for
+            wrong.append(Problem(needed, reason, install))
+    for name, pin, _, found in facts["packages"]:
+        if found and pin not in ("", found):
+            reason = f"{name} is {found}, requirements.txt says {pin}"
             wrong.append(Problem(False, reason, install))
     for kind in ("UDP", "TCP"):
         if facts[kind] != "free":
-            reason = f"{kind} port {port} cannot be used ({facts[kind]}); to see who has it"
+            reason = f"{kind} port {port} cannot be used ({facts[kind]}), see by whom it is"
             mac, other = f"lsof -nP -i{kind}:{port}", f"ss -anp --{kind.lower()} sport = :{port}"
             command = by_system(f"netstat -ano -p {kind} | findstr :{port}", mac, other)
             wrong.append(Problem(False, reason, command))
@@ -216,7 +218,7 @@ def problems(facts: dict[str, Any]) -> list[Problem]:
         get = by_system("winget install Git.Git", "xcode-select --install", "sudo apt install git")
         wrong.append(Problem(False, "git is missing, and you hand in your work with it", get))
     if facts["environment"] == "none":
-        reason = "no virtual environment, so the lab shares packages with other work; to make one"
+        reason = "no virtual environment: better make one, and install with its Python"
         wrong.append(Problem(False, reason, f"{me} -m venv .venv"))
     return sorted(wrong, key=lambda problem: not problem.stops)
 
@@ -247,12 +249,15 @@ def main(lab: Path = LAB, port: int = 9999, to: Path = LAB / "about.txt") -> int
     text = report(known)
     if hasattr(sys.stdout, "reconfigure"):  # an old console must not fail on an odd letter
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(text)
     try:
         to.write_text(text, encoding="utf-8", errors="backslashreplace")
-        print(f"This report is in {to}")
+        where = f"This report is in {to}"
     except OSError as why:
-        print(f"This report could not be written to {to} ({why.strerror}): copy it from here.")
+        where = f"This report could not be written to {to} ({why.strerror}): copy it from here."
+    try:
+        print(text, where, sep="\n", flush=True)
+    except OSError:  # nobody reads any more, as in: python about.py | head -1
+        sys.stdout = None
     return status(problems(known))
 
 

@@ -43,8 +43,16 @@ def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if len(crosses) <= FEW:
         for at, words, lane in zip(crosses["start"], crosses["detail"], lanes, strict=True):
             side = "left" if at < width / 2 else "right"
-            ax.annotate(str(words), (at, lane - 0.37), (5 if side == "left" else -5, 0), fontsize=8,
-                        ha=side, va="center", textcoords="offset points", color=_hue(lane))
+            ax.annotate(
+                str(words),
+                (at, lane - 0.37),
+                (5 if side == "left" else -5, 0),
+                fontsize=8,
+                ha=side,
+                va="center",
+                textcoords="offset points",
+                color=_hue(lane),
+            )
     # Those who gave up together share one dashed line.
     apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
     if len(apart) <= FEW:
@@ -52,8 +60,15 @@ def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         for at, process in zip(apart["start"], apart["process"], strict=True):
             ax.axvline(at, ls="--", lw=1, color="dimgrey", zorder=1)
             wait = waits[(waits["process"] == process) & (waits["start"] <= at)]["detail"].dropna()
-            ax.annotate(wait.iloc[-1] if len(wait) else "", (at, 1), (0, 2), ha="center", fontsize=8,
-                        xycoords=("data", "axes fraction"), textcoords="offset points")
+            ax.annotate(
+                wait.iloc[-1] if len(wait) else "",
+                (at, 1),
+                (0, 2),
+                ha="center",
+                fontsize=8,
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+            )
     return _title(ax, _what_happened(events, names) + note, pad=14)
 
 
@@ -83,10 +98,12 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ends = chosen & (down == direction)
             ax.scatter(hands["taken"][ends], head[ends], size, colour, marker=marker, zorder=3)
     if barging.sum() <= FEW:
-        for at, y, n in zip(hands["taken"][barging], head[barging], hands["passed"][barging],
-                            strict=True):
-            ax.annotate(f"passed {n}", (at, y), (6, 2), textcoords="offset points", fontsize=8,
-                        color=BARGED)
+        for at, y, n in zip(
+            hands["taken"][barging], head[barging], hands["passed"][barging], strict=True
+        ):
+            ax.annotate(
+                f"passed {n}", (at, y), (6, 2), textcoords="offset points", fontsize=8, color=BARGED
+            )
     finding = f"{barging.sum() or 'None'} of {len(hands)} hand-offs barged past a longer wait"
     return _title(ax, (finding if len(hands) else "Nothing was handed on") + note)
 
@@ -120,7 +137,9 @@ def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) 
         ax.text(x[i], y[i] + 0.5, _short(process, room), ha="center", va="top", size=7)
     if not stored.all():
         gap = stored.sum()
-        ax.text(gap % per_line, gap // per_line * 1.5, "not\nstored", ha="center", va="center", size=6)
+        ax.text(
+            gap % per_line, gap // per_line * 1.5, "not\nstored", ha="center", va="center", size=6
+        )
     items = schedule.split()
     printed = [" ".join(items[i : i + 30]) for i in range(0, len(items), 30)]
     ax.text(-0.4, 1.5 * lines - 0.4, "\n".join(printed), va="top", family="monospace", size=9)
@@ -162,12 +181,23 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
             ax.text(longest - 0.4, middle, f"×{counts[group[0]]}{rows}", va="center", size=8)
             free = middle * row + 0.1
     for i, name in enumerate(names):
-        ax.annotate(_short(name, 12), ((i % 10 + 0.5) / min(10, len(names)), 0),
-                    (0, -34 - 11 * (i // 10)), xycoords="axes fraction", ha="center", size=8,
-                    textcoords="offset points", color=_hue(i), weight="bold")
+        ax.annotate(
+            _short(name, 12),
+            ((i % 10 + 0.5) / min(10, len(names)), 0),
+            (0, -34 - 11 * (i // 10)),
+            xycoords="axes fraction",
+            ha="center",
+            size=8,
+            textcoords="offset points",
+            color=_hue(i),
+            weight="bold",
+        )
     s = "s" * (len(orders) > 1)
-    return _title(ax, f"{len(orders)} different order{s} in {len(seen):,} runs; "
-                      f"the commonest {_times(orders[0][1])}")
+    return _title(
+        ax,
+        f"{len(orders)} different order{s} in {len(seen):,} runs; "
+        f"the commonest {_times(orders[0][1])}",
+    )
 
 
 def positions(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
@@ -186,8 +216,11 @@ def positions(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None
     _draw_cells(ax, 1 - share[:, :, None] * (1 - hues[:, None, :]), counts.astype(str))
     _name_rows(ax, names)
     first = counts[:, 0].argmax()
-    return _title(ax, f"{_short(names[first])} comes first in {counts[first, 0] / len(seen):.0%} "
-                      f"of {len(seen):,} runs")
+    return _title(
+        ax,
+        f"{_short(names[first])} comes first in {counts[first, 0] / len(seen):.0%} "
+        f"of {len(seen):,} runs",
+    )
 
 
 def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | None = None) -> Axes:
@@ -420,5 +453,7 @@ class _Spans(AxesImage):
             rows = slice(lane * LANE + top, lane * LANE + below)
             ink = (255 * t * (least + (full - least) * c)).astype(np.uint8)
             wins = ink > image[rows.start, :, 3]  # in a resource's lane: who held it longest
-            image[rows, wins] = np.column_stack([np.tile(np.multiply(hue, 255), (wins.sum(), 1)), ink[wins]])
+            image[rows, wins] = np.column_stack(
+                [np.tile(np.multiply(hue, 255), (wins.sum(), 1)), ink[wins]]
+            )
         return image

@@ -12,6 +12,7 @@ from pathlib import Path
 from streamlib import home
 from streamlib.worker import Me
 
+PETS = {"P1": ("Ace", "Buddy"), "P2": ("Cooper", "Dingo"), "P3": ("Emma", "Felix")}
 TABLE = """CREATE TABLE IF NOT EXISTS pets (
     id INTEGER PRIMARY KEY,   -- counts up in commit order: only the holder of the lock inserts
     name TEXT NOT NULL,
@@ -53,7 +54,7 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
     return f"{path} cannot be used as a database ({error}): give a path that you may write to."
 
 
-def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:  # noqa: A001 - database.open(me)
+def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:
     """Return a connection to `me.db`; transactions are explicit: BEGIN IMMEDIATE ... COMMIT.
 
     timeout_s: how long to wait for the write lock, seconds (times the time scale), before

@@ -5,8 +5,10 @@ STREAMLIB_OUTPUTS (another folder for outputs), STREAMLIB_SCALE (see `scale`) an
 STREAMLIB_PREDICT (see `streamlib.predict`).
 """
 
+import json
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -41,3 +43,26 @@ def seconds(name: str, value: float) -> float:
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return value
+
+
+def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
+    """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
+
+    Raises OSError or ValueError with one sentence if a file is not there or is no notebook.
+    """
+    paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
+    for path in paths:
+        try:
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+            code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        except FileNotFoundError:
+            raise OSError(f"{path} is not there: give the path of a notebook.") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{path} is not a notebook: give a file that ends in .ipynb."
+            ) from None
+        for cell in code:
+            cell["outputs"], cell["execution_count"] = [], None
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return paths

@@ -8,6 +8,7 @@ A schedule is the same said by process numbers: the order CAEDFB is the schedule
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from math import factorial, prod
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -70,7 +71,7 @@ def owners(counts: Sequence[int], names: Sequence[str] | None = None) -> dict[st
 def is_serial(order: str, owners: dict[str, str]) -> bool:
     """Tell whether each process made all its inserts in one go, none between them."""
     who = [owners[label] for label in split(order)]
-    changes = sum(a != b for a, b in zip(who, who[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(who))
     return changes == len(set(who)) - 1
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from streamlib import orders, trace
-from streamlib.processes import exit_words
 
 
 class Run:
@@ -55,6 +54,12 @@ class Run:
         texts = [f.read_text("utf-8", errors="replace") if f.exists() else "" for f in files]
         return dict(zip(self.params["processes"], texts, strict=True))
 
+    @property
+    def rows(self) -> list[dict]:
+        """The rows that this run put into the database: round, id, name, process."""
+        keys = ("round", "id", "name", "process")
+        return [dict(zip(keys, row, strict=True)) for row in self._about["rows"] or []]
+
     @cached_property
     def records(self) -> pd.DataFrame:
         """One row for each record that a process worked on, in the order of the calls.
@@ -73,7 +78,8 @@ class Run:
             table[column] = spans.reindex(table.index, fill_value=0.0)
         gave_up = named[named["state"] == "gave_up"].groupby(keys, observed=True).size()
         table["locked"] = gave_up.reindex(table.index, fill_value=0) > 0
-        rows = pd.DataFrame(self._about["rows"] or [], columns=["round", "id", "record", "process"])
+        rows = pd.DataFrame(self.rows, columns=["round", "id", "name", "process"])
+        rows = rows.rename(columns={"name": "record"})
         ids = rows.drop_duplicates(keys).set_index(keys)["id"].astype("Int64")
         table = table.join(ids, how="outer").reset_index()
         stored = table["id"].notna()
@@ -89,13 +95,13 @@ class Run:
     @cached_property
     def workers(self) -> pd.DataFrame:
         """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
+        who, outcome = self.records["process"], self.records["outcome"]
         by = self.records.groupby("process", observed=False)
-        outcome = self.records["outcome"]
         exits = self._about["exits"]
         table = pd.DataFrame(
             {
-                "stored": (outcome == "stored").groupby(self.records["process"], observed=False).sum(),
-                "locked": (outcome == "locked").groupby(self.records["process"], observed=False).sum(),
+                "stored": (outcome == "stored").groupby(who, observed=False).sum(),
+                "locked": (outcome == "locked").groupby(who, observed=False).sum(),
                 "waited": by["waited"].sum(),
                 "held": by["held"].sum(),
                 "exit": pd.Series(exits, dtype="Int64"),
@@ -249,6 +255,3 @@ def _moves(events: pd.DataFrame) -> list[tuple[str, str]]:
         if letter:
             moves.append((process, letter))
     return moves
-
-
-__all__ = ["Run", "exit_words"]

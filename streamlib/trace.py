@@ -13,6 +13,7 @@ A span lasts until the process's next mark on the same resource. Text columns ar
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -105,7 +106,9 @@ def _columns(log: _Log, names: list[str], categories: dict[str, dict]) -> dict[s
 
     by_column = list(zip(*[text or [None] * 4 for text in log.texts], strict=True)) or [()] * 4
     states = by_column[0]
-    column = {name: numbers(name, texts)[code] for name, texts in zip(TEXTS, by_column, strict=True)}
+    column = {
+        name: numbers(name, texts)[code] for name, texts in zip(TEXTS, by_column, strict=True)
+    }
     instant = np.isin(states, list(INSTANTS))[code]
     started = np.isin(states, ["started"])[code]
     step = np.isin(states, ["step"])[code]
@@ -119,7 +122,9 @@ def _columns(log: _Log, names: list[str], categories: dict[str, dict]) -> dict[s
     here = np.arange(count)
     latest = np.maximum.accumulate(np.where(step | started, here, 0)) if count else here
     in_step = step[latest]
-    named = numbers("step", [by_column[3][i] if s == "step" else None for i, s in enumerate(states)])
+    named = numbers(
+        "step", [by_column[3][i] if s == "step" else None for i, s in enumerate(states)]
+    )
     turn = np.where(in_step, log.seq[latest], -1)
 
     # a span ends at the next mark on its resource, or where its process ends or begins a round
@@ -161,7 +166,7 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
     for (number, resource), group in spans.groupby(["round", "resource"], observed=True):
         holds = group[group["state"] == "holding"].to_dict("records")
         waits = group[group["state"] == "waiting"]
-        for before, taken in zip(holds, holds[1:], strict=False):
+        for before, taken in pairwise(holds):
             then = waits[(waits["start"] <= taken["start"]) & (taken["start"] <= waits["end"])]
             mine = then[then["process"] == taken["process"]]
             since = mine["start"].max() if len(mine) else taken["start"]

@@ -64,9 +64,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         settings["output"], "a", encoding="utf-8", errors="backslashreplace", buffering=1
     )
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
-    me = Me(
-        settings["name"], settings["db"], recorder, settings["think_s"], settings["scale"]
-    )
+    me = Me(settings["name"], settings["db"], recorder, settings["think_s"], settings["scale"])
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
     except Exception as error:  # an import can fail in any way
@@ -81,7 +79,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         me.mark(started, gate_ns)
-        me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")
+        me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error, round_status = _run(worker, me)
         me.mark(ended)
         status = status or round_status

@@ -87,6 +87,14 @@ def test_a_missing_package_stops_the_lab(lab, run):
     assert wrong[0].endswith(" -m pip install -r requirements.txt")
 
 
+def test_missing_packages_share_a_sentence(lab, run):
+    (lab / "requirements.txt").write_text("no-such-package==1.0\nnor-this==1.0\n" + SOUND)
+    status, wrong = run()
+    assert status == 1
+    assert len(wrong) == 1
+    assert wrong[0].startswith("STOPS THE LAB: no-such-package, nor-this are missing; type: ")
+
+
 def test_a_missing_test_tool_does_not(lab, run):
     (lab / "requirements.txt").write_text(SOUND + "no-such-package==1.0\n")
     status, wrong = run()
@@ -216,7 +224,7 @@ def test_no_git_is_a_note(lab, monkeypatch, run):
     status, wrong = run()
     assert status == 0
     assert wrong[0].startswith("note: git is missing, ")
-    assert wrong[1].startswith("note: no virtual environment, ")
+    assert wrong[1].startswith("note: no virtual environment: ")
     assert wrong[1].endswith(" -m venv .venv")
     assert len(wrong) == 2
 
@@ -250,20 +258,30 @@ def test_a_report_that_cannot_be_written_says_so(lab, capsys):
     assert f"This report could not be written to {to} (" in capsys.readouterr().out
 
 
-def test_as_a_program(lab):
-    """A copy in the sound lab's folder, run by a console that knows only ASCII."""
-    folder = lab / "café"
-    lab.joinpath("data").rename(folder)
+def as_a_program(folder, **options):
+    """Run a copy of about.py in this folder."""
     copy = folder / "about.py"
     copy.write_bytes(Path(about.__file__).read_bytes())
-    done = subprocess.run(
-        [sys.executable, copy],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        timeout=60,
-    )
+    command = [sys.executable, copy]
+    return subprocess.run(command, stderr=subprocess.PIPE, timeout=60, **options)
+
+
+def test_as_a_program_for_a_console_that_knows_only_ascii(lab):
+    folder = lab / "café"
+    folder.mkdir()
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = as_a_program(folder, stdout=subprocess.PIPE, env=ascii_only)
     assert done.stderr == b""
     assert done.returncode == 1  # nothing of the lab is in that folder
     text = (folder / "about.txt").read_text(encoding="utf-8")
     assert str(folder) in text
     assert "STOPS THE LAB: requirements.txt, streamlib, notebooks, data not found" in text
+
+
+def test_as_a_program_whose_output_nobody_reads(lab):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = as_a_program(lab, stdout=writer)
+    os.close(writer)
+    assert done.stderr == b""
+    assert (lab / "about.txt").is_file()

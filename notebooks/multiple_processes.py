@@ -1,0 +1,57 @@
+"""Tasks 1 and 2: three processes insert two pets each into one SQLite database.
+
+Run it in a terminal, from the top folder of the lab:
+
+    python notebooks/multiple_processes.py
+
+First as it is (quick tasks, log in outputs/out0.txt). Then change TASK_DURATION_SECONDS
+to 3 and run it again (log in outputs/out3.txt).
+"""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from streamlib import database, logs, processes
+
+TASK_DURATION_SECONDS = 0  # change this to 3 for task 2
+LOCK_TIMEOUT_SECONDS = 5  # how long an insert waits for the database before it gives up
+
+OUTPUTS = Path(__file__).resolve().parent.parent / "outputs"
+
+
+def inserts(first, second):
+    """Return a worker: the function that one process runs."""
+
+    def worker(me):
+        # `closing` closes the connection at the end of the block, whatever happens in it.
+        with closing(database.open(me, LOCK_TIMEOUT_SECONDS)) as connection:
+            for pet in (first, second):
+                # One transaction: take the write lock, insert, take our time, commit.
+                database.insert(me, connection, pet, TASK_DURATION_SECONDS)
+
+    return worker
+
+
+def main():
+    """Start the three processes together, log what happens, count what is stored."""
+    log = logs.start(OUTPUTS / f"out{TASK_DURATION_SECONDS}.txt")
+    db = OUTPUTS / "pets.db"
+    logs.opening(log, TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
+
+    plan = {
+        "P1": inserts("Ace", "Buddy"),
+        "P2": inserts("Cooper", "Dingo"),
+        "P3": inserts("Emma", "Felix"),
+    }
+    run = processes.run(plan, db=db, watch=logs.watcher(log))
+
+    # The last word has the database, not the absence of an error message.
+    status = logs.closing(log, run, expected=6)
+    logs.finish(log)
+    return status
+
+
+# Each new process imports this file. The next line keeps it from starting processes of its own.
+if __name__ == "__main__":
+    sys.exit(main())
