@@ -10,14 +10,11 @@ to 3 and run it again (log in outputs/out3.txt).
 
 import sys
 from contextlib import closing
-from pathlib import Path
 
-from streamlib import database, logs, processes
+from streamlib import database, home, logs, processes
 
 TASK_DURATION_SECONDS = 0  # change this to 3 for task 2
 LOCK_TIMEOUT_SECONDS = 5  # how long an insert waits for the database before it gives up
-
-OUTPUTS = Path(__file__).resolve().parent.parent / "outputs"
 
 
 def inserts(first, second):
@@ -35,8 +32,8 @@ def inserts(first, second):
 
 def main():
     """Start the three processes together, log what happens, count what is stored."""
-    log = logs.start(OUTPUTS / f"out{TASK_DURATION_SECONDS}.txt")
-    db = OUTPUTS / "pets.db"
+    log = logs.start(home.outputs / f"out{TASK_DURATION_SECONDS}.txt")
+    db = home.outputs / "pets.db"
     logs.opening(log, TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
 
     plan = {

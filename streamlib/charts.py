@@ -18,10 +18,11 @@ from streamlib import trace
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 BARGED = "#B00020"
 FEW = 8  # the words beside more marks than this would overlap
+CROWD = 200  # more marks than this are drawn smaller
 LANE = 20  # image rows in a lane
 WAITING, OTHER, HOLDING, TICK = range(4)
 # first image row, row after the last, ink of the shortest span (fainter is missed), of long ones
-TEXTURES = ((9, 13, 0.35, 0.45), (7, 15, 0.35, 0.6), (5, 17, 0.35, 1.0), (18, 20, 0.8, 1.0))
+TEXTURES = ((9, 13, 0.35, 0.45), (7, 15, 0.35, 0.6), (5, 16, 0.35, 1.0), (17, 20, 0.8, 1.0))
 
 
 def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -34,42 +35,9 @@ def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     held = events["resource"][events["state"] == "holding"].dropna().unique()
     crossed = (events["state"] == "gave_up").to_numpy()
     ax = _draw_spans(ax, events, ~crossed, list(held))
-
-    crosses = events[crossed].sort_values("start")
-    lanes = pd.Categorical(crosses["process"], names).codes
-    hues = [_hue(lane) for lane in lanes]
-    ax.scatter(crosses["start"], lanes, 60, hues, marker="x", linewidths=2.5, zorder=3)
-    width = ax.get_xlim()[1]
-    if len(crosses) <= FEW:
-        for at, words, lane in zip(crosses["start"], crosses["detail"], lanes, strict=True):
-            side = "left" if at < width / 2 else "right"
-            ax.annotate(
-                str(words),
-                (at, lane - 0.37),
-                (5 if side == "left" else -5, 0),
-                fontsize=8,
-                ha=side,
-                va="center",
-                textcoords="offset points",
-                color=_hue(lane),
-            )
-    # Those who gave up together share one dashed line.
-    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
-    if len(apart) <= FEW:
-        waits = events[events["state"] == "waiting"]
-        for at, process in zip(apart["start"], apart["process"], strict=True):
-            ax.axvline(at, ls="--", lw=1, color="dimgrey", zorder=1)
-            wait = waits[(waits["process"] == process) & (waits["start"] <= at)]["detail"].dropna()
-            ax.annotate(
-                wait.iloc[-1] if len(wait) else "",
-                (at, 1),
-                (0, 2),
-                ha="center",
-                fontsize=8,
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-            )
-    return _title(ax, _what_happened(events, names) + note, pad=14)
+    if crossed.any():
+        _draw_crosses(ax, events, events[crossed], names)
+    return _title(ax, _what_happened(events, names) + note, pad=16)
 
 
 def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -82,29 +50,25 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names = _plan(events["process"])
     ax = _draw_spans(ax, events, events["state"].isin(["waiting", "holding"]).to_numpy(), [])
     hands = trace.handoffs(events)
-    source = pd.Categorical(hands["releaser"], names).codes.astype(float)
-    target = pd.Categorical(hands["taker"], names).codes.astype(float)
+    source, target = _lanes(hands["releaser"], names), _lanes(hands["taker"], names)
     down = np.sign(target - source)  # 0: the same process took it again
-    # From edge to edge of the bars; who takes it again, hops over the gap.
-    tail, head = source + 0.3 * down, target - 0.36 * np.where(down, down, 1)
+    # From edge to edge of the bars; who takes it again, turns round above the bar.
+    head = target - 0.36 * np.where(down, down, 1)
+    hands = hands.assign(tail=source + 0.3 * down, head=head, aside=np.where(down < 0, -6, 3))
     barging = hands["barging"].to_numpy(bool)
-    size = 40 if len(hands) <= 40 else 12
+    size, pen = (60, 1.5) if len(hands) <= CROWD else (4, 0.3)
     for chosen, colour, dash in ((~barging, "dimgrey", "-"), (barging, BARGED, "--")):
-        gap = np.full(chosen.sum(), np.nan)  # one line with gaps: a thousand arrows, one artist
-        x = np.column_stack([hands["released"][chosen], hands["taken"][chosen], gap])
-        y = np.column_stack([tail[chosen], np.where(down == 0, tail, head)[chosen], gap])
-        ax.plot(x.ravel(), y.ravel(), dash, color=colour, lw=1.5)
+        arrows = hands[chosen & (down != 0)].assign(gap=np.nan)
+        x, y = arrows[["released", "taken", "gap"]], arrows[["tail", "head", "gap"]]
+        # One line with gaps, so that a thousand arrows are one artist.
+        ax.plot(x.to_numpy().ravel(), y.to_numpy().ravel(), dash, color=colour, lw=pen)
         for direction, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
-            ends = chosen & (down == direction)
-            ax.scatter(hands["taken"][ends], head[ends], size, colour, marker=marker, zorder=3)
-    if barging.sum() <= FEW:
-        for at, y, n in zip(
-            hands["taken"][barging], head[barging], hands["passed"][barging], strict=True
-        ):
-            ax.annotate(
-                f"passed {n}", (at, y), (6, 2), textcoords="offset points", fontsize=8, color=BARGED
-            )
-    finding = f"{barging.sum() or 'None'} of {len(hands)} hand-offs barged past a longer wait"
+            ends = hands[chosen & (down == direction)]
+            ax.scatter(ends["taken"], ends["head"], size, colour, marker=marker, zorder=3)
+    for hand in hands[barging].itertuples() if barging.sum() <= FEW else ():
+        words = f"past {hand.passed} waiting"
+        _say(ax, words, (hand.taken, hand.head), (7, hand.aside), color=BARGED)
+    finding = f"{barging.sum() or 'None'} of {len(hands):,} hand-offs barged past a longer wait"
     return _title(ax, (finding if len(hands) else "Nothing was handed on") + note)
 
 
@@ -122,35 +86,38 @@ def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) 
     per_line = int(np.clip(150 // (max(map(len, names)) + 1), 10, 30))
     lines = -(-slots // per_line)
     across = max(12, min(slots, per_line))
-    cell = 8.6 / across
-    ax = _axes(ax, 9, 0.6 + 1.5 * cell * lines + 0.25 * bool(schedule))
-    y, x = np.divmod(np.arange(len(records)) + ~stored, per_line)
-    y = 1.5 * y
-    hues = [_hue(i) for i in pd.Categorical(records["process"], names).codes]
-    fills = [hue if full else "white" for hue, full in zip(hues, stored, strict=True)]
-    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
-    room = int(17 * cell)
-    size = 11 if records["label"].str.len().max() == 1 else 7
-    for i, (label, process) in enumerate(zip(records["label"], records["process"], strict=True)):
-        ink = _readable_on(to_rgb(fills[i])) if stored[i] else hues[i]
-        ax.text(x[i], y[i], _short(label, room), ha="center", va="center", color=ink, size=size)
-        ax.text(x[i], y[i] + 0.5, _short(process, room), ha="center", va="top", size=7)
-    if not stored.all():
-        gap = stored.sum()
-        ax.text(
-            gap % per_line, gap // per_line * 1.5, "not\nstored", ha="center", va="center", size=6
-        )
+    inches = 8.6 / across  # a slot's width
     items = schedule.split()
     printed = [" ".join(items[i : i + 30]) for i in range(0, len(items), 30)]
-    ax.text(-0.4, 1.5 * lines - 0.4, "\n".join(printed), va="top", family="monospace", size=9)
-    ax.set(xlim=(-0.5, across - 0.5), ylim=(1.5 * lines - 0.5, -0.5), aspect="equal", anchor="W")
+    height = 0.6 + inches * (1.5 * lines - 0.5) + 0.17 * len(printed) + 0.2 * bool(note)
+    ax = _axes(ax, 9, height)
+
+    y, x = np.divmod(np.arange(len(records)) + ~stored, per_line)
+    y = 1.5 * y  # room for the names below the squares
+    hues = [_hue(lane) for lane in _lanes(records["process"], names)]
+    fills = [hue if full else "white" for hue, full in zip(hues, stored, strict=True)]
+    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
+    size = 11 if records["label"].str.len().max() == 1 else 7
+    for i, record in enumerate(records.itertuples()):
+        label, name = (_short(word, int(17 * inches)) for word in (record.label, record.process))
+        ink = _readable_on(fills[i]) if stored[i] else hues[i]
+        _say(ax, label, (x[i], y[i]), ha="center", size=size, color=ink)
+        _say(ax, name, (x[i], y[i] + 0.5), ha="center", va="top", size=7)
+    if not stored.all():
+        row, column = divmod(stored.sum(), per_line)
+        _say(ax, "not\nstored", (column, 1.5 * row), ha="center", size=6)
+    below = 1.5 * lines - 1
+    _say(ax, "\n".join(printed), (-0.4, below), (0, -14), va="top", family="monospace", size=9)
+    ax.set(xlim=(-0.5, across - 0.5), ylim=(below, -0.5), aspect="equal", anchor="NW")
     ax.axis("off")
-    in_order = records["called"][stored].is_monotonic_increasing
+
     finding = f"{stored.sum() or 'None'} of {len(records)} records stored"
     if stored.any():
+        in_order = records["called"][stored].is_monotonic_increasing
         finding += f", {'' if in_order else 'not '}in the order they were called"
     lost = records["outcome"][~stored].value_counts()
-    return _title(ax, "; ".join([finding, *(f"{n} {how}" for how, n in lost.items())]) + note)
+    lost = [f"{n} {how}" for how, n in lost[lost > 0].items()]
+    return _title(ax, "; ".join([finding, *lost]) + note)
 
 
 def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
@@ -162,41 +129,33 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     names = list(dict.fromkeys(owners.values()))
     longest = max(1, *(len(labels) for labels, _ in orders))
     palette = np.array([to_rgb(_hue(i)) for i in range(len(names))] + [(1, 1, 1)])
-    cells = np.full((len(orders), longest), len(names))
+    cells = np.full((len(orders), longest), len(names))  # white, where nothing was stored
     words = np.full(cells.shape, "", object)
     for i, (labels, _) in enumerate(orders):
         cells[i, : len(labels)] = [names.index(owners[label]) for label in labels]
-        words[i, : len(labels)] = labels
+        words[i, : len(labels) or 1] = labels or "none"
     ax = _axes(ax, min(10, 3 + 0.5 * longest), np.clip(1.3 + 0.24 * len(orders), 2.2, 12))
     _draw_cells(ax, palette[cells], words if len(orders) <= 40 else None)
     ax.set_yticks([])
-    row = _inches(ax)[1] / len(orders)
+
     counts = pd.Series([n for _, n in orders])
     groups = counts.groupby(counts if len(orders) > 60 else counts.index, sort=False)
-    free = -1.0  # inches down to which the labels so far reach
+    row, free = _inches(ax)[1] / len(orders), -1.0
     for group in groups.groups.values():
         middle = (group[0] + group[-1]) / 2
-        if middle * row >= free:
-            rows = f" ({len(group)} orders)" if len(group) > 1 else ""
-            ax.text(longest - 0.4, middle, f"×{counts[group[0]]}{rows}", va="center", size=8)
+        if middle * row >= free:  # inches below the top, where the last label ends
             free = middle * row + 0.1
+            together = f" ({len(group)} orders)" if len(group) > 1 else ""
+            _say(ax, f"×{counts[group[0]]}{together}", (longest - 0.5, middle), (5, 0))
     for i, name in enumerate(names):
-        ax.annotate(
-            _short(name, 12),
-            ((i % 10 + 0.5) / min(10, len(names)), 0),
-            (0, -34 - 11 * (i // 10)),
-            xycoords="axes fraction",
-            ha="center",
-            size=8,
-            textcoords="offset points",
-            color=_hue(i),
-            weight="bold",
-        )
-    s = "s" * (len(orders) > 1)
+        at = (i % 10 + 0.5) / min(10, len(names)), 0
+        aside = 0, -44 - 11 * (i // 10)
+        style = {"color": _hue(i), "weight": "bold", "ha": "center"}
+        _say(ax, _short(name, 12), at, aside, xycoords="axes fraction", **style)
+    found = f"{len(orders):,} different order{'s' * (len(orders) > 1)} in {len(seen):,} runs"
+    most = orders[0][1]
     return _title(
-        ax,
-        f"{len(orders)} different order{s} in {len(seen):,} runs; "
-        f"the commonest {_times(orders[0][1])}",
+        ax, f"{found}; " + (f"the commonest {_times(most)}" if most > 1 else "none twice")
     )
 
 
@@ -210,17 +169,14 @@ def positions(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None
     counts = np.zeros((len(names), max(1, *(len(labels) for labels, _ in orders))), int)
     for labels, n in orders:
         counts[[names.index(owners[label]) for label in labels], range(len(labels))] += n
-    hues = np.array([to_rgb(_hue(i)) for i in range(len(names))])
-    share = counts / max(1, counts.max())
+    paleness = 1 - np.array([to_rgb(_hue(i)) for i in range(len(names))])[:, None, :]
     ax = _axes(ax, min(12, 3 + 0.5 * counts.shape[1]), 1.2 + 0.35 * len(names))
-    _draw_cells(ax, 1 - share[:, :, None] * (1 - hues[:, None, :]), counts.astype(str))
+    share = counts[:, :, None] / max(1, counts.max())
+    _draw_cells(ax, 1 - share * paleness, counts.astype(str))
     _name_rows(ax, names)
     first = counts[:, 0].argmax()
-    return _title(
-        ax,
-        f"{_short(names[first])} comes first in {counts[first, 0] / len(seen):.0%} "
-        f"of {len(seen):,} runs",
-    )
+    percent = 100 * counts[first, 0] / len(seen)
+    return _title(ax, f"{names[first]} comes first in {percent:.0f} % of {len(seen):,} runs")
 
 
 def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | None = None) -> Axes:
@@ -230,23 +186,25 @@ def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | No
     the curve's end. Returns the Axes.
     """
     _need(seen, "order")
-    distinct = np.concatenate([[0], np.cumsum(~pd.Series(list(seen)).duplicated())])
+    distinct = np.append(0, (~pd.Series(list(seen)).duplicated()).cumsum())
     found, runs = distinct[-1], len(seen)
     ax = _axes(ax, 7, 4)
-    hue = _hue(sum(line.get_linestyle() == "-" for line in ax.lines))
-    everything = f"{total:,}" if total < 10**6 else f"10^{len(str(total)) - 1}"
-    if not any(line.get_linestyle() == "--" for line in ax.lines) and total <= 20 * found:
+    before = ax.get_title("left")
+    everything = f"{total:,}" if total < 10**6 else f"about 10^{len(str(total)) - 1}"
+    if total > 20 * found and not before:  # a line so far up would press the curve flat
+        _say(ax, f"all {everything}: far above", (0, 1), (4, -6), xycoords="axes fraction")
+    elif not before:
         ax.axhline(total, ls="--", lw=1, color="dimgrey")
-        ax.annotate(f"all {everything}", (0, total), (4, 3), textcoords="offset points", size=9)
-    ax.plot(distinct, "-", color=hue, drawstyle="steps-post")
-    ax.annotate(f" {label}", (runs, found), color=hue, va="center", weight="bold")
+        _say(ax, f"all {everything}", (0, total), (4, 6))
+    hue = _hue(before.count("runs"))  # one line of title a curve
+    ax.plot(distinct, color=hue, drawstyle="steps-post")
+    _say(ax, label, (runs, found), (4, 0), color=hue, weight="bold")
     ax.set(xlabel="runs made", ylabel="distinct orders seen")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     ax.spines[["top", "right"]].set_visible(False)
     finding = f"{found} of {everything} orders after {runs:,} runs"
-    before = ax.get_title("left")
-    return _title(ax, (f"{before}\n" if before else "") + (f"{label}: " if label else "") + finding)
+    return _title(ax, f"{before}\n{label}: {finding}".strip("\n: "))
 
 
 # What the charts share
@@ -285,8 +243,15 @@ def _hue(i: int) -> str:
     return HUES[i % len(HUES)]
 
 
-def _readable_on(rgb: Sequence[float]) -> str:
-    return "black" if np.dot(rgb, (0.299, 0.587, 0.114)) > 0.55 else "white"
+def _lanes(process: pd.Series, names: Sequence[str]) -> np.ndarray:
+    """The place of each row in `names`, -1 if it has none."""
+    column = pd.Categorical(process)
+    lane = pd.Index(names).get_indexer(column.categories)
+    return np.append(lane, -1)[column.codes]
+
+
+def _readable_on(colour: str | np.ndarray) -> str:
+    return "black" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.55 else "white"
 
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
@@ -300,9 +265,14 @@ def _inches(ax: Axes) -> np.ndarray:
 
 
 def _title(ax: Axes, finding: str, pad: float = 6) -> Axes:
-    long = max(map(len, finding.split("\n"))) > 95
+    long = max(map(len, finding.split("\n"))) > 75
     ax.set_title(finding.replace("; ", ";\n") if long else finding, loc="left", size=11, pad=pad)
     return ax
+
+
+def _say(ax: Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
+    """Write words at a place in the chart, so many printer's points aside."""
+    ax.annotate(words, at, aside, textcoords="offset points", **{"va": "center", "size": 8} | style)
 
 
 def _short(name: str, room: int = 20) -> str:
@@ -322,8 +292,8 @@ def _nth(n: int) -> str:
 def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
     """The timeline's finding: who won the lock most often, who gave up, who died."""
 
-    def who(chosen: pd.Series) -> str:
-        few = [_short(name) for name in names if name in set(chosen)]
+    def who(chosen: Sequence[str]) -> str:
+        few = [_short(name, 16) for name in names if name in chosen]
         if len(few) > 3:
             return f"{len(few)} of {len(names)} processes"
         return " and ".join([", ".join(few[:-1]), few[-1]] if few[1:] else few)
@@ -331,17 +301,18 @@ def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
     wins = events["process"][events["state"] == "holding"].value_counts()
     found = []
     if wins.any():
-        found.append(f"{who(wins.index[wins == wins.max()])} won {_times(wins.max())}")
+        found.append(f"{who(list(wins.index[wins == wins.max()]))} won {_times(wins.max())}")
     for state, did in (("gave_up", "gave up"), ("died", "died")):
         those = events[events["state"] == state]
         if len(those):
-            at = sorted({f"{t:.1f}" if t >= 1 else f"{t:.2g}" for t in those["start"]}, key=float)
-            when = f"at {at[0]} s" if len(at) == 1 else f"from {at[0]} to {at[-1]} s"
-            found.append(f"{who(those['process'])} {did} {when}")
+            when = those["start"].min(), those["start"].max()
+            first, last = (f"{at:.1f}" if at >= 1 else f"{at:.2g}" for at in when)
+            when = f"at {first} s" if first == last else f"from {first} to {last} s"
+            found.append(f"{who(list(those['process'].unique()))} {did} {when}")
     if len(found) == 1 and wins.any():
         found.append("nobody gave up")
-    seconds = events["end"].max()
-    return "; ".join(found) or f"{len(events):,} events, nobody held anything, {seconds:.1f} s"
+    lasted = f"{len(events):,} event{'s' * (len(events) > 1)} in {events['end'].max():.1f} s"
+    return "; ".join(found) or f"Nobody held anything: {lasted}"
 
 
 def _name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
@@ -355,7 +326,7 @@ def _name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> No
 def _draw_cells(ax: Axes, rgb: np.ndarray, words: np.ndarray | None) -> None:
     """A grid of coloured cells, positions along x; the words inside if they can be read there."""
     rows, columns = rgb.shape[:2]
-    ax.imshow(rgb, aspect="auto")
+    ax.imshow(rgb, aspect="auto", interpolation="nearest")
     ax.set_xticks(range(0, columns, -(-columns // 15)))
     ax.set_xticklabels([_nth(int(i) + 1) for i in ax.get_xticks()])
     ax.set_xlabel("position in the order")
@@ -374,8 +345,37 @@ def _draw_cells(ax: Axes, rgb: np.ndarray, words: np.ndarray | None) -> None:
             ax.text(j, i, word, ha="center", va="center", size=size, color=_readable_on(rgb[i, j]))
 
 
+def _draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: list) -> None:
+    """Who gave up: a cross with the error's words, and a dashed line where the time was out."""
+    width = ax.get_xlim()[1]
+    crosses = crosses.assign(lane=_lanes(crosses["process"], names)).sort_values("start")
+    pixel = (crosses["start"] * (500 / width)).astype(int)
+    crosses = crosses[~(pixel * len(names) + crosses["lane"]).duplicated()]  # they would coincide
+    hues = [_hue(lane) for lane in crosses["lane"]]
+    size, pen = (60, 2.5) if len(crosses) <= CROWD else (10, 1)
+    ax.scatter(crosses["start"], crosses["lane"], size, hues, marker="x", linewidths=pen, zorder=3)
+    spoken = crosses.drop_duplicates("lane")  # a lane says its words once
+    for cross in spoken.itertuples() if len(spoken) <= FEW else ():
+        words = cross.detail if pd.notna(cross.detail) else "gave up"
+        aside, side = (5, "left") if cross.start < width / 2 else (-5, "right")
+        place = cross.start, cross.lane - 0.37
+        _say(ax, words, place, (aside, 0), color=_hue(cross.lane), ha=side)
+
+    # Those who gave up together share a line; where lines would be many the first stands for all.
+    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
+    waits, labelled = events[events["state"] == "waiting"], -np.inf
+    for cross in apart[: None if len(apart) <= FEW else 1].itertuples():
+        before = (waits["process"] == cross.process) & (waits["start"] <= cross.start)
+        timeout = waits["detail"][before].dropna()
+        ax.axvline(cross.start, ls="--", lw=1, color="dimgrey", zorder=1)
+        if len(timeout) and cross.start - labelled > 0.1 * width:
+            labelled = cross.start
+            top = ax.get_xaxis_transform()
+            _say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), xycoords=top, ha="center")
+
+
 def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared: list) -> Axes:
-    """Draw the chosen events, each in its process's lane, and holds in their resource's lane too."""
+    """Draw the chosen events in their process's lanes, and holds in their resource's lane, too."""
     names = _plan(events["process"])
     lanes = len(names) + len(shared)
     ax = _axes(ax, 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
@@ -386,8 +386,7 @@ def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, share
     states = events["state"].astype("category").cat
     kinds = {"waiting": WAITING, "holding": HOLDING} | dict.fromkeys(trace.INSTANTS, TICK)
     kind = np.array([kinds.get(state, OTHER) for state in states.categories])[states.codes]
-    process = pd.Categorical(events["process"], names).codes.astype(int)
-    resource = pd.Categorical(events["resource"], shared).codes.astype(int)
+    process, resource = _lanes(events["process"], names), _lanes(events["resource"], shared)
     held = np.flatnonzero((kind == HOLDING) & (resource >= 0))
     rows = np.concatenate([np.flatnonzero(chosen), held])
     band = process * len(TEXTURES) + kind
@@ -396,7 +395,8 @@ def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, share
 
     start, end = events["start"].to_numpy(), events["end"].to_numpy()
     left, right = min(0.0, start.min()), end.max()
-    right += 0.02 * (right - left) or 1.0  # a lone instant at the gate needs an axis, too
+    margin = 0.01 * (right - left) or 0.5  # a lone instant at the gate needs an axis, too
+    left, right = left - margin, right + margin
     _Spans(ax, start[rows], end[rows], band, bands, (left, right, lanes - 0.5, -0.5))
     scale = events.attrs.get("scale", 1.0)
     note = f" (time scale {scale:g})" if scale != 1 else ""
@@ -446,14 +446,16 @@ class _Spans(AxesImage):
         change -= total(last, last + 1 - end) + total(last + 1, end - last)
         cover = change.cumsum(axis=1).clip(0, 1)
         touched = (total(first) > 0) | (cover > 1e-6)  # a million fractions never sum to quite 0
+        seam = np.zeros(shape, bool)  # parts a long span from the one that it follows at once
+        long = end - start > 8
+        seam[self.band[long], first[long]] = True
         image = np.zeros((round(bottom + 0.5) * LANE, columns, 4), np.uint8)
-        for (lane, (top, below, least, full), hue), c, t in zip(
-            self.bands, cover[:, :columns], touched[:, :columns], strict=True
-        ):
+        for i in np.flatnonzero(touched.any(axis=1)):
+            lane, (top, below, least, full), hue = self.bands[i]
+            ink = 255 * touched[i] * (least + (full - least) * cover[i] * ~seam[i])
+            ink = ink[:columns].astype(np.uint8)
             rows = slice(lane * LANE + top, lane * LANE + below)
-            ink = (255 * t * (least + (full - least) * c)).astype(np.uint8)
             wins = ink > image[rows.start, :, 3]  # in a resource's lane: who held it longest
-            image[rows, wins] = np.column_stack(
-                [np.tile(np.multiply(hue, 255), (wins.sum(), 1)), ink[wins]]
-            )
+            image[rows, wins, :3] = np.multiply(hue, 255)
+            image[rows, wins, 3] = ink[wins]
         return image

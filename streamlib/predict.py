@@ -39,8 +39,8 @@ def ask(key: str, question: str, value: object = ...) -> None:
     _keep(kept)
 
 
-def check(key: str, measured: object, run: Run | None = None) -> str:
-    """Hold the prediction against what was measured; return both in one sentence.
+def check(key: str, measured: object, run: Run | None = None) -> None:
+    """Hold the prediction against what was measured; print both in one sentence.
 
     run: the run that it was measured in, so that it can be found again.
     Raises NotPredicted while there is no answer, and reveals nothing.
@@ -55,9 +55,10 @@ def check(key: str, measured: object, run: Run | None = None) -> str:
     kept[key] = entry
     _keep(kept)
     if entry["predicted"] == "skip":
-        return f"Measured: {measured}. (No prediction was made.)"
+        print(f"{entry['question']} {measured} (no prediction)")
+        return
     hit = "as you predicted" if _same(entry["predicted"], measured) else "not as you predicted"
-    return f"Predicted: {entry['predicted']}. Measured: {measured}, {hit}."
+    print(f"{entry['question']} {measured}; you said {entry['predicted']}: {hit}.")
 
 
 def score() -> pd.DataFrame:

@@ -1,0 +1,61 @@
+"""Checks for the exercises: correct, not yet, or not attempted."""
+
+from collections.abc import Callable
+
+from streamlib import orders
+from streamlib.runs import Run
+
+
+def _three_each(run: object) -> bool:
+    return (
+        isinstance(run, Run)
+        and run.ok
+        and len(run.params["processes"]) >= 2
+        and (run.workers["stored"] == 3).all()
+    )
+
+
+def _none_lost_at_3_s(run: object) -> bool:
+    return (
+        isinstance(run, Run)
+        and run.ok
+        and len(run.rows) == 6 * run.params["rounds"]
+        and bool((run.records["held"] >= 2.9 * run.params["scale"]).all())
+    )
+
+
+EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "00.1": (lambda rows: rows == 8, "four processes with two pets each; look at run.verdict."),
+    "01.1": (
+        lambda many: many == orders.count((2, 2, 2, 2)),
+        "with n inserts in all there are n! orders; divide by 2! for each process.",
+    ),
+    "01.2": (
+        _three_each,
+        "give the run itself; each process must store three rows, and run.ok must be True.",
+    ),
+    "02.1": (
+        lambda lost: lost == 3,
+        "at 4 s, who can get the lock before 5 s are over, and who after that?",
+    ),
+    "02.2": (
+        _none_lost_at_3_s,
+        "give a run of six inserts that each hold the lock for 3 s, with a timeout that is "
+        "long enough for the one who waits longest.",
+    ),
+}
+
+
+def check(exercise: str, answer: object = ...) -> None:
+    """Print whether the answer to an exercise is right; `...` means that there is none yet.
+
+    Raises KeyError for an exercise that the lab does not have.
+    """
+    if exercise not in EXERCISES:
+        raise KeyError(f"There is no exercise {exercise}: choose from {', '.join(EXERCISES)}.")
+    right, hint = EXERCISES[exercise]
+    if answer is ...:
+        said = "not attempted yet; put your answer in place of the dots."
+    else:
+        said = "correct." if right(answer) else f"not yet; {hint}"
+    print(f"Exercise {exercise}: {said}")

@@ -1,0 +1,124 @@
+"""The shared database: what it refuses, what it leaves alone, and its lock."""
+
+import random
+import sqlite3
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from streamlib import database
+
+
+@pytest.fixture
+def me(tmp_path):
+    """A stand-in for the handle of a worker, which writes its marks into a list."""
+    marks = []
+    return SimpleNamespace(
+        name="P1",
+        db=database.fresh(tmp_path / "lab.db"),
+        scale=0.1,
+        rng=random.Random(1),
+        marks=marks,
+        code=lambda *words: words[0],
+        mark=marks.append,
+        step=lambda name, record=None: None,
+        hold=lambda seconds: None,
+        think=lambda: None,
+    )
+
+
+def test_a_name_with_an_apostrophe_is_stored_as_it_is(me):
+    names = ["O'Malley", "x'); DROP TABLE pets; --"]
+    database.pets(names)(me)
+    assert [row["name"] for row in database.rows(me.db)] == names
+    assert me.marks == ["waiting", "holding", "done"] * 2
+
+
+def test_an_insert_that_is_locked_out_gives_up_and_stores_nothing(me):
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(database.open(me, timeout_s=0.1)) as connection:
+            assert database.insert(me, connection, "Ace") is False
+            assert not connection.in_transaction
+    assert me.marks == ["waiting", "gave_up"]
+    assert database.rows(me.db) == []
+
+
+def test_a_reader_that_stays_makes_the_commit_give_up(me):
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM pets").fetchall()
+        with closing(database.open(me, timeout_s=0.1)) as connection:
+            assert database.insert(me, connection, "Ace") is False
+            assert not connection.in_transaction
+    assert me.marks == ["waiting", "holding", "gave_up"]
+    assert database.rows(me.db) == []
+
+
+def test_other_errors_are_not_taken_for_a_lock(me):
+    with closing(database.open(me)) as connection:
+        connection.execute("DROP TABLE pets")
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            database.insert(me, connection, "Ace")
+
+
+def test_fresh_empties_the_pets_and_touches_no_other_table(me):
+    database.pets(["Ace"])(me)
+    with closing(sqlite3.connect(me.db)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    database.fresh(me.db, keep=True)
+    assert len(database.rows(me.db)) == 1
+    database.fresh(me.db)
+    assert database.rows(me.db) == []
+    with closing(sqlite3.connect(me.db)) as connection:
+        assert connection.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+
+def test_fresh_ends_wal_mode(me):
+    with closing(sqlite3.connect(me.db)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    database.fresh(me.db)
+    with closing(sqlite3.connect(me.db)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_paths_that_cannot_be_used(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("these are my notes, and no database\n" * 100, encoding="utf-8")
+    before = text.read_bytes()
+    for path, words in [
+        (tmp_path, "is a folder"),
+        (tmp_path / "nowhere" / "lab.db", "does not exist: make that folder first"),
+        (text, "is not a sound SQLite database"),
+    ]:
+        with pytest.raises(OSError, match=words):
+            database.fresh(path)
+    assert text.read_bytes() == before
+
+
+def test_a_locked_database_that_was_left_over(me):
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match="is locked by another program: end that program"):
+            database.fresh(me.db)
+
+
+def test_rows_of_what_is_not_there(tmp_path):
+    with pytest.raises(OSError, match="does not exist"):
+        database.rows(tmp_path / "lab.db")
+    with closing(sqlite3.connect(tmp_path / "empty.db")) as connection:
+        connection.execute("CREATE TABLE other (x)")
+    with pytest.raises(OSError, match="has no table pets"):
+        database.rows(tmp_path / "empty.db")
+
+
+@pytest.mark.parametrize("hold", [-1, float("inf"), "3"])
+def test_durations_that_make_no_sense(hold):
+    with pytest.raises(ValueError, match="hold_s is"):
+        database.pets(["Ace"], hold)
+
+
+def test_one_name_in_place_of_a_list():
+    with pytest.raises(ValueError, match="give a list of names"):
+        database.pets("Ace")
