@@ -1,0 +1,108 @@
+"""The committed notebooks: every code cell ran, without errors, and shows nobody's machine.
+
+They are read from the last commit, so that a learner's cleared or edited copy fails nothing here.
+"""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from streamlib import home
+
+MACHINE_PATH = re.compile(
+    r"(?:/(?:home|root|Users|tmp|work|mnt|var|opt|private)/[\w.-]+|\b[A-Za-z]:\\\\?\w+)"
+)
+MERGE_MARKER = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=home.root, capture_output=True, encoding="utf-8", check=False
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+NAMES = [name for name in _git("ls-tree", "--name-only", "HEAD", "notebooks/").split("\n") if name]
+NOTEBOOKS = [name for name in NAMES if name.endswith(".ipynb")]
+
+
+def faults(text: str) -> list[str]:
+    """Return a sentence for each thing that must not be in a committed notebook."""
+    if MERGE_MARKER.search(text):
+        return ["it holds a merge marker"]
+    found = []
+    for number, cell in enumerate(json.loads(text)["cells"]):
+        if cell["cell_type"] != "code":
+            if MERGE_MARKER.search("".join(cell["source"])):
+                found.append(f"cell {number} holds a merge marker")
+            continue
+        if cell["execution_count"] is None:
+            found.append(f"cell {number} was never executed")
+        if any(output["output_type"] == "error" for output in cell["outputs"]):
+            found.append(f"cell {number} holds an error")
+        if any(output.get("name") == "stderr" for output in cell["outputs"]):
+            found.append(f"cell {number} wrote to standard error")
+        shown = [output.get("text", output.get("data", {})) for output in cell["outputs"]]
+        words = json.dumps(
+            [
+                {k: v for k, v in s.items() if k != "image/png"} if isinstance(s, dict) else s
+                for s in [*shown, cell["source"]]
+            ]
+        )
+        if path := MACHINE_PATH.search(words):
+            found.append(f"cell {number} holds the path {path.group()}")
+        if MERGE_MARKER.search("".join(cell["source"])):
+            found.append(f"cell {number} holds a merge marker")
+    return found
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_committed_notebook(name):
+    assert faults(_git("show", f"HEAD:{name}")) == []
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+def test_the_notebooks_are_there_and_hold_charts():
+    assert {"00", "01", "02"} <= {name.split("/")[-1][:2] for name in NOTEBOOKS}
+    for name in NOTEBOOKS:
+        assert '"image/png"' in _git("show", f"HEAD:{name}"), f"{name} holds no chart"
+
+
+def _notebook(**changes) -> str:
+    cell = {
+        "cell_type": "code",
+        "execution_count": 1,
+        "metadata": {},
+        "outputs": [{"output_type": "stream", "name": "stdout", "text": ["fine\n"]}],
+        "source": ["print('fine')"],
+    }
+    return json.dumps({"cells": [cell | changes]}, indent=1)
+
+
+def _output(**output) -> str:
+    return _notebook(outputs=[output])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (_notebook(execution_count=None), "never executed"),
+        (_output(output_type="error", ename="E", evalue="", traceback=[]), "holds an error"),
+        (_output(output_type="stream", name="stderr", text=["hm"]), "standard error"),
+        (_output(output_type="stream", name="stdout", text=["/home/ann/lab"]), "/home/ann"),
+        (_output(output_type="display_data", data={"text/plain": ["C:\\Users\\ann"]}), "C:"),
+        (_notebook(source=["open('/tmp/x.csv')"]), "/tmp/x.csv"),
+        (_notebook(source=["a = 1\n", "<<<<<<< HEAD\n", "a = 2"]), "merge marker"),
+        ("<<<<<<< HEAD\n" + _notebook(), "merge marker"),
+    ],
+)
+def test_each_fault_is_found(text, fault):
+    assert len(faults(text)) == 1
+    assert fault in faults(text)[0]
+
+
+def test_a_sound_notebook_has_no_fault():
+    assert faults(_notebook()) == []
