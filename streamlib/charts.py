@@ -370,8 +370,8 @@ def _draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: 
         ax.axvline(cross.start, ls="--", lw=1, color="dimgrey", zorder=1)
         if len(timeout) and cross.start - labelled > 0.1 * width:
             labelled = cross.start
-            top = ax.get_xaxis_transform()
-            _say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), xycoords=top, ha="center")
+            style = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
+            _say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), **style)
 
 
 def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared: list) -> Axes:
@@ -408,7 +408,7 @@ def _draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, share
 
 
 class _Spans(AxesImage):
-    """Spans of time as one image, painted for as many pixels as there are when it is drawn.
+    """Spans of time as one image, painted for the seconds and the pixels there are when drawn.
 
     Matplotlib's bars drop what is narrower than a pixel, and cost microseconds each. Here each
     pixel column sums up how much of it is covered, and whatever touches it at all leaves ink.
@@ -418,25 +418,31 @@ class _Spans(AxesImage):
         super().__init__(ax, interpolation="nearest", extent=extent)
         self.start, self.end, self.band, self.bands = start, end, band, bands
         self.set_data(np.zeros((1, 1, 4), np.uint8))
+        self.painted = None
         ax.add_image(self)
+        self.set_clip_path(ax.patch)
 
     def draw(self, renderer):
-        left, right = self.axes.transData.transform([(x, 0) for x in self.get_extent()[:2]])[:, 0]
+        seconds, (_, _, bottom, top) = self.axes.get_xlim(), self.get_extent()
         # One column fewer than pixels: then each column contains a pixel's middle and is seen.
-        columns = int((right - left) * renderer.get_image_magnification()) - 1
-        columns = min(max(columns, 1), 4000)
-        if columns != self.get_size()[1]:
+        pixels = self.axes.bbox.width * renderer.get_image_magnification()
+        columns = max(int(pixels) - 1, 1)
+        if (seconds, columns) != self.painted:
+            self.set_extent((*seconds, bottom, top))
             self.set_data(self.paint(columns))
+            self.painted = seconds, columns
         super().draw(renderer)
 
     def paint(self, columns: int) -> np.ndarray:
         """The image so many columns wide, from cumulative sums of starts less ends."""
         left, right, bottom, _ = self.get_extent()
-        start = (self.start - left) * (columns / (right - left))
-        end = (self.end - left) * (columns / (right - left))
+        seen = (self.end >= left) & (self.start <= right)
+        band = self.band[seen]
+        start = (self.start[seen].clip(left) - left) * (columns / (right - left))
+        end = (self.end[seen].clip(max=right) - left) * (columns / (right - left))
         first, last = start.astype(int), end.astype(int)
         shape = len(self.bands), columns + 2
-        row = self.band * shape[1]
+        row = band * shape[1]
 
         def total(column, weights=None):
             return np.bincount(row + column, weights, shape[0] * shape[1]).reshape(shape)
@@ -447,8 +453,8 @@ class _Spans(AxesImage):
         cover = change.cumsum(axis=1).clip(0, 1)
         touched = (total(first) > 0) | (cover > 1e-6)  # a million fractions never sum to quite 0
         seam = np.zeros(shape, bool)  # parts a long span from the one that it follows at once
-        long = end - start > 8
-        seam[self.band[long], first[long]] = True
+        long = (end - start > 8) & (start > 0)
+        seam[band[long], first[long]] = True
         image = np.zeros((round(bottom + 0.5) * LANE, columns, 4), np.uint8)
         for i in np.flatnonzero(touched.any(axis=1)):
             lane, (top, below, least, full), hue = self.bands[i]

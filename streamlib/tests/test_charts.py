@@ -161,6 +161,17 @@ def test_timeline_writes_the_error_once_a_lane_and_the_timeout_on_its_line():
     assert ax.lines[0].get_xdata()[0] == pytest.approx(5.01)
 
 
+@pytest.mark.filterwarnings("error")  # a label far outside leaves no room for the axes
+def test_timeline_can_be_zoomed():
+    ax = charts.timeline(lesson())
+    assert drawn_in(inside(ax)[20], charts.HUES[0]) > 100
+    ax.set_xlim(2.999, 3.002)  # P1 holds until 3.0, and again from 3.001
+    row = inside(ax)[20]
+    assert drawn_in(row, charts.HUES[0]) == pytest.approx(2 / 3 * len(row), abs=4)
+    ax.set_xlim(20, 30)
+    assert drawn_in(inside(ax)[20], "white") == len(row)
+
+
 def test_many_crosses_have_no_words_that_would_overlap():
     names = [f"P{i}" for i in range(30)]
     rows = [(name, "gave_up", 5.0 + i / 7, 5.0 + i / 7, "locked") for i, name in enumerate(names)]
@@ -209,6 +220,7 @@ def test_a_span_a_thousand_times_narrower_than_a_pixel_leaves_ink(state, width, 
     rows = [("P1", state, at, at + (0 if state == "step" else 0.5), None) for at in starts]
     rows += [("P2", "thinking", 0.0, second, None)]
     ax = charts.timeline(table(rows, ["P1", "P2"]))
+    inside(ax, 200)  # seen large first, saved smaller then
     ax.figure.set_size_inches(width, 2.5)
     image = inside(ax, dpi)
     lanes = len(ax.get_yticks())
@@ -295,6 +307,8 @@ def test_handoff_counts_those_that_barged():
     ax = charts.handoff(lesson())
     assert title(ax) == "1 of 3 hand-offs barged past a longer wait"
     assert words(ax) == ["past 2 waiting"]
+    again = [place for marks in ax.collections for place in marks.get_offsets() if place[0] < 4]
+    assert len(again) == 1 and again[0][1] < -0.3  # P1 took it again: above its bar, not inside
 
 
 def test_handoff_draws_barging_dashed_and_red():
@@ -363,6 +377,18 @@ def test_strip_wraps_and_keeps_its_schedule_in_lines():
     assert words(ax)[-1].count("\n") == 1
 
 
+def test_strip_gives_long_names_wider_squares():
+    table = records(n=10)
+    table["process"] = table["process"].cat.rename_categories(lambda name: f"a-long-name-{name}")
+    ax = charts.strip(table)
+    assert len({square.get_x() for square in ax.patches}) == 10
+    ax.figure.canvas.draw()
+    names = [text for text in ax.texts if text.get_text().startswith("a-lo")]
+    boxes = [text.get_window_extent() for text in names]
+    assert len({text.get_text() for text in names}) == 10
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes) if a.y0 == b.y0)
+
+
 def test_strip_draws_the_first_round_only():
     ax = charts.strip(pd.concat([records(), records().assign(round=2)]))
     assert len(ax.patches) == 6
@@ -417,7 +443,7 @@ def test_positions_counts_who_came_where():
 
 
 def test_positions_counts_are_readable_on_dark_and_pale():
-    ax = charts.positions(["A"] * 99 + ["C"], OWNERS)
+    ax = charts.positions(["A"] * 60 + ["C"] * 40, OWNERS)
     assert [text.get_color() for text in ax.texts] == ["white", "black", "black"]
 
 

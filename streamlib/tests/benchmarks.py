@@ -1,0 +1,318 @@
+"""How fast the lab is, beside what one would use instead; nothing here is asserted.
+
+    python -m streamlib.tests.benchmarks                                  # and each target, met or missed
+    python -m pytest streamlib/tests/benchmarks.py --benchmark-only       # the figures alone
+
+Contenders stand in one group and run one after another. Files are written to pytest's temporary
+folder, so put that on the disk in question (`--basetemp`), and leave the machine alone meanwhile.
+"""
+
+import io
+import itertools
+import json
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+
+from streamlib import charts, database, home, orders, processes, recorder, trace
+from streamlib.recorder import Recorder
+
+CALLS = 200_000  # so many that the growth of the log is part of the figure
+EVENTS = 1_000_000
+NAMES = ["P1", "P2", "P3"]
+
+
+@pytest.fixture(autouse=True)
+def as_learners_do(tmp_path, monkeypatch):
+    """Run at full length, and keep runs on the disk."""
+    monkeypatch.setenv("STREAMLIB_SCALE", "1")
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    yield
+    plt.close("all")
+
+
+# One event recorded
+
+
+@pytest.mark.benchmark(group="one event: 200,000 in a loop")
+class TestMark:
+    """Recording one event, beside reading the clock, writing a line and logging it."""
+
+    def test_clock(self, benchmark):
+        def clock():
+            now = time.perf_counter_ns
+            for _ in range(CALLS):
+                now()
+
+        benchmark.pedantic(clock, rounds=25)
+
+    def test_mark(self, benchmark, tmp_path):
+        numbers = itertools.count()
+
+        def new_log():
+            log = Recorder(tmp_path / f"{next(numbers)}.rec", "P1")
+            return (log.mark, log.code("holding", "Ace", "lab.db")), {}
+
+        def mark(mark, code):
+            for seq in range(CALLS):
+                mark(code, seq)
+
+        benchmark.pedantic(mark, setup=new_log, rounds=25)
+
+    def test_write(self, benchmark, tmp_path):
+        fd = os.open(tmp_path / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        line = b"2024-01-01 12:00:00.000000 P1 holding Ace in lab.db, seq 17\n"
+
+        def write():
+            for _ in range(CALLS):
+                os.write(fd, line)
+
+        benchmark.pedantic(write, rounds=9)
+        os.close(fd)
+
+    def test_logging(self, benchmark, tmp_path):
+        handler = logging.FileHandler(tmp_path / "log.txt")
+        handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+        logger = logging.Logger("alone", logging.INFO)
+        logger.addHandler(handler)
+
+        def log():
+            for seq in range(CALLS):
+                logger.info("P1 holds lab.db for Ace, seq %s", seq)
+
+        benchmark.pedantic(log, rounds=3)
+        handler.close()
+
+
+@pytest.mark.benchmark(group="writers side by side")
+def test_writers(benchmark):
+    """CPU time of one mark where three processes mark at once, over that of one alone."""
+
+    def worker(me):
+        code, mark = me.code("holding", "Ace", "lab.db"), me.mark
+        before = time.process_time_ns()
+        for seq in range(2 * CALLS):
+            mark(code, seq)
+        print(time.process_time_ns() - before)
+
+    def cpu(count):
+        run = processes.run(dict.fromkeys(NAMES[:count], worker))
+        return statistics.mean(int(text) for text in run.output.values())
+
+    def compare():
+        alone = cpu(1)
+        ratios.append(cpu(3) / alone)
+
+    ratios = []
+    benchmark.pedantic(compare, rounds=7)
+    benchmark.extra_info["writers"] = statistics.median(ratios)
+
+
+# A million events into a table
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Three logs with a million events together."""
+    folder = tmp_path_factory.mktemp("logs")
+    made = [Recorder(folder / f"{name}.rec", name) for name in NAMES]
+    states = ("waiting", "holding", "done")
+    codes = [
+        [log.code(state, pet, "lab.db") for pet in "ABCDEF" for state in states] for log in made
+    ]
+    for log in made:
+        log.mark(log.code("started"), time.perf_counter_ns())
+    for seq in range(EVENTS // 3):
+        for log, code in zip(made, codes, strict=True):
+            log.mark(code[seq % 18], seq)
+    for log in made:
+        log.close()
+    return [log.path for log in made]
+
+
+@pytest.mark.benchmark(group="a million events into a table")
+class TestTable:
+    """Reading logs into one sorted table, beside reading the same numbers from CSV files."""
+
+    def test_events(self, benchmark, logs):
+        assert len(benchmark.pedantic(trace.events, (logs,), rounds=7)) >= EVENTS
+
+    def test_read_csv(self, benchmark, logs):
+        files = [path.with_suffix(".csv") for path in logs]
+        for path, file in zip(logs, files, strict=True):
+            marks = pd.DataFrame(recorder.read(path).marks, columns=["t_ns", "seq", "code"])
+            marks.to_csv(file, index=False)
+
+        def read():
+            return pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+
+        assert len(benchmark.pedantic(read, rounds=7)) >= EVENTS
+
+
+# A table into a picture
+
+
+def picture(draw, events):
+    """Draw events on new axes, and those into a PNG."""
+    figure, ax = plt.subplots(figsize=(9, 3), layout="constrained")
+    draw(events, ax=ax)
+    figure.savefig(io.BytesIO(), format="png")
+    plt.close(figure)
+
+
+def labelled(ax):
+    """Give the contender's picture the same words."""
+    ax.set_yticks(range(3), NAMES)
+    ax.set(title="P1 won 3 times; nobody gave up", xlabel="seconds since the start gate")
+    ax.autoscale()
+
+
+def broken_barh(events, ax):
+    """The picture as matplotlib's own bars, a row for each process and state."""
+    for lane, name in enumerate(NAMES):
+        for state, alpha in (("waiting", 0.4), ("holding", 1.0)):
+            chosen = events[(events["process"] == name) & (events["state"] == state)]
+            bars = np.column_stack([chosen["start"], chosen["end"] - chosen["start"]])
+            ax.broken_barh(bars, (lane - 0.3, 0.6), color=charts.HUES[lane], alpha=alpha)
+    labelled(ax)
+
+
+def polygons(events, ax):
+    """The picture as one collection of rectangles."""
+    lane = events["process"].cat.codes.to_numpy()
+    left, right = events["start"].to_numpy(), events["end"].to_numpy()
+    corners = [(left, lane - 0.3), (left, lane + 0.3), (right, lane + 0.3), (right, lane - 0.3)]
+    shapes = np.stack([np.column_stack(corner) for corner in corners], axis=1)
+    hues = np.array(charts.HUES)[lane]
+    ax.add_collection(PolyCollection(shapes, facecolors=hues))
+    labelled(ax)
+
+
+@pytest.mark.benchmark(group="a million events into a picture")
+class TestMillion:
+    """The timeline of a million events, beside matplotlib's bars."""
+
+    def test_timeline_million(self, benchmark, logs):
+        args = charts.timeline, trace.events(logs)
+        benchmark.pedantic(picture, args, rounds=5, warmup_rounds=1)
+
+    def test_broken_barh(self, benchmark, logs):
+        benchmark.pedantic(picture, (broken_barh, trace.events(logs)), rounds=1)
+
+
+@pytest.mark.benchmark(group="a thousand events into a picture")
+class TestThousand:
+    """The timeline of a thousand spans, beside one collection of as many rectangles."""
+
+    def test_timeline_thousand(self, benchmark, logs):
+        benchmark.pedantic(picture, (charts.timeline, few(logs)), rounds=25, warmup_rounds=1)
+
+    def test_polygons(self, benchmark, logs):
+        benchmark.pedantic(picture, (polygons, few(logs)), rounds=25, warmup_rounds=1)
+
+
+def few(logs):
+    """A thousand spans of the logs."""
+    events = trace.events(logs)
+    few = events[events["state"].isin(["waiting", "holding"])].iloc[:1000]
+    return few.assign(start=few["start"] - few["start"].min(), end=few["end"] - few["start"].min())
+
+
+# Processes
+
+
+@pytest.mark.benchmark(group="three processes, from start to done")
+class TestStart:
+    """Three processes that do nothing, beside three that import pandas first."""
+
+    def test_start(self, benchmark):
+        def worker(me):
+            pass
+
+        benchmark.pedantic(processes.run, (dict.fromkeys(NAMES, worker),), rounds=9)
+
+    def test_start_with_pandas(self, benchmark):
+        def worker(me):
+            import pandas  # noqa: F401 - importing it is the point
+
+        benchmark.pedantic(processes.run, (dict.fromkeys(NAMES, worker),), rounds=9)
+
+
+@pytest.mark.benchmark(group="rounds")
+def test_skew(benchmark):
+    """How far apart three processes start: the median over a hundred rounds, milliseconds."""
+
+    def worker(me):
+        pass
+
+    plan = dict.fromkeys(NAMES, worker)
+    run = benchmark.pedantic(processes.run, (plan,), {"rounds": 100}, rounds=1)
+    started = run.events[run.events["state"] == "started"].groupby("round")["start"]
+    benchmark.extra_info["skew"] = 1000 * float((started.max() - started.min()).median())
+
+
+@pytest.mark.benchmark(group="rounds")
+def test_rounds(benchmark):
+    """200 rounds of three quick pets processes with think time: seconds, and distinct orders."""
+    plan = {name: database.pets(pets) for name, pets in database.PETS.items()}
+    args = {"rounds": 200, "think_s": 0.01}
+    run = benchmark.pedantic(processes.run, (plan,), args, rounds=1)
+    seen = orders.coverage(run.orders()["committed"], (2, 2, 2))["seen"]
+    benchmark.extra_info["orders"] = seen
+
+
+# The targets: what, over what (or a figure of its own), its limit, whether that is the least
+TARGETS = [
+    ("one mark / one clock read", "test_mark", "test_clock", 4.5),
+    ("one mark / one os.write of a line", "test_mark", "test_write", 1 / 4),
+    ("one mark / one logging call", "test_mark", "test_logging", 1 / 25),
+    ("CPU of a mark, 3 writers / 1 writer", "writers", None, 1.5),
+    ("1M events to a table / read_csv", "test_events", "test_read_csv", 2),
+    ("1M events to PNG / broken_barh", "test_timeline_million", "test_broken_barh", 1 / 20),
+    ("1k spans to PNG / PolyCollection", "test_timeline_thousand", "test_polygons", 1.5),
+    ("3 processes / the same with pandas", "test_start", "test_start_with_pandas", 1 / 4),
+    ("start skew of 3 processes (ms)", "skew", None, 1),
+    ("200 rounds of the pets (s)", "test_rounds", None, 15),
+    ("distinct orders in those, at least", "orders", None, -50),
+]
+
+
+def table(benchmarks):
+    """Yield a line for each target: its ratio of medians and of minima, and whether it is met."""
+    yield f"{'target':38}{'medians':>9}{'minima':>9}{'limit':>9}"
+    median = {run["name"]: run["stats"]["median"] for run in benchmarks}
+    least = {run["name"]: run["stats"]["min"] for run in benchmarks}
+    own = {key: value for run in benchmarks for key, value in run["extra_info"].items()}
+    for what, name, other, limit in TARGETS:
+        if other:
+            values = [median[name] / median[other], least[name] / least[other]]
+        else:
+            values = [own.get(name, median.get(name))] * 2
+        met = values[0] >= -limit if limit < 0 else values[0] <= limit
+        numbers = "".join(f"{value:9.3f}" for value in [*values, abs(limit)])
+        yield f"{what:38}{numbers}  {'met' if met else 'MISSED'}"
+
+
+def main():
+    """Run every benchmark, then hold the figures against the targets."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder, "figures.json")
+        options = ["--benchmark-only", f"--benchmark-json={figures}", "-q"]
+        status = pytest.main([__file__, *options, *sys.argv[1:]])
+        if status == 0:
+            print("", *table(json.loads(figures.read_text())["benchmarks"]), sep="\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

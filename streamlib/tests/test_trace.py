@@ -1,0 +1,305 @@
+"""Marks become spans and instants as the table's rules say, whatever their processes did."""
+
+import json
+from types import SimpleNamespace
+from unittest import mock
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamlib import recorder, trace
+
+GATE = 10**12  # ns, of the first round
+
+
+def write(folder, process, marks):
+    """Write the log of a process that made these marks; return its path.
+
+    A mark is (second, state, resource) and may go on with record, detail and seq.
+    """
+    path = folder / f"{process}.rec"
+    with mock.patch("time.perf_counter_ns") as clock:
+        log = recorder.Recorder(path, process)
+        for at, state, resource, *more in marks:
+            record, detail, seq = (*more, *(None, None, 0)[len(more) :])
+            clock.return_value = GATE + round(at * 1e9)
+            log.mark(log.code(state, record, resource, detail), seq)
+    log.close()
+    return path
+
+
+def started(at=0.0, gate=None):
+    """The mark of a round's start, at `at`, with its gate at `gate`, seconds."""
+    return at, "started", None, None, None, GATE + round((at if gate is None else gate) * 1e9)
+
+
+def step(at, name, record=None, turn=-1):
+    """The mark of a step."""
+    return at, "step", None, record, name, turn
+
+
+def spans(table, *columns):
+    """The states of the events with their times, rounded, and what else is asked for."""
+    chosen = table[["state", "start", "end", *columns]].round(6)
+    return list(chosen.astype(object).itertuples(index=False, name=None))
+
+
+def test_a_span_ends_at_the_next_mark_on_its_resource(tmp_path):
+    """Spans on two resources do not end each other; an instant has no length."""
+    path = write(
+        tmp_path,
+        "P1",
+        [
+            started(),
+            (1, "waiting", "a"),
+            (2, "holding", "a"),
+            (3, "waiting", "b"),
+            (4, "done", "a"),
+            (5, "gave_up", "b"),
+            (6, "ended", None),
+        ],
+    )
+    assert spans(trace.events([path])) == [
+        ("started", 0, 0),
+        ("waiting", 1, 2),
+        ("holding", 2, 4),
+        ("waiting", 3, 5),
+        ("done", 4, 4),
+        ("gave_up", 5, 5),
+        ("ended", 6, 6),
+    ]
+
+
+@pytest.mark.parametrize("last", ["ended", "died"])
+def test_the_end_of_a_process_ends_its_spans(tmp_path, last):
+    """A process that ended or died holds nothing any more."""
+    marks = [started(), (1, "holding", "a"), (2, "waiting", "b"), (7, last, None)]
+    table = trace.events([write(tmp_path, "P1", marks)])
+    assert spans(table)[1:3] == [("holding", 1, 7), ("waiting", 2, 7)]
+
+
+def test_what_the_parent_adds_ends_the_spans(tmp_path):
+    """`recorder.died` closes what a killed process held, at the time it was noticed."""
+    path = write(tmp_path, "P1", [started(), (1, "holding", "a")])
+    recorder.died(path, GATE + 4 * 10**9, "was killed")
+    table = trace.events([path])
+    assert spans(table)[1:] == [("holding", 1, 4), ("died", 4, 4)]
+    assert table["detail"].iloc[-1] == "was killed"
+
+
+def test_an_open_span_lasts_to_the_end_of_its_log(tmp_path):
+    """Where a log just stops, its spans go on to its last mark."""
+    path = write(tmp_path, "P1", [started(), (1, "holding", "a"), (3, "waiting", "b")])
+    assert spans(trace.events([path]))[1:] == [("holding", 1, 3), ("waiting", 3, 3)]
+
+
+def test_each_round_counts_from_its_own_gate(tmp_path):
+    """Rounds are numbered, times begin at each gate, and no span goes on into the next round."""
+    marks = [
+        started(0.5, gate=0),
+        (1, "holding", "a"),
+        started(9, gate=8),
+        (10, "holding", "a"),
+        (12, "done", "a"),
+    ]
+    assert spans(trace.events([write(tmp_path, "P1", marks)]), "round", "seq") == [
+        ("started", 0.5, 0.5, 1, 1),
+        ("holding", 1, 9, 1, 0),
+        ("started", 1, 1, 2, 2),
+        ("holding", 2, 4, 2, 0),
+        ("done", 4, 4, 2, 0),
+    ]
+
+
+def test_steps_and_turns_are_filled_forward(tmp_path):
+    """An event is in the latest step of its round; a free run has no turns."""
+    marks = [
+        started(),
+        (1, "waiting", "a"),
+        step(2, "begin", "Ace", turn=4),
+        (3, "holding", "a"),
+        step(4, "commit"),
+        (5, "done", "a"),
+        started(6),
+        (7, "holding", "a"),
+    ]
+    table = trace.events([write(tmp_path, "P1", marks)])
+    steps = table["step"].astype(object).where(table["step"].notna(), None).tolist()
+    assert steps == [None, None, "begin", "begin", "commit", "commit", None, None]
+    assert table["turn"].astype(object).where(table["turn"].notna(), None).tolist() == [
+        *[None, None, 4, 4, None, None, None, None]
+    ]
+    assert table["record"].iloc[2] == "Ace"
+
+
+def test_ties_keep_the_order_of_the_plan(tmp_path):
+    """Events at the same time stand in the order of their paths, within a log in its own."""
+    marks = [(1, "holding", "a"), (1, "done", "a"), (2, "holding", "a")]
+    paths = [write(tmp_path, name, marks) for name in ("P2", "P1", "P3")]
+    table = trace.events(paths)
+    assert list(table["process"].cat.categories) == ["P2", "P1", "P3"]
+    assert list(zip(table["process"], table["state"], strict=True)) == [
+        *[(name, state) for name in ("P2", "P1", "P3") for state in ("holding", "done")],
+        *[(name, "holding") for name in ("P2", "P1", "P3")],
+    ]
+
+
+def test_events_that_threads_stored_out_of_order_are_put_in_order(tmp_path):
+    """No span ends before it starts, although threads may store a later mark first."""
+    marks = [started(), (2, "holding", "a"), (1, "waiting", "a"), (3, "done", "a")]
+    table = trace.events([write(tmp_path, "P1", marks)])
+    assert spans(table)[1:] == [("waiting", 1, 2), ("holding", 2, 3), ("done", 3, 3)]
+
+
+STATES = ["waiting", "holding", "busy", "done", "gave_up", "step", "started", "ended", "sent"]
+some_marks = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(STATES), st.sampled_from([None, "a", "b"]))
+)
+
+
+def end_of(marks, i):
+    """When the i-th mark's span ends, by the words of the rule."""
+    at, state, resource = marks[i]
+    if state in trace.INSTANTS:
+        return at
+    for later, other, shared in marks[i + 1 :]:
+        if shared == resource or other in ("started", "ended", "died"):
+            return later
+    return marks[-1][0]
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(some_marks)
+def test_spans_follow_the_rule(tmp_path_factory, gaps):
+    """Whatever a process marks, each span ends where the rule says."""
+    at, marks = 0, []
+    for gap, state, resource in gaps:
+        at += gap
+        marks.append((at, state, None if state in ("started", "ended", "step") else resource))
+    table = trace.events([write(tmp_path_factory.mktemp("run"), "P1", marks)])
+    assert table["state"].tolist() == [state for _, state, _ in marks]
+    lasted = (table["end"] - table["start"]).round(6).tolist()
+    assert lasted == [end_of(marks, i) - marks[i][0] for i in range(len(marks))]
+
+
+def test_no_logs_give_an_empty_table(tmp_path):
+    """Without logs, and with logs that say nothing, there is a table with every column."""
+    silent = write(tmp_path, "P1", [])
+    missing = tmp_path / "P9.rec"
+    full = trace.events([write(tmp_path, "P2", [started(), (1, "holding", "a")])])
+    for paths in ([], [silent], [missing]):
+        table = trace.events(paths)
+        assert table.empty and list(table.columns) == list(full.columns)
+        assert len(table.attrs["problems"]) == (paths == [missing])
+        assert trace.handoffs(table).empty
+
+
+def test_a_table_says_whose_and_how_fast_it_is(tmp_path):
+    """Run, process, pid and time scale stand in the table, texts as categories."""
+    folder = tmp_path / "the run"
+    folder.mkdir()
+    log = recorder.Recorder(folder / "1.rec", "P1", scale=0.1)
+    log.mark(log.code("sent", "Ace", detail="words"), 7)
+    log.close()
+    table = trace.events([folder / "1.rec"])
+    assert table.attrs["scale"] == 0.1
+    row = table.iloc[0]
+    assert (row["run"], row["process"], row["round"], row["seq"]) == ("the run", "P1", 1, 7)
+    assert row["pid"] == recorder.read(folder / "1.rec").header["pid"]
+    for column in ("run", "process", "step", "record", "resource", "state", "detail"):
+        assert isinstance(table[column].dtype, pd.CategoricalDtype)
+
+
+def three_processes(folder):
+    """P3 takes the lock ahead of P2, which had begun to wait before it; then P2 gets it."""
+    return [
+        write(folder, "P1", [started(), (0, "holding", "db", "Ace"), (3, "done", "db", "Ace")]),
+        write(
+            folder,
+            "P2",
+            [started(), (1, "waiting", "db", "Bo"), (5, "holding", "db", "Bo"), (6, "done", "db")],
+        ),
+        write(
+            folder,
+            "P3",
+            [
+                started(),
+                (2, "waiting", "db", "Cy"),
+                (3.5, "holding", "db", "Cy"),
+                (4, "done", "db"),
+            ],
+        ),
+    ]
+
+
+def test_a_handoff_that_passes_over_an_earlier_waiter_is_barging(tmp_path):
+    """Taking the lock ahead of one who began to wait earlier is barging; in turn it is not."""
+    table = trace.handoffs(trace.events(three_processes(tmp_path)))
+    assert table[["releaser", "taker", "record"]].values.tolist() == [
+        ["P1", "P3", "Cy"],
+        ["P3", "P2", "Bo"],
+    ]
+    assert table["released"].tolist() == [3, 4] and table["taken"].tolist() == [3.5, 5]
+    assert table["waited"].round(6).tolist() == [1.5, 4]
+    assert table["passed"].tolist() == [1, 0]
+    assert table["barging"].tolist() == [True, False]
+
+
+def test_retaking_the_lock_before_a_waiter_is_barging(tmp_path):
+    """Taking the lock again at once passes over who still waits, not over who has left."""
+    paths = [
+        write(
+            tmp_path,
+            "P1",
+            [
+                started(),
+                (0, "holding", "db"),
+                (2, "done", "db"),
+                (2.1, "waiting", "db"),
+                (2.2, "holding", "db"),
+                (4, "done", "db"),
+            ],
+        ),
+        write(tmp_path, "P2", [started(), (1, "waiting", "db"), (3, "gave_up", "db")]),
+        write(tmp_path, "P3", [started(), (0.5, "waiting", "db"), (1.5, "gave_up", "db")]),
+    ]
+    [handoff] = trace.handoffs(trace.events(paths)).to_dict("records")
+    assert (handoff["releaser"], handoff["taker"]) == ("P1", "P1")
+    assert (handoff["passed"], handoff["barging"]) == (1, True)
+
+
+def test_resources_and_rounds_have_handoffs_of_their_own(tmp_path):
+    """A lock is handed on neither to the next round nor to another resource."""
+    marks = [
+        started(),
+        (1, "holding", "a"),
+        (2, "done", "a"),
+        (3, "holding", "b"),
+        (4, "done", "b"),
+        started(5),
+        (6, "holding", "a"),
+    ]
+    assert trace.handoffs(trace.events([write(tmp_path, "P1", marks)])).empty
+
+
+def test_perfetto_gets_every_event(tmp_path):
+    """The export is strict JSON with one entry an event, rounds one after another."""
+    marks = [started(), (1, "holding", "db", "Ace", "it's „so“"), (2, "done", "db"), started(5)]
+    paths = [*three_processes(tmp_path), write(tmp_path, "P4", marks)]
+    table = trace.events(paths)
+    written = trace.to_perfetto(SimpleNamespace(events=table), tmp_path / "out.json")
+    assert written == tmp_path / "out.json"
+    text = written.read_text(encoding="utf-8")
+    entries = json.loads(text, parse_constant=pytest.fail)["traceEvents"]
+    events = [entry for entry in entries if entry["ph"] != "M"]
+    assert len(events) == len(table) and len(entries) == len(events) + 1
+    assert all(entry["ts"] >= 0 for entry in events)
+    assert sorted(e["name"] for e in events) == sorted(table["state"])
+    lasting = [entry for entry in events if entry["ph"] == "X"]
+    assert len(lasting) == (table["end"] > table["start"]).sum() and all(
+        entry["dur"] > 0 for entry in lasting
+    )
+    first = max(e["ts"] for e in events if e["args"]["round"] == "1")
+    assert all(e["ts"] >= first for e in events if e["args"]["round"] == "2")
