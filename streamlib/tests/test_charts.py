@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 
-from streamlib import charts
+from streamlib import charts, drawing
 
 OWNERS = {"A": "P1", "B": "P1", "C": "P2", "D": "P2", "E": "P3", "F": "P3"}
 
@@ -145,7 +145,7 @@ def test_timeline_has_a_lane_for_each_process_and_resource():
     ax = charts.timeline(lesson())
     labels = ax.get_yticklabels()
     assert [label.get_text() for label in labels] == ["P1", "P2", "P3", "pets.db"]
-    assert [to_hex(label.get_color()).upper() for label in labels][:3] == list(charts.HUES[:3])
+    assert [to_hex(label.get_color()).upper() for label in labels][:3] == list(drawing.HUES[:3])
     assert ax.yaxis_inverted()  # P1 on top
 
 
@@ -164,12 +164,13 @@ def test_timeline_writes_the_error_once_a_lane_and_the_timeout_on_its_line():
 @pytest.mark.filterwarnings("error")  # a label far outside leaves no room for the axes
 def test_timeline_can_be_zoomed():
     ax = charts.timeline(lesson())
-    assert drawn_in(inside(ax)[20], charts.HUES[0]) > 100
+    assert drawn_in(inside(ax)[20], drawing.HUES[0]) > 100
     ax.set_xlim(2.999, 3.002)  # P1 holds until 3.0, and again from 3.001
     row = inside(ax)[20]
-    assert drawn_in(row, charts.HUES[0]) == pytest.approx(2 / 3 * len(row), abs=4)
+    assert drawn_in(row, drawing.HUES[0]) == pytest.approx(2 / 3 * len(row), abs=4)
     ax.set_xlim(20, 30)
-    assert drawn_in(inside(ax)[20], "white") == len(row)
+    row = inside(ax)[20]
+    assert drawn_in(row, "white") == len(row)
 
 
 def test_many_crosses_have_no_words_that_would_overlap():
@@ -185,9 +186,9 @@ def test_holding_is_thick_in_full_colour_and_waiting_thin_and_pale():
     rows = [("P1", "holding", 0.0, 1.0, None), ("P2", "waiting", 0.0, 1.0, None)]
     image = inside(charts.timeline(table(rows, ["P1", "P2"])))
     column = image[:, image.shape[1] // 2]
-    assert drawn_in(column, charts.HUES[0]) > 40  # its own lane, and that of pets.db
-    assert drawn_in(column, charts.HUES[1]) == 0
-    pale = (column != 255).any(axis=-1).sum() - drawn_in(column, charts.HUES[0])
+    assert drawn_in(column, drawing.HUES[0]) > 40  # its own lane, and that of pets.db
+    assert drawn_in(column, drawing.HUES[1]) == 0
+    pale = (column != 255).any(axis=-1).sum() - drawn_in(column, drawing.HUES[0])
     assert 3 < pale < 20
 
 
@@ -208,7 +209,7 @@ def test_two_holds_without_a_gap_are_seen_as_two():
     for events in (one, two):
         image = inside(charts.timeline(events))
         row = image[image.shape[0] // 4, 20:-20]
-        edges.append(len(row) - drawn_in(row, charts.HUES[0]))
+        edges.append(len(row) - drawn_in(row, drawing.HUES[0]))
     assert edges[1] == edges[0] + 1
 
 
@@ -240,9 +241,9 @@ def test_a_span_a_thousand_times_narrower_than_a_pixel_leaves_ink(state, width, 
 def test_the_ink_of_a_column_is_the_part_that_spans_cover(spans, columns):
     starts, lengths = np.array(spans).T
     ends = starts + lengths
-    band = (0, charts.TEXTURES[charts.HOLDING], (0, 0, 0))
+    band = (0, drawing.TEXTURES[drawing.HOLDING], (0, 0, 0))
     ax = plt.figure().add_subplot()
-    image = charts._Spans(
+    image = drawing.Spans(
         ax, starts, ends, np.zeros(len(spans), int), [band], (0, 10.1, 0.5, -0.5)
     ).paint(columns)
     plt.close(ax.figure)
@@ -351,7 +352,7 @@ def test_strip_shows_commit_order_then_hollow_those_not_stored():
         "1 1 2 2x 3 3x",
     ]
     faces = [to_hex(square.get_facecolor()).upper() for square in ax.patches]
-    blue, red, green = charts.HUES[:3]
+    blue, red, green = drawing.HUES[:3]
     assert faces == [blue, blue, red, green, "#FFFFFF", "#FFFFFF"]
     assert [to_hex(s.get_edgecolor()).upper() for s in ax.patches][-2:] == [red, green]
     assert title(ax) == "4 of 6 records stored, in the order they were called; 2 locked"
@@ -467,7 +468,7 @@ def test_discovery_twice_on_the_same_axes():
     ax = charts.discovery(["AB", "BA"], 2, label="quick")
     charts.discovery(["AB", "AB"], 2, label="slow", ax=ax)
     _, quick, slow = ax.lines
-    assert (quick.get_color(), slow.get_color()) == charts.HUES[:2]
+    assert (quick.get_color(), slow.get_color()) == drawing.HUES[:2]
     assert words(ax) == ["all 2", "quick", "slow"]
     assert title(ax) == "quick: 2 of 2 orders after 2 runs\nslow: 1 of 2 orders after 2 runs"
 
