@@ -49,6 +49,7 @@ def main():
     return status
 
 
-# Each new process imports this file. The next line keeps it from starting processes of its own.
+# Each new process imports this file, so its imports are few, and the next line keeps it from
+# starting processes of its own.
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,7 +29,7 @@ def join(labels: Iterable[str]) -> str:
 
 def split(order: str) -> list[str]:
     """Return the labels of an order: the inverse of `join`."""
-    return order.split() if " " in order else list(order)
+    return order.split() if {" ", "."} & set(order) else list(order)
 
 
 def count(counts: Sequence[int]) -> int:

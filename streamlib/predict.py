@@ -51,13 +51,17 @@ def check(key: str, measured: object, run: Run | None = None) -> None:
             f"Write your prediction first: replace the ... in the cell that asks for {key!r} "
             'by your answer (or by "skip") and run it, then run this cell again.'
         )
-    entry = kept[key] | {"measured": measured, "run": run.id if run else None}
+    entry = kept[key] | {"measured": _plain(measured), "run": run.id if run else None}
     kept[key] = entry
     _keep(kept)
     if entry["predicted"] == "skip":
         print(f"{entry['question']} {measured} (no prediction)")
         return
-    hit = "as you predicted" if _same(entry["predicted"], measured) else "not as you predicted"
+    hit = (
+        "as you predicted"
+        if _same(entry["predicted"], entry["measured"])
+        else "not as you predicted"
+    )
     print(f"{entry['question']} {measured}; you said {entry['predicted']}: {hit}.")
 
 
@@ -85,11 +89,21 @@ def _same(predicted: object, measured: object) -> bool:
 
 def _kept() -> dict:
     try:
-        return json.loads(_KEPT.read_text(encoding="utf-8"))
+        kept = json.loads(_KEPT.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _keep(kept: dict) -> None:
     _KEPT.parent.mkdir(parents=True, exist_ok=True)
-    _KEPT.write_text(json.dumps(kept, indent=1, default=str), encoding="utf-8")
+    _KEPT.write_text(json.dumps(kept, indent=1, default=_known), encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    """Return a value as it will be read back: a tuple or an array is a list, for example."""
+    return json.loads(json.dumps(value, default=_known))
+
+
+def _known(value: object) -> object:
+    return value.tolist() if hasattr(value, "tolist") else str(value)  # numpy's numbers, arrays

