@@ -18,10 +18,11 @@ FEW = 8  # the words beside more marks than this would overlap
 CROWD = 200  # more marks than this are drawn smaller
 
 
-def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def timeline(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None = None) -> Axes:
     """Show who waited, held and gave up, when: a lane a process, then a lane a resource.
 
-    `events` has one row a span or instant, `start` and `end` in seconds. Returns the Axes.
+    `events` has one row a span or instant, `start` and `end` in seconds. `at` marks the end of
+    that turn of a run under a schedule. Returns the Axes.
     """
     events, note = _first_round(events, "event")
     names = drawing.plan(events["process"])
@@ -30,7 +31,48 @@ def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = drawing.draw_spans(ax, events, ~crossed, list(held))
     if crossed.any():
         _draw_crosses(ax, events, events[crossed], names)
+    if at is not None:
+        then = events["end"][events["turn"] <= at].max() if at else 0.0
+        ax.axvline(then, color="black", lw=2)
+        where = ax.get_xaxis_transform()
+        drawing.say(ax, f"after turn {at}", (then, 1), (0, 6), xycoords=where, ha="center")
     return drawing.title(ax, _what_happened(events, names) + note, pad=16)
+
+
+def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None = None) -> Axes:
+    """Show a run under a schedule turn by turn: a row a process, a column a turn, its steps inside.
+
+    `events` as for `timeline`; × is a turn in which the process gave up; turns after `at` are
+    pale. Returns the Axes.
+    """
+    events, note = _first_round(events, "event")
+    names = drawing.plan(events["process"])
+    turns = events[events["turn"].notna() & (events["turn"] > 0)]
+    if turns.empty:
+        raise ValueError("This run was free: give processes.run a schedule, then draw its turns.")
+    last = int(turns["turn"].max())
+    firsts = turns[turns["state"] == "step"].drop_duplicates("turn")
+    x = firsts["turn"].to_numpy(int) - 1
+    y = drawing.lane_of(firsts["process"], names)
+    rgb = np.ones((len(names), last, 3))
+    words = np.full(rgb.shape[:2], " ", object)
+    hues = np.array([to_rgb(drawing.hue(lane)) for lane in range(len(names))])
+    strength = np.where(x < (last if at is None else at), 1.0, 0.25)[:, None]
+    rgb[y, x] = 1 - strength * (1 - hues[y])
+    words[y, x] = firsts["step"].to_numpy(object)
+    gave_up = turns["turn"][turns["state"] == "gave_up"].unique().astype(int) - 1
+    lost = np.isin(x, gave_up)
+    words[y[lost], x[lost]] = "×"
+    ax = drawing.axes(ax, min(12, max(5, 1.5 + 0.6 * last)), 1.2 + 0.45 * len(names))
+    drawing.draw_cells(ax, rgb, words if last <= 60 else None)
+    if last > 60:
+        ax.images[-1].set_interpolation("auto")  # more turns than pixels are mixed, none dropped
+    ax.set_xlabel("turn")
+    ax.set_xticks(ax.get_xticks(), [f"{int(turn) + 1:,}" for turn in ax.get_xticks()])
+    drawing.name_rows(ax, names)
+    changes = int((np.diff(y[np.argsort(x)]) != 0).sum())
+    finding = f"{last:,} turns, {changes:,} switches between processes"
+    return drawing.title(ax, finding + (f"; after turn {at}" if at is not None else "") + note)
 
 
 def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

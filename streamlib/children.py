@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamlib import recorder, worker
+from streamlib.turns import Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 LEAVE_S = 5  # for a process to leave after its last round
@@ -52,6 +53,7 @@ class Children:
         self.all: list[Child] = []
         self.problems: list[str] = []
         self._watch = watch
+        self._where = ""  # the round, for the sentences about it
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `streamlib.worker.main` needs them."""
@@ -74,11 +76,56 @@ class Children:
 
         What still runs after `limit_s` seconds is ended.
         """
+        self.open_gate(number)
+        return self._gather(limit_s, "was still running after", self._where)
+
+    def open_gate(self, number: int) -> None:
+        """Let every process begin this round; under a schedule each then waits for its turn."""
         message = (number, time.perf_counter_ns())
+        self._where = f"Round {number}: " if number > 1 else ""
         for child in self.all:
             _send(child, message)
-        where = f"Round {number}: " if number > 1 else ""
-        return self._gather(limit_s, "was still running after", where)
+
+    def turn(self, child: Child, number: int, step: str | None, limit_s: float) -> Answer | None:
+        """Give one process one turn; return its answer, or None if it is gone.
+
+        A process that takes longer than `limit_s` seconds is ended.
+        """
+        _send(child, (number, step))
+        try:
+            if not child.pipe.poll(limit_s):
+                why = (
+                    f"did not finish turn {number} within {limit_s:g} s: it waits for something "
+                    "that another process has, or never comes to its next step; it was ended by "
+                    "the lab"
+                )
+                self._kill(child, why)
+                return None
+            answer = child.pipe.recv()
+        except (EOFError, OSError):
+            self._note_death(child, "", "")
+            return None
+        if answer.error:
+            self.problems.append(self._where + answer.error)
+        self._show()
+        return answer
+
+    def give_up(self, waiting: list[Child]) -> None:
+        """End the round for these processes, which wait for a turn."""
+        for child in waiting:
+            _send(child, None)
+        for child in waiting:
+            if child.alive:
+                self._last_answer(child)
+
+    def _last_answer(self, child: Child) -> None:
+        try:
+            if child.pipe.poll(LEAVE_S):
+                child.pipe.recv()
+            else:
+                self._kill(child, "did not leave a round that was given up", self._where)
+        except (EOFError, OSError):
+            self._note_death(child, "", self._where)
 
     def end(self) -> dict[str, int | None]:
         """Let every process leave, end those that do not; return the exit codes by name."""

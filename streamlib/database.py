@@ -135,3 +135,19 @@ def rows(path: Path | str) -> list[dict]:
         if "no such table" in str(error):
             raise OSError(f"{path} has no table pets: make one with database.fresh.") from None
         raise OSError(_why_unusable(path, error)) from None
+
+
+def tables(path: Path | str, most: int = 20) -> dict[str, list[dict]]:
+    """Return each table's first rows as a process that only reads sees them: what is committed."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            connection.row_factory = sqlite3.Row
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            found = {}
+            for (name,) in names.fetchall():
+                quoted = '"' + name.replace('"', '""') + '"'
+                rows = connection.execute(f"SELECT * FROM {quoted} LIMIT ?", (most,))
+                found[name] = [dict(row) for row in rows]
+            return found
+    except sqlite3.Error:
+        return {}  # locked at this very moment, or no database

@@ -7,9 +7,10 @@ first comes first. `counts` says how many inserts each process makes: (2, 2, 2).
 A schedule is the same said by process numbers: the order CAEDFB is the schedule 2 1 3 2 3 1.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from math import factorial, prod
+from math import factorial, log2, prod
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -75,20 +76,62 @@ def is_serial(order: str, owners: dict[str, str]) -> bool:
     return changes == len(set(who)) - 1
 
 
-def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
-    """Say how many of the possible orders were seen, and which never were.
+def schedule(order: str, owners: dict[str, str]) -> str:
+    """Return the schedule that forces an order, each turn one insert.
 
-    Returns runs, seen (different orders), possible, serial (how many of the runs) and missing.
-    Orders that lack a row, or are none of the possible ones, count as runs only.
+    >>> schedule("CAEDFB", owners((2, 2, 2)))
+    '2 1 3 2 3 1'
+    """
+    number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
+    return " ".join(number[owners[label]] for label in split(order))
+
+
+def entropy(seen: Iterable[str]) -> float:
+    """Return how uncertain the next order is, in bits: 0 if all are alike, log2(90) at most for 90.
+
+    The plug-in estimate of C. E. Shannon, A Mathematical Theory of Communication, 1948; too low
+    while there are few runs.
+    """
+    times = Counter(seen)
+    total = sum(times.values())
+    return sum(n / total * log2(total / n) for n in times.values())
+
+
+def surprise(order: str, seen: Iterable[str], possible: int) -> float:
+    """Return how surprising an order is to somebody who knows the orders `seen`, in bits.
+
+    It is -log2 of its probability, with one imagined run of each possible order added to those
+    seen (Laplace's rule), so that an order never seen is not infinitely surprising. With nothing
+    seen that is log2(possible): all orders are alike.
     """
     seen = list(seen)
+    return log2((len(seen) + possible) / (seen.count(order) + 1))
+
+
+def coverage(seen: Iterable[str], counts: Sequence[int], before: Iterable[str] = ()) -> dict:
+    """Say how many of the possible orders were seen, and how luck spread over them.
+
+    before: orders that others have seen, for the surprise.
+    Returns runs, seen (different orders), possible, serial (share of runs in which no process
+    was interrupted), entropy (bits; at most log2 of possible), missing (a list), and surprise:
+    order -> (times seen, bits against all being alike, bits against `before`), for each seen.
+    Orders that lack a row, or are none of the possible ones, count as runs only.
+    """
+    seen, before = list(seen), list(before)
     every = list(possible(counts))
-    whole = set(seen) & set(every)
+    times = Counter(seen)
+    whole = [order for order in every if times[order]]
     whose = owners(counts)
+    surprises = {
+        order: (times[order], surprise(order, [], len(every)), surprise(order, before, len(every)))
+        for order in whole
+    }
     return {
         "runs": len(seen),
         "seen": len(whole),
         "possible": len(every),
-        "serial": sum(order in whole and is_serial(order, whose) for order in seen),
-        "missing": [order for order in every if order not in whole],
+        "serial": sum(times[o] for o in whole if is_serial(o, whose)) / max(1, len(seen)),
+        "entropy": entropy(seen),
+        "missing": [order for order in every if not times[order]],
+        "surprise": surprises,
     }

@@ -54,6 +54,8 @@ def check(key: str, measured: object, run: Run | None = None) -> None:
     entry = kept[key] | {"measured": _plain(measured), "run": run.id if run else None}
     kept[key] = entry
     _keep(kept)
+    if run:
+        run.keep_prediction(key, entry)
     if entry["predicted"] == "skip":
         print(f"{entry['question']} {measured} (no prediction)")
         return

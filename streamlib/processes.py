@@ -10,8 +10,9 @@ import multiprocessing
 import platform
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,18 @@ import cloudpickle
 
 from streamlib import database, home
 from streamlib.children import Children, Event
+from streamlib.rounds import Chooser, Given, Round, parse
 
 if TYPE_CHECKING:
     from streamlib.runs import Run
+
+MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
 
 
 def run(
     plan: Mapping[str, Callable],
     *,
+    schedule: str | Sequence[str] | Iterator[Chooser] | None = None,
     rounds: int = 1,
     think_s: float = 0,
     seed: int | None = None,
@@ -40,6 +45,8 @@ def run(
 
     plan: name -> worker, a plain function of one argument, `me` (see `streamlib.worker.Me`),
         from a module, a script or a notebook cell;
+    schedule: whose turn it is, as `streamlib.schedule` has it, or one schedule for each round;
+        without one the processes run free. Under a schedule nobody thinks, holds or waits;
     rounds: repeat the experiment this often with the same processes;
     think_s: the longest random pause of `me.think()`, seconds (not scaled);
     seed: for `me.rng`; without one a seed is drawn and kept with the run;
@@ -53,13 +60,14 @@ def run(
     be written. A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
     _check(plan, rounds)
+    choosers, rounds = _choosers(schedule, rounds, list(plan))
     params = {
         "processes": list(plan),
         "rounds": rounds,
         "think_s": home.seconds("think_s", think_s),
         "seed": random.SystemRandom().randrange(2**32) if seed is None else seed,
         "timeout_s": home.seconds("timeout_s", timeout_s),
-        "scale": home.scale(),
+        "scale": home.scale() if schedule is None else 1.0,
     }
     pickled = {name: _pickle(name, work) for name, work in plan.items()}
     folder = _new_folder(label)
@@ -68,15 +76,20 @@ def run(
     try:
         for number, (name, work) in enumerate(pickled.items(), start=1):
             log = folder / f"{number}.rec"
-            paths = {"db": db, "recorder": log, "output": log.with_suffix(".out")}
-            shared = {key: params[key] for key in ("think_s", "scale", "seed")}
-            children.start({"name": name} | paths | shared, work)
+            settings = {"name": name, "db": db, "recorder": log, "output": log.with_suffix(".out")}
+            settings |= {key: params[key] for key in ("think_s", "scale", "seed")}
+            children.start(settings | {"scheduled": schedule is not None}, work)
         ready = children.ready()
-        while ready and tally.round < rounds:
+        for chooser in choosers if ready else ():
             setup(db)
             tally.begin()
-            ready = children.play(tally.round, timeout_s)
+            if chooser is None:
+                ready = children.play(tally.round, timeout_s)
+            else:
+                ready = _play_turns(chooser, children, tally)
             tally.count(children)
+            if not ready:
+                break
     except BaseException as error:
         children.abort()
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
@@ -84,7 +97,8 @@ def run(
     finally:
         exits = children.end()
         tally.count(children)
-        if tally.round < rounds:
+        params["rounds"] = rounds or tally.round
+        if tally.round < params["rounds"]:
             children.problems.append(f"{tally.round} of {rounds} rounds were run.")
         about = {
             "label": label,
@@ -96,6 +110,9 @@ def run(
             "exits": exits,
             "problems": children.problems,
             "rows": tally.rows,
+            "played": tally.played,
+            "stopped": tally.stopped,
+            "shared": tally.shared,
         }
         (folder / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -149,6 +166,36 @@ def _check(plan: Mapping[str, Callable], rounds: int) -> None:
         raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")
 
 
+def _choosers(
+    schedule: str | Sequence[str] | Iterator[Chooser] | None, rounds: int, names: list[str]
+) -> tuple[Iterator[Chooser | None], int]:
+    """Return who chooses the turns of each round, None for luck; and how many rounds (0: open)."""
+    if schedule is None:
+        return repeat(None, rounds), rounds
+    if rounds != 1:
+        raise ValueError("Give either rounds or a schedule: a list of schedules is one a round.")
+    texts = [schedule] if isinstance(schedule, str) else schedule
+    if not isinstance(texts, Sequence):
+        return texts, 0
+    given = [Given(parse(text, names)) for text in texts]
+    if not given:
+        raise ValueError("The list of schedules is empty: give at least one schedule.")
+    return iter(given), len(given)
+
+
+def _play_turns(chooser: Chooser, children: Children, tally: "_Tally") -> bool:
+    """Play one round under a schedule; True if all processes can play another."""
+    before = len(children.problems)
+    tally.look()
+    played = Round(children, chooser).play(tally.round, tally.look)
+    tally.played.append(played.schedule)
+    tally.stopped.append(played.stopped)
+    errors = children.problems[before:]
+    where = f"Round {tally.round}: " if tally.round > 1 else ""
+    children.problems += [where + said for said in chooser.finished(played, errors, tally.db)]
+    return all(child.alive for child in children.all)
+
+
 def _pickle(name: str, work: Callable) -> bytes:
     try:
         return cloudpickle.dumps(work)
@@ -180,12 +227,19 @@ class _Tally:
         self.db = db
         self.rows: list | None = None  # [round, id, name, process]
         self.round = 0
+        self.played: list[str] = []  # the schedule of each round, if there was one
+        self.stopped: list[str] = []  # why a round's schedule could not be followed, or ""
+        self.shared: list[dict] = []  # before the first turn of round 1 and after each: its tables
         self._counted = 0
         self._last_id = 0
 
     def begin(self) -> None:
         self._last_id = max((row["id"] for row in self._read() or []), default=0)
         self.round += 1
+
+    def look(self) -> None:
+        if self.round == 1 and len(self.shared) < MOST_LOOKS:
+            self.shared.append(database.tables(self.db))
 
     def count(self, children: Children) -> None:
         found = self._read() if self._counted < self.round else None

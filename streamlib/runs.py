@@ -4,6 +4,7 @@ Everything is read from the run's folder, so a run of an earlier kernel looks th
 """
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -48,6 +49,17 @@ class Run:
         return self._about["problems"] + self.events.attrs["problems"]
 
     @property
+    def predictions(self) -> dict[str, dict]:
+        """What was predicted of this run, and measured: key -> question, predicted, measured."""
+        path = self.folder / "predictions.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def keep_prediction(self, key: str, entry: dict) -> None:
+        """Keep a prediction with the run that it was held against."""
+        text = json.dumps(self.predictions | {key: entry}, indent=1)
+        (self.folder / "predictions.json").write_text(text, encoding="utf-8")
+
+    @property
     def output(self) -> dict[str, str]:
         """What the workers printed, tracebacks included: process -> text."""
         files = [self.folder / f"{n + 1}.out" for n in range(len(self.params["processes"]))]
@@ -59,6 +71,11 @@ class Run:
         """The rows that this run put into the database: round, id, name, process."""
         keys = ("round", "id", "name", "process")
         return [dict(zip(keys, row, strict=True)) for row in self._about["rows"] or []]
+
+    @property
+    def shared(self) -> list[dict[str, list[dict]]]:
+        """Under a schedule: the tables of the database, before turn 1 and after each turn."""
+        return self._about["shared"]
 
     @cached_property
     def records(self) -> pd.DataFrame:
@@ -123,7 +140,8 @@ class Run:
         their time with another, so that their order is not known.
         """
         rows = []
-        for number, group in self.records.groupby("round"):
+        for number in range(1, self._about["rounds_run"] + 1):
+            group = self.records[self.records["round"] == number]
             called = group.dropna(subset=["called"]).sort_values("called", kind="stable")
             stored = group[group["outcome"] == "stored"].sort_values("id")
             rows.append(
@@ -148,6 +166,8 @@ class Run:
         return "".join(self.orders()["schedule"][:1])
 
     def _schedule(self, number: int, stored: pd.DataFrame) -> str:
+        if self._about["played"]:
+            return self._about["played"][number - 1]
         place = {name: n for n, name in enumerate(self.params["processes"], start=1)}
         events = self.events[self.events["round"] == number]
         if not (events["state"] == "gave_up").any():
@@ -162,6 +182,11 @@ class Run:
     @property
     def verdict(self) -> str:
         """What counting the database says: all stored, some lost, or unknown."""
+        stopped = [sentence for sentence in self._about["stopped"] if sentence]
+        if stopped:
+            count = len(self._about["stopped"])
+            many = f"{len(stopped)} of {count} schedules were not followed; " if count > 1 else ""
+            return f"unknown: {many}{stopped[0]}"
         if self._about["rows"] is None:
             return "unknown: there is no table of pets to count"
         total = len(self.records)
@@ -174,7 +199,7 @@ class Run:
     @property
     def ok(self) -> bool:
         """Whether each row that was worked on is stored and each process ended well."""
-        return "did not" not in self.verdict and self.lost == 0 and "unknown" not in self.verdict
+        return self.lost == 0 and not re.search("unknown|did not end well", self.verdict)
 
     def why(self) -> list[str]:
         """One sentence for each row that was given up, and for each other problem."""

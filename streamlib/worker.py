@@ -18,6 +18,7 @@ from pathlib import Path
 
 from streamlib import home
 from streamlib.recorder import Recorder
+from streamlib.turns import Abandoned, Turns
 
 
 class Me:
@@ -25,22 +26,36 @@ class Me:
 
     name: the process's name in the plan; db: path of the shared database;
     rng: a `random.Random` of its own, seeded by the run's seed, the name and the round;
-    round: 1, 2, ...; scale: the time scale; code, mark: see `streamlib.recorder.Recorder`.
+    round: 1, 2, ...; scale: the time scale, which is 0 under a schedule: nobody has to wait;
+    code, mark: see `streamlib.recorder.Recorder`.
     """
 
-    def __init__(self, name: str, db: Path, recorder: Recorder, think_s: float, scale: float):
+    def __init__(
+        self,
+        name: str,
+        db: Path,
+        recorder: Recorder,
+        think_s: float,
+        scale: float,
+        turns: Turns | None,
+    ):
         self.name = name
         self.db = db
-        self.scale = scale
+        self.scale = 0 if turns else scale
         self.round = 0
         self.rng = random.Random()
-        self.code = recorder.code
-        self.mark = recorder.mark
-        self._think_s = think_s
+        self.code = (turns or recorder).code
+        self.mark = (turns or recorder).mark
+        self._think_s = 0 if turns else think_s
+        self._turns = turns
 
     def step(self, name: str, record: object = None) -> None:
-        """Say that the next step begins, and on which record: `me.step("insert", "Ace")`."""
-        self.mark(self.code("step", record, None, name), -1)
+        """Say that the next step begins, and on which record: `me.step("insert", "Ace")`.
+
+        Under a schedule it begins when it is this process's turn.
+        """
+        turn = self._turns.step(name) if self._turns else -1
+        self.mark(self.code("step", record, None, name), turn)
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
@@ -54,9 +69,10 @@ class Me:
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     """Run one worker for as many rounds as the parent asks for; the target of each process.
 
-    settings: name, db, recorder, output (paths), think_s, scale, seed.
+    settings: name, db, recorder, output (paths), think_s, scale, seed, scheduled.
     The parent sends (round, gate time in ns) for each round and None at the end; the child
-    answers with "" when a round ended well, else with what went wrong.
+    answers with "" when a round ended well, else with what went wrong. Under a schedule there
+    are turns within a round: see `streamlib.turns`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -64,7 +80,15 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         settings["output"], "a", encoding="utf-8", errors="backslashreplace", buffering=1
     )
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
-    me = Me(settings["name"], settings["db"], recorder, settings["think_s"], settings["scale"])
+    turns = Turns(pipe, recorder.code, recorder.mark) if settings["scheduled"] else None
+    me = Me(
+        settings["name"],
+        settings["db"],
+        recorder,
+        settings["think_s"],
+        settings["scale"],
+        turns,
+    )
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
     except Exception as error:  # an import can fail in any way
@@ -73,26 +97,33 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
             "it in the notebook, or in a file in the folder that Python was started in."
         )
         sys.exit(1)
-    started, ended = me.code("started"), me.code("ended")
+    started, ended = recorder.code("started"), recorder.code("ended")
     status = 0
     pipe.send("")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
-        me.mark(started, gate_ns)
+        recorder.mark(started, gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error, round_status = _run(worker, me)
-        me.mark(ended)
+        error, round_status = _run(worker, me, turns)
+        recorder.mark(ended)
         status = status or round_status
-        pipe.send(error)
+        if turns:
+            turns.end(error)
+        else:
+            pipe.send(error)
     recorder.close()
     pipe.send(recorder.problem)
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, int]:
+def _run(worker: Callable[[Me], object], me: Me, turns: Turns | None) -> tuple[str, int]:
     """Run the worker once; return what went wrong and the exit status that follows from it."""
     try:
+        if turns:
+            turns.begin()
         worker(me)
+    except Abandoned:
+        return "", 0
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         return (f"{me.name} called sys.exit({stop.code!r})." if status else ""), status

@@ -7,7 +7,8 @@ import pytest
 
 from streamlib import predict
 
-RUN = SimpleNamespace(id="20240101-a-run")
+KEPT_WITH_RUN = {}
+RUN = SimpleNamespace(id="20240101-a-run", keep_prediction=KEPT_WITH_RUN.__setitem__)
 
 
 @pytest.fixture(autouse=True)
