@@ -84,6 +84,9 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     events, note = _first_round(events, "event")
     names = drawing.plan(events["process"])
     ax = drawing.draw_spans(ax, events, events["state"].isin(["waiting", "holding"]).to_numpy(), [])
+    crossed = (events["state"] == "gave_up").to_numpy()
+    if crossed.any():
+        _draw_crosses(ax, events, events[crossed], names)
     hands = trace.handoffs(events)
     source, target = (
         drawing.lane_of(hands["releaser"], names),
@@ -127,6 +130,7 @@ def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) 
     inches = 8.6 / across  # a slot's width
     items = schedule.split()
     printed = [" ".join(items[i : i + 30]) for i in range(0, len(items), 30)]
+    printed[:1] = [f"schedule: {line}" for line in printed[:1]]
     height = 0.6 + inches * (1.5 * lines - 0.5) + 0.17 * len(printed) + 0.2 * bool(note)
     ax = drawing.axes(ax, 9, height)
 
@@ -154,7 +158,7 @@ def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) 
     ax.axis("off")
 
     finding = f"{stored.sum() or 'None'} of {len(records)} records stored"
-    if stored.any():
+    if stored.any() and records["called"].notna().all():
         in_order = records["called"][stored].is_monotonic_increasing
         finding += f", {'' if in_order else 'not '}in the order they were called"
     lost = records["outcome"][~stored].value_counts()
@@ -273,6 +277,10 @@ def _counted(seen: Sequence[str], owners: Mapping[str, str]) -> list[tuple[list[
     return [(order.split() if spaced else list(order), n) for order, n in ranked]
 
 
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
 def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
     """The timeline's finding: who won the lock most often, who gave up, who died."""
 
@@ -295,8 +303,8 @@ def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
             found.append(f"{who(list(those['process'].unique()))} {did} {when}")
     if len(found) == 1 and wins.any():
         found.append("nobody gave up")
-    lasted = f"{len(events):,} event{'s' * (len(events) > 1)} in {events['end'].max():.1f} s"
-    return "; ".join(found) or f"Nobody held anything: {lasted}"
+    lasted = f"{len(events):,} event{'s' * (len(events) > 1)} in {_duration(events['end'].max())}"
+    return "; ".join(found) or f"No waiting or holding was marked: {lasted}"
 
 
 def _draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: list) -> None:

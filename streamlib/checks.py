@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from streamlib import orders
+from streamlib import orders, schedule
 from streamlib.runs import Run
 
 
@@ -24,6 +24,17 @@ def _none_lost_at_3_s(run: object) -> bool:
     )
 
 
+def _loses_p1(text: object) -> bool:
+    """P2 reads before P1 has written, and writes after it; with two switches."""
+    words = text.split() if isinstance(text, str) else []
+    if sorted(words) != ["1a", "1r", "1w", "2a", "2r", "2w"]:
+        return False
+    at = {word: n for n, word in enumerate(words)}
+    in_order = all(at[f"{p}r"] < at[f"{p}a"] < at[f"{p}w"] for p in (1, 2))
+    lost = at["2r"] < at["1w"] < at["2w"]
+    return in_order and lost and schedule.switches(text) == 2
+
+
 EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
     "00.1": (lambda rows: rows == 8, "four processes with two pets each; look at run.verdict."),
     "01.1": (
@@ -37,6 +48,15 @@ EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
     "02.1": (
         lambda lost: lost == 3,
         "at 4 s, who can get the lock before 5 s are over, and who after that?",
+    ),
+    "06.1": (
+        lambda many: many == orders.count((3, 3, 3)),
+        "nine steps in all: 9! orders; each process keeps its own three in order.",
+    ),
+    "06.2": (
+        _loses_p1,
+        "all six of 1r 1a 1w 2r 2a 2w; P2 must read before P1 writes and write after it, and one "
+        "of the two goes through all its steps in one go.",
     ),
     "02.2": (
         _none_lost_at_3_s,

@@ -28,8 +28,11 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
     Raises OSError with one sentence if the path cannot be used.
     """
     path = Path(path)
+    if keep and "pets" in tables(path):
+        return path  # another program may hold the write lock for long: do not ask for it
     try:
-        with closing(sqlite3.connect(path, timeout=2.0, isolation_level=None)) as connection:
+        patience = 60.0 if keep else 2.0
+        with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as connection:
             if not keep:
                 connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN IMMEDIATE")
@@ -106,8 +109,11 @@ def pets(names: Sequence[str], hold_s: float = 0, timeout_s: float = 5) -> Calla
     """
     home.seconds("hold_s", hold_s)
     home.seconds("timeout_s", timeout_s)
-    if isinstance(names, str):
-        raise ValueError(f"names is the text {names!r}: give a list of names, as in ['Ace'].")
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        kind = type(names).__name__
+        raise ValueError(f"names is of type {kind}: give a list, as in database.pets(['Ace']).")
+    if len(set(names)) < len(names):
+        raise ValueError(f"names has a name twice, {list(names)}: give each pet one of its own.")
 
     def worker(me: Me) -> None:
         with closing(open(me, timeout_s)) as connection:
@@ -139,6 +145,8 @@ def rows(path: Path | str) -> list[dict]:
 
 def tables(path: Path | str, most: int = 20) -> dict[str, list[dict]]:
     """Return each table's first rows as a process that only reads sees them: what is committed."""
+    if not Path(path).is_file():
+        return {}
     try:
         with closing(sqlite3.connect(path, timeout=0)) as connection:
             connection.row_factory = sqlite3.Row

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamlib import database
+from streamlib import database, home
 from streamlib.children import Event, exit_words
 
 if TYPE_CHECKING:
@@ -47,8 +47,14 @@ def finish(log: logging.Logger) -> None:
 
 
 def opening(log: logging.Logger, hold_s: float, timeout_s: float, db: Path | str) -> None:
-    """Log what is about to be run, and on what."""
+    """Log what is about to be run, and on what.
+
+    Raises ValueError if a duration is none.
+    """
+    home.seconds("The task duration", hold_s)
+    home.seconds("The lock timeout", timeout_s)
     log.info("Task duration %g s, lock timeout %g s, database %s", hold_s, timeout_s, db)
+    log.info("In front: when the line was written. At: seconds since the start gate")
     log.info("%s, Python %s", platform.platform(terse=True), platform.python_version())
 
 

@@ -30,6 +30,10 @@ def ask(key: str, question: str, value: object = ...) -> None:
 
     value: the answer; `...` for not yet, "skip" to go on without one.
     """
+    if isinstance(value, str):
+        value = value.strip()
+        value = "skip" if value.casefold() == "skip" else value
+    value = ... if value is None or value == "" else value
     if value is ... and os.environ.get("STREAMLIB_PREDICT") == "skip":
         value = "skip"
     kept = _kept()
@@ -39,54 +43,92 @@ def ask(key: str, question: str, value: object = ...) -> None:
     _keep(kept)
 
 
-def check(key: str, measured: object, run: Run | None = None) -> None:
+def first(key: str) -> None:
+    """Stop here while there is no prediction: a first line for a cell that takes long to run.
+
+    Raises NotPredicted.
+    """
+    _entry(key)
+
+
+def check(key: str, measured: object, run: Run | None = None, *, within: float = 0) -> None:
     """Hold the prediction against what was measured; print both in one sentence.
+
+    within: how far off a number may be and still be right.
 
     run: the run that it was measured in, so that it can be found again.
     Raises NotPredicted while there is no answer, and reveals nothing.
     """
-    kept = _kept()
-    if key not in kept:
+    entry = _entry(key) | {"measured": _plain(measured), "run": run.id if run else None}
+    predicted, result = entry["predicted"], entry["measured"]
+    skipped = predicted == "skip"
+    if not skipped and _number(result) is not None and _number(predicted) is None:
         raise NotPredicted(
-            f"Write your prediction first: replace the ... in the cell that asks for {key!r} "
-            'by your answer (or by "skip") and run it, then run this cell again.'
+            f"{entry['question']} Your answer {predicted!r} is not a number: write one, such as 4, "
+            "run that cell, then run this one again."
         )
-    entry = kept[key] | {"measured": _plain(measured), "run": run.id if run else None}
-    kept[key] = entry
-    _keep(kept)
+    entry["right"] = None if skipped else _same(predicted, result, within)
+    _keep(_kept() | {key: entry})
     if run:
         run.keep_prediction(key, entry)
-    if entry["predicted"] == "skip":
-        print(f"{entry['question']} {measured} (no prediction)")
-        return
-    hit = (
-        "as you predicted"
-        if _same(entry["predicted"], entry["measured"])
-        else "not as you predicted"
-    )
-    print(f"{entry['question']} {measured}; you said {entry['predicted']}: {hit}.")
+    hit = "as you predicted" if entry["right"] else "not as you predicted"
+    said = "(no prediction)" if skipped else f"(you said {predicted}: {hit})"
+    print(f"{entry['question']} {result} {said}")
+
+
+def answer(key: str, otherwise: object) -> object:
+    """Return the learner's answer itself, to run with it; `otherwise` if it was skipped.
+
+    Raises NotPredicted while there is none.
+    """
+    predicted = _entry(key)["predicted"]
+    return otherwise if predicted == "skip" else predicted
 
 
 def score() -> pd.DataFrame:
-    """Return one row a prediction: predicted, measured and right (missing while unknown)."""
+    """Return one row a prediction that was checked: predicted, measured, right (None: skipped)."""
     rows = [
         {
             "prediction": key,
             "predicted": entry["predicted"],
-            "measured": entry.get("measured"),
-            "right": _same(entry["predicted"], entry["measured"])
-            if "measured" in entry and entry["predicted"] != "skip"
-            else None,
+            "measured": entry["measured"],
+            "right": entry["right"],
         }
         for key, entry in _kept().items()
+        if "measured" in entry
     ]
     return pd.DataFrame(rows, columns=["prediction", "predicted", "measured", "right"])
 
 
-def _same(predicted: object, measured: object) -> bool:
-    if isinstance(predicted, str) and isinstance(measured, str):
-        return "".join(predicted.split()).casefold() == "".join(measured.split()).casefold()
+def _same(predicted: object, measured: object, within: float) -> bool:
+    numbers = _number(predicted), _number(measured)
+    if None not in numbers:
+        return abs(numbers[0] - numbers[1]) <= within
+    words = {True: "yes", False: "no"}
+    if isinstance(measured, str) and isinstance(predicted, str | bool):
+        said = words[predicted] if isinstance(predicted, bool) else predicted
+        return "".join(said.split()).casefold() == "".join(measured.split()).casefold()
     return predicted == measured
+
+
+def _number(value: object) -> float | None:
+    """Return a number, or a text that is one, as a number."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return None
+
+
+def _entry(key: str) -> dict:
+    kept = _kept()
+    if key not in kept:
+        raise NotPredicted(
+            f"Write your answer first: replace the ... in the cell that asks for {key!r} "
+            'by it (or by "skip") and run that cell, then run this one again.'
+        )
+    return kept[key]
 
 
 def _kept() -> dict:

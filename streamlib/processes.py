@@ -5,6 +5,7 @@
 Scripts and children import this module, so pandas is imported only when a run is looked at.
 """
 
+import inspect
 import json
 import multiprocessing
 import platform
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from streamlib.runs import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised by `run` when it is interrupted; a notebook shows its one sentence."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython shows this in place of a traceback
+        return [str(self)]
 
 
 def run(
@@ -93,6 +101,11 @@ def run(
     except BaseException as error:
         children.abort()
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                "Interrupted: all processes of this run were ended; what they did until then is "
+                "kept, see processes.history()[-1]."
+            ) from None
         raise
     finally:
         exits = children.end()
@@ -162,6 +175,15 @@ def _check(plan: Mapping[str, Callable], rounds: int) -> None:
                 f"The worker of {name} is a {type(work).__name__}: give a function of one "
                 "argument, without calling it."
             )
+        try:
+            inspect.signature(work).bind(None)
+        except TypeError as error:
+            raise TypeError(
+                f"The worker of {name} cannot be called with one argument ({error}): a worker "
+                "takes one, as in def worker(me)."
+            ) from None
+        except ValueError:
+            pass  # a function written in C tells nothing of its arguments
     if not isinstance(rounds, int) or not 1 <= rounds <= 100_000:
         raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import orders, trace
+from streamlib import orders, rounds, trace
 
 
 class Run:
@@ -26,10 +26,8 @@ class Run:
 
     def __repr__(self) -> str:
         named = f"{self.label}: " if self.label else ""
-        count, rounds = len(self.params["processes"]), self.params["rounds"]
-        return (
-            f"<Run {named}{count} process{'es' * (count > 1)}, {rounds} round{'s' * (rounds > 1)}>"
-        )
+        count, times = len(self.params["processes"]), self.params["rounds"]
+        return f"<Run {named}{count} process{'es' * (count > 1)}, {times} round{'s' * (times > 1)}>"
 
     @property
     def _logs(self) -> list[Path]:
@@ -170,6 +168,11 @@ class Run:
             return self._about["played"][number - 1]
         place = {name: n for n, name in enumerate(self.params["processes"], start=1)}
         events = self.events[self.events["round"] == number]
+        steps = events[events["state"] == "step"]
+        if stored.empty and not (events["state"] == "holding").any():
+            short = rounds.letters(steps["step"])
+            turns = zip(steps["process"], steps["step"], strict=True)
+            return " ".join(f"{place[process]}{short[step]}" for process, step in turns)
         if not (events["state"] == "gave_up").any():
             return " ".join(str(place[process]) for process in stored["process"])
         return " ".join(f"{place[process]}{letter}" for process, letter in _moves(events))
@@ -189,12 +192,22 @@ class Run:
             return f"unknown: {many}{stopped[0]}"
         if self._about["rows"] is None:
             return "unknown: there is no table of pets to count"
+        if twice := self._stored_twice():
+            return f"unknown: {twice}"
         total = len(self.records)
         failed = [name for name, code in self._about["exits"].items() if code != 0]
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
         if failed or self._about["rounds_run"] < self.params["rounds"]:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
+
+    def _stored_twice(self) -> str:
+        table = pd.DataFrame(self.rows, columns=["round", "id", "name", "process"])
+        again = table[table.duplicated(["round", "process", "name"])]
+        if again.empty:
+            return ""
+        process, name = again[["process", "name"]].iloc[0]
+        return f"{process} stored {name} more than once; give each row a name of its own"
 
     @property
     def ok(self) -> bool:
@@ -203,9 +216,18 @@ class Run:
 
     def why(self) -> list[str]:
         """One sentence for each row that was given up, and for each other problem."""
-        rounds = self.params["rounds"] > 1
+        many = self.params["rounds"] > 1
         gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
-        said = [f"Round {e['round']}: " * rounds + self._why_locked(e) for e in gave_up]
+        said = [f"Round {e['round']}: " * many + self._why_locked(e) for e in gave_up]
+        lost = self.records[self.records["outcome"] == "lost"].to_dict("records")
+        quiet = {name for name, code in self._about["exits"].items() if code == 0}
+        followed = not any(self._about["stopped"])
+        said += [
+            f"Round {r['round']}: " * many + f"{r['process']} called {r['record']}, reported no "
+            "error, and the row is not in the database: was it committed, or an error hidden?"
+            for r in lost
+            if self._about["rows"] is not None and r["process"] in quiet and followed
+        ]
         return said + self.problems
 
     def _why_locked(self, gave_up: dict) -> str:
@@ -213,6 +235,13 @@ class Run:
         events = self.events[
             (self.events["round"] == gave_up["round"]) & (self.events["resource"] == lock)
         ]
+        if pd.notna(gave_up["turn"]):
+            held = events[(events["state"] == "holding") & (events["end"] > until)]
+            holder = " and ".join(held[held["start"] < until]["process"]) or "another program"
+            return (
+                f"{who} gave up {gave_up['record']} in turn {gave_up['turn']}: {holder} held the "
+                f"write lock of {lock}."
+            )
         mine = events[(events["process"] == who) & (events["end"] == until)]
         waited = mine[mine["state"] == "waiting"]
         if waited.empty:

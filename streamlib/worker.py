@@ -20,6 +20,11 @@ from streamlib import home
 from streamlib.recorder import Recorder
 from streamlib.turns import Abandoned, Turns
 
+UNCALLED = (
+    "its worker only returned a function; call the maker of workers in the plan, as in "
+    "database.pets(['Ace'])."
+)
+
 
 class Me:
     """The handle that a worker gets: who it is, and the lab's few services.
@@ -121,7 +126,8 @@ def _run(worker: Callable[[Me], object], me: Me, turns: Turns | None) -> tuple[s
     try:
         if turns:
             turns.begin()
-        worker(me)
+        if callable(worker(me)):
+            return f"{me.name}: {UNCALLED}", 1
     except Abandoned:
         return "", 0
     except SystemExit as stop:

@@ -119,6 +119,17 @@ def test_durations_that_make_no_sense(hold):
         database.pets(["Ace"], hold)
 
 
+def test_one_name_twice():
+    with pytest.raises(ValueError, match="has a name twice"):
+        database.pets(["Ace", "Ace"])
+
+
+def test_a_database_that_is_kept_is_not_waited_for(me):
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert database.fresh(me.db, keep=True) == me.db
+
+
 def test_one_name_in_place_of_a_list():
-    with pytest.raises(ValueError, match="give a list of names"):
+    with pytest.raises(ValueError, match="give a list"):
         database.pets("Ace")

@@ -105,11 +105,12 @@ def test_six_of_the_90_are_serial():
 def test_coverage_counts_whole_orders_only():
     """Orders with a lost row, or none of the possible ones, count as runs only."""
     seen = ["ABC", "CAB", "ABC", "BAC", "AB", "", "ABCD"]
-    assert orders.coverage(seen, (2, 1)) == {
+    found = orders.coverage(seen, (2, 1))
+    assert {key: found[key] for key in ("runs", "seen", "possible", "serial", "missing")} == {
         "runs": 7,
         "seen": 2,
         "possible": 3,
-        "serial": 3,
+        "serial": pytest.approx(3 / 7),
         "missing": ["ACB"],
     }
     assert orders.coverage(iter([]), (2, 1))["missing"] == ["ABC", "ACB", "CAB"]
@@ -122,6 +123,24 @@ def test_coverage_splits_the_possible_orders(seen):
     found = orders.coverage(seen, (2, 2, 2))
     assert found["seen"] == len(seen) and not seen & set(found["missing"])
     assert found["seen"] + len(found["missing"]) == found["possible"] == 90
+
+
+def test_entropy_is_that_of_a_fair_die():
+    """All orders alike: log2 of their number; one alone: none."""
+    assert orders.entropy(orders.possible((2, 2, 2))) == pytest.approx(math.log2(90))
+    assert orders.entropy(["ABC"] * 7) == 0
+
+
+def test_surprise_falls_with_what_was_seen():
+    """All alike to who has seen nothing; the commoner an order, the less it surprises."""
+    every = list(orders.possible((2, 1)))
+    assert orders.surprise("ABC", [], 3) == pytest.approx(math.log2(3))
+    seen = ["ABC"] * 5 + ["CAB"]
+    bits = {order: orders.surprise(order, seen, 3) for order in every}
+    assert bits["ABC"] < bits["CAB"] < bits["ACB"]
+    assert sum(2**-b for b in bits.values()) == pytest.approx(1)
+    found = orders.coverage(["ABC", "ABC"], (2, 1), before=seen)
+    assert found["surprise"] == {"ABC": (2, pytest.approx(math.log2(3)), bits["ABC"])}
 
 
 def test_classes_saw_27_of_the_90_orders():

@@ -61,12 +61,14 @@ def test_a_question_never_asked_stops_too():
         (2, 2, True),
         (2, 3, False),
         (0, 0, True),
-        (None, 0, False),
         (False, False, True),
         (2.0, 2, True),
         ("abc def", "ABCDEF", True),
         ("CAEDFB", "ABCDEF", False),
-        ("2", 2, False),
+        ("2", 2, True),
+        (True, "yes", True),
+        (False, "yes", False),
+        (" Yes ", "yes", True),
         (2, np.int64(2), True),
         (["P1", "P2"], ["P1", "P2"], True),
         (("P1", "P2"), ("P1", "P2"), True),
@@ -75,9 +77,9 @@ def test_a_question_never_asked_stops_too():
 def test_a_prediction_is_held_against_the_result(predicted, measured, right, check):
     """The sentence has both, says if they agree, and the score says the same."""
     ask(predicted)
-    assert predict.score()["right"].tolist() == [None]
+    assert predict.score().empty
     said = check(measured)
-    assert str(measured) in said
+    assert str(list(measured) if isinstance(measured, tuple) else measured) in said
     assert ("not as you predicted" in said) is not right
     assert predict.score()["right"].tolist() == [right]
 
@@ -123,18 +125,60 @@ def test_the_score_has_one_row_a_prediction():
     predict.check("a", 1)
     predict.check("b", 5)
     score = predict.score()
-    assert score["prediction"].tolist() == ["a", "b", "c"]
-    assert score["predicted"].tolist() == [1, "skip", 3]
-    assert score["measured"].tolist()[:2] == [1, 5]
-    assert score["right"].tolist() == [True, None, None]
+    assert score["prediction"].tolist() == ["a", "b"]  # c has not been checked yet
+    assert score["predicted"].tolist() == [1, "skip"]
+    assert score["measured"].tolist() == [1, 5]
+    assert score["right"].tolist() == [True, None]
 
 
 def test_predictions_outlive_the_kernel(kept, check):
     """The answer, the result and its run are found in the file."""
-    ask("größer als 2")
+    ask(3)
     check(3)
     text = kept.read_text(encoding="utf-8")
     assert "How many rows" in text and RUN.id in text
+    assert KEPT_WITH_RUN["lost"]["predicted"] == KEPT_WITH_RUN["lost"]["measured"] == 3
+
+
+@pytest.mark.parametrize("value", [..., None, "", "  "])
+def test_what_is_no_answer_yet(value):
+    """Neither the run nor the result comes before an answer."""
+    ask(value)
+    for blocked in (lambda: predict.first("lost"), lambda: predict.answer("lost", 1)):
+        with pytest.raises(predict.NotPredicted):
+            blocked()
+
+
+@pytest.mark.parametrize("value", ["skip", "SKIP", " Skip "])
+def test_skip_however_it_is_written(value, check):
+    """A learner in a hurry is not taken at the letter."""
+    ask(value)
+    assert predict.first("lost") is None
+    assert predict.answer("lost", otherwise="1 2") == "1 2"
+    assert "no prediction" in check(2)
+
+
+def test_an_answer_is_given_back_to_be_run():
+    """A schedule, for instance."""
+    ask("1r 2r")
+    assert predict.answer("lost", otherwise="") == "1r 2r"
+
+
+def test_a_text_where_a_number_is_meant_is_asked_again(check):
+    """The result is not given away for it."""
+    ask("lots")
+    with pytest.raises(predict.NotPredicted, match="'lots' is not a number") as stopped:
+        predict.check("lost", 8713)
+    assert "8713" not in str(stopped.value)
+
+
+def test_near_enough_is_right(capsys):
+    """Where only nearness makes sense."""
+    ask(60)
+    predict.check("lost", 70, within=10)
+    assert "not as" not in capsys.readouterr().out
+    predict.check("lost", 71, within=10)
+    assert "not as" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe"])

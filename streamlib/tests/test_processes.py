@@ -97,6 +97,40 @@ def test_a_worker_that_raises():
     )
 
 
+def test_a_maker_of_workers_in_place_of_a_worker():
+    def maker(names):
+        return lambda me: None
+
+    run = processes.run({"P1": maker, "P2": database.pets})
+    assert len(run.problems) == 2 and not run.ok
+    assert any("P1: its worker only returned a function" in said for said in run.problems)
+    assert any("P2 raised ValueError: names is of type Me" in said for said in run.problems)
+
+
+def test_a_forgotten_commit_is_asked_after():
+    def forgets(me):
+        with closing(sqlite3.connect(me.db)) as connection:
+            me.step("insert", "Ace")
+            connection.execute("INSERT INTO pets (name, process) VALUES ('Ace', 'P1')")
+
+    run = processes.run({"P1": forgets})
+    assert run.verdict == "0 of 1 rows are stored, 1 lost"
+    assert "P1 called Ace, reported no error, and the row is not in the database" in run.why()[0]
+
+
+def test_a_name_stored_twice_is_not_counted_as_one():
+    def twice(me):
+        with closing(sqlite3.connect(me.db)) as connection:
+            for _ in range(2):
+                me.step("insert", "Ace")
+                connection.execute("INSERT INTO pets (name, process) VALUES ('Ace', 'P1')")
+                connection.commit()
+
+    run = processes.run({"P1": twice})
+    assert run.verdict == "unknown: P1 stored Ace more than once; give each row a name of its own"
+    assert not run.ok
+
+
 def test_a_worker_that_exits_with_a_status():
     def bad(me):
         sys.exit(3)
@@ -157,7 +191,7 @@ def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
         if event.state == "holding":
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(processes.Interrupted, match="all processes of this run were ended"):
         processes.run({"P1": slow, "P2": slow}, watch=watch, label="interrupted")
     run = processes.history("interrupted")[-1]
     assert (run.events["state"] == "died").sum() == 2
@@ -227,6 +261,7 @@ def test_a_script_without_the_main_line_is_told_so(tmp_path):
         ({"P1": print, "p1 ": print}, ValueError, "Two processes are named alike"),
         ({"": print}, ValueError, "cannot name a process"),
         ({"P1": 3}, TypeError, "The worker of P1 is a int"),
+        ({"P1": lambda: 0}, TypeError, r"cannot be called with one argument .*def worker\(me\)"),
     ],
 )
 def test_a_plan_that_cannot_be_run(plan, error, words):

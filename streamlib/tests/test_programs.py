@@ -78,6 +78,35 @@ def test_two_programs_on_one_database(outputs):
     assert ["INFO", "Rows in the database, those of other runs included: 12"] in log
 
 
+def test_two_programs_at_the_same_time(outputs):
+    """The second starts while the first is at work, on a database that was not there."""
+    db = outputs / "shared.db"
+    words = [
+        sys.executable,
+        "-m",
+        "streamlib",
+        "pets",
+        "--hold",
+        "3",
+        "--db",
+        db,
+        "--keep",
+        "--out",
+    ]
+    environment = os.environ | {"STREAMLIB_OUTPUTS": str(outputs)}
+    quiet = {"stdout": subprocess.PIPE, "encoding": "utf-8", "env": environment}
+    with subprocess.Popen([*words, outputs / "first.txt"], **quiet) as first:
+        while "COMMIT" not in first.stdout.readline():
+            pass  # it has begun: its first row is stored
+        with subprocess.Popen([*words, outputs / "second.txt"], **quiet) as second:
+            second.communicate()
+        first.communicate()
+    assert (first.returncode, second.returncode) == (1, 1)
+    logs = [lines(outputs / f"{name}.txt") for name in ("first", "second")]
+    stored = sum(message.startswith("COMMIT ") for log in logs for _, message in log)
+    assert stored == len(database.rows(db)) < 12
+
+
 def test_a_lock_held_by_another_program_is_told_apart(outputs):
     db = database.fresh(outputs / "shared.db")
 
