@@ -10,12 +10,16 @@ folder, so put that on the disk in question (`--basetemp`), and leave the machin
 import io
 import json
 import logging
+import math
+import multiprocessing
 import os
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 import types
+from contextlib import closing
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -24,7 +28,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from streamlib import charts, database, home, orders, processes, recorder, trace
+from streamlib import charts, database, home, orders, processes, recorder, schedule, trace
 from streamlib.recorder import Recorder
 
 CALLS = 200_000  # so many that the growth of the log is part of the figure
@@ -298,6 +302,92 @@ def test_rounds(benchmark):
     benchmark.extra_info["orders"] = seen
 
 
+# Schedules
+
+
+def echo(pipe):
+    """Send back whatever comes, until None."""
+    while (message := pipe.recv_bytes()) != b"end":
+        pipe.send_bytes(message)
+
+
+def handoff_s():
+    """How long a bare pipe takes from one process to another, one way: the best of 20 x 500."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=echo, args=(there,), daemon=True)
+    child.start()
+    best = math.inf
+    for _ in range(20):
+        before = time.perf_counter()
+        for _ in range(500):
+            here.send_bytes(b"turn")
+            here.recv_bytes()
+        best = min(best, (time.perf_counter() - before) / 1000)
+    here.send_bytes(b"end")
+    child.join()
+    return best
+
+
+@pytest.mark.benchmark(group="schedules")
+def test_turn(benchmark):
+    """One forced turn, in a run of 10,000, beside a bare hand-off; both the best of 20 parts."""
+
+    def many(me):
+        for _ in range(5000):
+            me.step("go")
+
+    text = schedule.random((5000, 5000), seed=1)
+    plan = {"P1": many, "P2": many}
+    run = benchmark.pedantic(processes.run, (plan,), {"schedule": text}, rounds=1)
+    at = run.events[run.events["state"] == "step"]["start"].to_numpy()
+    best = min((at[i + 450] - at[i]) / 450 for i in range(500, 9500, 450))
+    benchmark.extra_info["turn/handoff"] = float(best / handoff_s())
+
+
+@pytest.mark.benchmark(group="schedules")
+def test_all_90(benchmark):
+    """All 90 orders of the pets forced, each read back from the database."""
+    plan = {name: database.pets(pets) for name, pets in database.PETS.items()}
+    whose = orders.owners((2, 2, 2))
+    every = list(orders.possible((2, 2, 2)))
+    texts = [orders.schedule(order, whose) for order in every]
+
+    def force():
+        return processes.run(plan, schedule=texts).orders()["committed"].tolist() == every
+
+    assert benchmark.pedantic(force, rounds=3)
+
+
+@pytest.mark.benchmark(group="schedules")
+def test_explore(benchmark):
+    """All 20 interleavings of the counter's three steps in two processes."""
+
+    def counter(path):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE IF EXISTS counter")
+            connection.execute("CREATE TABLE counter (value)")
+            connection.execute("INSERT INTO counter VALUES (0)")
+            connection.commit()
+
+    def add_one(me):
+        with closing(database.open(me)) as connection:
+            me.step("read")
+            (number,) = connection.execute("SELECT value FROM counter").fetchone()
+            me.step("add")
+            number += 1
+            me.step("write")
+            connection.execute("UPDATE counter SET value = ?", (number,))
+
+    def is_two(path):
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute("SELECT value FROM counter").fetchone() == (2,)
+
+    plan = {"P1": add_one, "P2": add_one}
+    verdict = benchmark.pedantic(schedule.explore, (plan, is_two), {"setup": counter}, rounds=5)
+    assert verdict.explored == verdict.total == 20
+
+
 # Each target: what, a benchmark over another or a figure of its own, the limit (negative: at least)
 TARGETS = [
     ("one mark / one clock read", "mark/clock", None, 4.5),
@@ -311,6 +401,10 @@ TARGETS = [
     ("start skew of 3 processes (ms)", "skew", None, 1),
     ("200 rounds of the pets (s)", "test_rounds", None, 15),
     ("distinct orders in those, at least", "orders", None, -50),
+    ("one forced turn / a bare pipe hand-off", "turn/handoff", None, 10),
+    ("all 90 orders forced (s)", "test_all_90", None, 5),
+    ("20 interleavings explored (s)", "test_explore", None, 1),
+    ("10,000 turns (s; no limit)", "test_turn", None, math.inf),
 ]
 
 

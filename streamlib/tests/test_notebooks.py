@@ -7,7 +7,10 @@ import json
 import re
 import subprocess
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from streamlib import home
 
@@ -69,6 +72,33 @@ def test_the_notebooks_are_there_and_hold_charts():
     assert {"00", "01", "02"} <= {name.split("/")[-1][:2] for name in NOTEBOOKS}
     for name in NOTEBOOKS:
         assert '"image/png"' in _git("show", f"HEAD:{name}"), f"{name} holds no chart"
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs_cleared_and_with_all_predictions_skipped(name, tmp_path):
+    """As a learner in a hurry has it, who has cleared the stored outputs."""
+    path = tmp_path / name.split("/")[-1]
+    path.write_text(_git("show", f"HEAD:{name}"), encoding="utf-8")
+    assert home.clear_outputs([path]) == [path]
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code and not any(cell.outputs or cell.execution_count for cell in code)
+    NotebookClient(notebook, resources={"metadata": {"path": home.root / "notebooks"}}).execute()
+    assert all(cell.execution_count for cell in code)
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+@pytest.mark.parametrize("name", [n for n in NOTEBOOKS if "/00" not in n])
+def test_a_notebook_reveals_nothing_before_the_first_prediction(name, tmp_path, monkeypatch):
+    """With the ... left in, it stops at the first prediction that it needs."""
+    monkeypatch.setenv("STREAMLIB_PREDICT", "ask")
+    monkeypatch.setenv("STREAMLIB_OUTPUTS", str(tmp_path))
+    notebook = nbformat.reads(_git("show", f"HEAD:{name}"), as_version=4)
+    with pytest.raises(CellExecutionError, match="NotPredicted"):
+        NotebookClient(
+            notebook, resources={"metadata": {"path": home.root / "notebooks"}}
+        ).execute()
 
 
 def _notebook(**changes) -> str:
