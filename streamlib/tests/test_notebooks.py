@@ -95,7 +95,7 @@ def test_a_notebook_reveals_nothing_before_the_first_prediction(name, tmp_path, 
     monkeypatch.setenv("STREAMLIB_PREDICT", "ask")
     monkeypatch.setenv("STREAMLIB_OUTPUTS", str(tmp_path))
     notebook = nbformat.reads(_git("show", f"HEAD:{name}"), as_version=4)
-    with pytest.raises(CellExecutionError, match="NotPredicted"):
+    with pytest.raises(CellExecutionError, match="Write your answer first"):
         NotebookClient(
             notebook, resources={"metadata": {"path": home.root / "notebooks"}}
         ).execute()
