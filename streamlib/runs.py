@@ -168,14 +168,16 @@ class Run:
             return self._about["played"][number - 1]
         place = {name: n for n, name in enumerate(self.params["processes"], start=1)}
         events = self.events[self.events["round"] == number]
-        steps = events[events["state"] == "step"]
-        if stored.empty and not (events["state"] == "holding").any():
+        turns = [(process, "") for process in stored["process"]]
+        if (events["state"] == "gave_up").any():
+            turns = _moves(events)
+        elif not turns and not (events["state"] == "holding").any():
+            steps = events[events["state"] == "step"]
             short = rounds.letters(steps["step"])
-            turns = zip(steps["process"], steps["step"], strict=True)
-            return " ".join(f"{place[process]}{short[step]}" for process, step in turns)
-        if not (events["state"] == "gave_up").any():
-            return " ".join(str(place[process]) for process in stored["process"])
-        return " ".join(f"{place[process]}{letter}" for process, letter in _moves(events))
+            turns = [
+                (p, short[step]) for p, step in zip(steps["process"], steps["step"], strict=True)
+            ]
+        return " ".join(f"{place[process]}{letter}" for process, letter in turns)
 
     @cached_property
     def lost(self) -> int:
@@ -291,20 +293,19 @@ def _moves(events: pd.DataFrame) -> list[tuple[str, str]]:
     time; the lock itself says which came first.
     """
     letters = {"holding": "b", "gave_up": "x", "done": "c"}
-    moves, holder = [], None
-    waiting_commit: dict[str, bool] = {}
+    moves, holder, already = [], None, set()
     for event in events.to_dict("records"):
-        process = event["process"]
-        letter = "i" if event["state"] == "step" and event["step"] == "insert" else ""
-        letter = letters.get(event["state"], letter)
-        if letter == "b" and holder not in (None, process):
-            moves.append((holder, "c"))
-            waiting_commit[holder] = True
+        process, state = event["process"], event["state"]
+        letter = "i" if (state, event["step"]) == ("step", "insert") else letters.get(state)
         if letter == "b":
+            if holder not in (None, process):  # it has committed, its mark is still to come
+                moves.append((holder, "c"))
+                already.add(holder)
             holder = process
-        if letter == "c":
+        elif letter == "c":
             holder = None if holder == process else holder
-            if waiting_commit.pop(process, False):
+            if process in already:
+                already.remove(process)
                 continue
         if letter:
             moves.append((process, letter))

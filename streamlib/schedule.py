@@ -98,14 +98,16 @@ class Verdict:
 
     verdict: `holds` (every interleaving explored), `broken` (by `schedule`, the one with the
     fewest switches between processes) or `unknown` (none found broken, not all explored);
-    explored: how many; total: of how many feasible ones (None: not known, at most `at_most`);
-    table: schedule, ok and switches of each; run: the `Run`, one round for each.
+    explored: how many, of them `sampled` with `seed`; total: of how many feasible ones (None:
+    not known, at most `at_most`); why: what else went wrong; schedules: each that was explored,
+    and whether the invariant held; run: the `Run`, one round for each.
     """
 
     verdict: str
     schedule: str
     explored: int
     sampled: int
+    seed: int
     total: int | None
     at_most: int
     why: str
@@ -124,7 +126,7 @@ class Verdict:
         if not self.explored:
             said = f"{self.verdict}: no interleaving was played to its end"
         if 0 < self.sampled < self.explored:
-            said += f" ({self.sampled:,} of them sampled)"
+            said += f" ({self.sampled:,} of them sampled with seed {self.seed})"
         if self.broken:
             said += f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
         return said + (f" ({self.why})" if self.why else "")
@@ -220,6 +222,7 @@ class _Search:
             schedule=min(broken, key=lambda s: (switches(s), s), default=""),
             explored=len(self.results),
             sampled=self.sampled,
+            seed=self.seed,
             total=self._total(),
             at_most=self.at_most(),
             why=" ".join(dict.fromkeys([*self.failures, *cut_short]))[:500],

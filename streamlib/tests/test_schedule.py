@@ -248,7 +248,7 @@ def test_past_the_bound_it_samples_and_says_so():
     verdict = schedule.explore(three, lambda db: True, setup=counter, bound=20, seed=5)
     assert verdict.verdict == "unknown" and verdict.total == 1680
     assert 10 < verdict.explored <= 20 and verdict.sampled == verdict.explored - 10
-    assert "of 1,680 interleavings" in str(verdict)
+    assert "of 1,680 interleavings (" in str(verdict) and "sampled with seed 5)" in str(verdict)
     again = schedule.explore(three, lambda db: True, setup=counter, bound=20, seed=5)
     assert again.schedules == verdict.schedules
 
