@@ -35,10 +35,18 @@ def _loses_p1(text: object) -> bool:
     return in_order and lost and schedule.switches(text) == 2
 
 
+EXAMPLES = {
+    "lost update": "2r 1r 1a 2a 1w 2w",
+    "tries the lock": "1b 1r 2b 1w 2r 2w",
+}
+
 EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
-    "00.1": (lambda rows: rows == 8, "four processes with two pets each; look at run.verdict."),
+    "00.1": (
+        lambda rows: str(rows) == "8",
+        "four processes with two pets each; look at run.verdict.",
+    ),
     "01.1": (
-        lambda many: many == orders.count((2, 2, 2, 2)),
+        lambda count: str(count) == str(orders.count((2, 2, 2, 2))),
         "with n inserts in all there are n! orders; divide by 2! for each process.",
     ),
     "01.2": (
@@ -46,17 +54,21 @@ EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
         "give the run itself; each process must store three rows, and run.ok must be True.",
     ),
     "02.1": (
-        lambda lost: lost == 3,
+        lambda lost: str(lost) == "3",
         "at 4 s, who can get the lock before 5 s are over, and who after that?",
     ),
     "06.1": (
-        lambda many: many == orders.count((3, 3, 3)),
+        lambda count: str(count) == str(orders.count((3, 3, 3))),
         "nine steps in all: 9! orders; each process keeps its own three in order.",
     ),
     "06.2": (
         _loses_p1,
-        "all six of 1r 1a 1w 2r 2a 2w; P2 must read before P1 writes and write after it, and one "
-        "of the two goes through all its steps in one go.",
+        "give the text, with all six of 1r 1a 1w 2r 2a 2w; P2 must read before P1 writes and "
+        "write after it, and one of the two goes through all its steps in one go.",
+    ),
+    "06.3": (
+        lambda verdict: getattr(verdict, "verdict", "") == "broken" and verdict.explored > 2,
+        "give the verdict of explore; let the lock have a step of its own, after read.",
     ),
     "02.2": (
         _none_lost_at_3_s,

@@ -64,7 +64,9 @@ def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:
     SQLite gives up with "database is locked". Close it: `with closing(database.open(me)) as ...`.
     """
     timeout = home.seconds("timeout_s", timeout_s) * me.scale
-    return sqlite3.connect(me.db, timeout=timeout, isolation_level=None)
+    connection = sqlite3.connect(me.db, timeout=timeout, isolation_level=None)
+    me.watch_sql(connection)
+    return connection
 
 
 def is_locked(error: sqlite3.Error) -> bool:

@@ -196,7 +196,7 @@ def _choosers(
         return repeat(None, rounds), rounds
     if rounds != 1:
         raise ValueError("Give either rounds or a schedule: a list of schedules is one a round.")
-    texts = [schedule] if isinstance(schedule, str) else schedule
+    texts = [schedule] if isinstance(schedule, str | int) else schedule
     if not isinstance(texts, Sequence):
         return texts, 0
     given = [Given(parse(text, names)) for text in texts]

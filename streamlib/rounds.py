@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from streamlib.children import Child, Children
+from streamlib.turns import Answer
 
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 
@@ -38,6 +39,9 @@ class Chooser(Protocol):
     def refused(self, step: str, resource: str) -> None:
         """Hear that the last turn's step was refused, since another process has the resource."""
 
+    def answered(self, child: Child, answer: Answer) -> None:
+        """Hear what was done in the last turn."""
+
     def finished(self, played: "Played", errors: list[str], db: Path) -> list[str]:
         """Hear how the round ended; return the sentences that are problems of the run."""
 
@@ -56,6 +60,9 @@ class Given:
     def refused(self, step: str, resource: str) -> None:
         pass
 
+    def answered(self, child: Child, answer: Answer) -> None:
+        pass
+
     def finished(self, played: "Played", errors: list[str], db: Path) -> list[str]:
         return [played.stopped] if played.stopped else []
 
@@ -65,13 +72,15 @@ def parse(text: str, names: Sequence[str]) -> list[Item]:
 
     Raises ValueError, one sentence with the position, for what no plan with these names can run.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"The schedule is {text!r}: write it as a text in quotes, as in '1 2 1 2'.")
     items = []
     for at, word in enumerate(text.split(), start=1):
         match = re.fullmatch(r"(\d+)([^\W\d]*)", word)
         if not match:
             raise ValueError(
                 f"Turn {at} of the schedule, {word!r}, is not a turn: write a process number, "
-                "as in 2, or with a step's first letter, as in 2b."
+                "as in 2, or with a step's first letter, as in 2b, with blanks between the turns."
             )
         process, step = int(match[1]), match[2] or None
         if not 1 <= process <= len(names):
@@ -149,6 +158,7 @@ class Round:
             where = f"its next step is {answer.place}" if answer.place else "it has no steps"
             return f"{said}: {child.name} has no such step here, {where}."
         self.turns.append((item, answer.steps))
+        self.chooser.answered(child, answer)
         refused = self._follow(item.process, answer.marked)
         if item.step == "x" and not refused:
             return f"{said}: {child.name} did not give up, for nobody held what it wanted."

@@ -185,11 +185,16 @@ class Run:
         return int((self.records["outcome"] != "stored").sum())
 
     @property
+    def stopped(self) -> list[str]:
+        """Why each round's schedule could not be followed to its end, "" where it was."""
+        return self._about["stopped"]
+
+    @property
     def verdict(self) -> str:
         """What counting the database says: all stored, some lost, or unknown."""
-        stopped = [sentence for sentence in self._about["stopped"] if sentence]
+        stopped = [sentence for sentence in self.stopped if sentence]
         if stopped:
-            count = len(self._about["stopped"])
+            count = len(self.stopped)
             many = f"{len(stopped)} of {count} schedules were not followed; " if count > 1 else ""
             return f"unknown: {many}{stopped[0]}"
         if self._about["rows"] is None:
@@ -223,7 +228,7 @@ class Run:
         said = [f"Round {e['round']}: " * many + self._why_locked(e) for e in gave_up]
         lost = self.records[self.records["outcome"] == "lost"].to_dict("records")
         quiet = {name for name, code in self._about["exits"].items() if code == 0}
-        followed = not any(self._about["stopped"])
+        followed = not any(self.stopped)
         said += [
             f"Round {r['round']}: " * many + f"{r['process']} called {r['record']}, reported no "
             "error, and the row is not in the database: was it committed, or an error hidden?"

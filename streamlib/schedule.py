@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, orders, processes
+from streamlib.children import Child
 from streamlib.rounds import Item, Played, parse
+from streamlib.turns import Answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +63,8 @@ class Walk:
     left: dict[int, int] = field(default_factory=dict)  # how many turns each has left, if known
     items: list[Item] = field(default_factory=list)
     options: list[list[int]] = field(default_factory=list)  # who could have had each turn
-    forbidden: bool = False
+    forbidden: bool = False  # a lock refused a step, where a free process would wait
+    fails: bool = False  # a lock refused what cannot be waited for
 
     def choose(self, waiting: dict[int, str], holders: dict[str, int]) -> Item | None:
         held = {(p, resource) for resource, who in holders.items() for p in waiting if p != who}
@@ -86,6 +89,21 @@ class Walk:
     def refused(self, step: str, resource: str) -> None:
         self.forbidden = True
         self.locks.add((self.items[-1].process, step, resource))
+
+    def answered(self, child: Child, answer: Answer) -> None:
+        alone = [command for command, in_transaction in answer.sql if not in_transaction]
+        refused = any(state == "gave_up" for state, _ in answer.marked)
+        refused |= "database is locked" in answer.error
+        step = f"step {answer.steps[-1]}" if answer.steps else "one turn"
+        if len(alone) > 1:
+            self.search.unclear = (
+                f"{child.name} runs {len(alone)} SQL commands in {step}, and what comes between "
+                "them was not mixed in: call me.step before each, also before a BEGIN"
+            )
+        if refused and answer.sql and answer.sql[-1][1]:
+            self.fails = True  # inside a transaction nobody can wait: it is an outcome
+        elif refused:
+            self.forbidden = True
 
     def finished(self, played: Played, errors: list[str], db: Path) -> list[str]:
         self.search.note(self, played, errors, db)
@@ -149,6 +167,7 @@ class _Search:
         self.regular = True  # nothing forbidden, and each walk with as many turns as the first
         self.failures: list[str] = []  # why a schedule is not ok, if not for the invariant
         self.error = ""
+        self.unclear = ""  # why "holds" would say too much
         self.cut_short = ""  # why no more rounds could be played
 
     def walks(self) -> Iterator[Walk]:
@@ -187,11 +206,10 @@ class _Search:
         if played.gone:
             self.cut_short = played.stopped
             return
-        walk.forbidden |= any("database is locked" in error for error in errors)
         turns = [item.process for item in walk.items]
         counts = {p: turns.count(p) for p in sorted(set(turns))}
         self.regular &= not walk.forbidden and counts == (self.counts or counts)
-        if walk.forbidden:
+        if walk.forbidden and not walk.fails:
             return
         self.counts = self.counts or counts
         if played.schedule not in self.results:
@@ -203,10 +221,13 @@ class _Search:
         if played.stopped or errors:
             return False
         try:
-            return bool(self.invariant(db))
-        except (
-            Exception
-        ) as error:  # a learner's function; whatever it raises is told with its place
+            held = self.invariant(db)
+            if held is None:
+                self.error = "The invariant returned None: let it return True or False."
+            return bool(held)
+        except AssertionError:
+            return False
+        except Exception as error:  # a learner's function: what it raises is told, with its place
             self.error = (
                 f"The invariant raised {type(error).__name__}: {error}, after the schedule "
                 f"{played.schedule}; let it return True or False."
@@ -216,16 +237,19 @@ class _Search:
     def verdict(self, run: "Run") -> Verdict:
         """Sum up."""
         broken = [schedule for schedule, ok in self.results.items() if not ok]
-        cut_short = [self.cut_short] if self.cut_short else []
+        sure = self.complete and not self.unclear
+        why = [*self.failures[:1], self.cut_short, "" if broken else self.unclear]
+        if len(set(self.failures)) > 1:
+            why.insert(1, f"(and {len(set(self.failures)) - 1} more)")
         return Verdict(
-            verdict="broken" if broken else "holds" if self.complete else "unknown",
+            verdict="broken" if broken else "holds" if sure else "unknown",
             schedule=min(broken, key=lambda s: (switches(s), s), default=""),
             explored=len(self.results),
             sampled=self.sampled,
             seed=self.seed,
             total=self._total(),
             at_most=self.at_most(),
-            why=" ".join(dict.fromkeys([*self.failures, *cut_short]))[:500],
+            why=" ".join(filter(None, why)),
             schedules=list(self.results.items()),
             run=run,
         )
@@ -249,12 +273,18 @@ def explore(
 
     invariant: called with the database's path after each round; True if all is as it must be;
     setup: prepares the database before each round;
-    bound: at most so many rounds. Are there more interleavings, the first half of them is gone
-    through depth first, and the second half is sampled with `seed`, each as likely as any other.
+    bound: at most so many rounds are played. Are there more interleavings, half of the rounds go
+    through them depth first, and the other half draw them with `seed`, each as likely as any
+    other; one that is drawn twice counts once.
 
-    A step that a lock forbids is no interleaving: a real process would wait there. A worker that
-    raises breaks the invariant. Raises ValueError if the invariant itself fails.
+    What is mixed are the steps: what stands between two `me.step` is played in one piece. Use
+    `database.open(me)`, so that two SQL commands in one piece, outside of a transaction, are
+    seen: then the verdict is at best `unknown`. A step that begins with a refused lock is no
+    interleaving: a free process would wait there. A worker that raises breaks the invariant.
+    Raises ValueError for an invariant that fails itself, or a bound below 1.
     """
+    if bound < 1:
+        raise ValueError(f"bound is {bound}: give a whole number from 1.")
     search = _Search(invariant, bound, seed)
     run = processes.run(
         plan, setup=setup, seed=seed, schedule=search.walks(), label="explore", timeout_s=600
@@ -280,6 +310,7 @@ def at(run: "Run", step: int) -> "pd.DataFrame":
         raise ValueError(f"There is no step {step}: step through 0 to {len(run.shared) - 1}.")
     events = run.events[run.events["round"] == 1]
     steps = events[events["state"] == "step"]
+    over = "no turn left" if run.stopped[0] else "ended"
     rows = []
     for number, name in enumerate(run.params["processes"], start=1):
         mine = steps[steps["process"] == name]
@@ -287,13 +318,17 @@ def at(run: "Run", step: int) -> "pd.DataFrame":
         later = [t for t, word in enumerate(words, 1) if t > step and _process(word) == number]
         holds = events[(events["process"] == name) & (events["turn"] <= step)]
         holds = holds[holds["state"].isin(["holding", "done", "gave_up"])].tail(1)
+        last = done["step"].iloc[-1] if len(done) else "not begun"
+        gave_up = len(holds) and holds["state"].iloc[0] == "gave_up"
+        if gave_up and holds["turn"].iloc[0] == done["turn"].iloc[-1]:
+            last = "gave up"
         rows.append(
             {
                 "what": name,
-                "last": done["step"].iloc[-1] if len(done) else "not begun",
+                "last": last,
                 "turn": done["turn"].iloc[-1] if len(done) else pd.NA,
                 "holds": ", ".join(holds["resource"][holds["state"] == "holding"]),
-                "next": todo["step"].iloc[0] if len(todo) else "" if later else "ended",
+                "next": todo["step"].iloc[0] if len(todo) else "" if later else over,
             }
         )
     for table, found in run.shared[step].items():

@@ -21,6 +21,7 @@ class Answer(NamedTuple):
     error: str  # what went wrong
     marked: list[tuple[str, str | None]]  # the state and the resource of each mark
     steps: list[str]  # those begun in this turn; none if it was for another step than is next
+    sql: list[tuple[str, bool]]  # each SQL command and whether a transaction was open before it
 
 
 class Turns:
@@ -49,10 +50,15 @@ class Turns:
         self._mark(code, seq)
         self._marked.append(self._states.get(code, (None, None)))
 
+    def sql(self, command: str, in_transaction: bool) -> None:
+        """Note an SQL command of this turn, for the parent."""
+        if not command.lstrip().upper().startswith("PRAGMA"):
+            self._sql.append((command[:40], in_transaction))
+
     def begin(self) -> None:
         """Wait for the first turn of a round."""
         self._first = self._intruder = ""
-        self._marked, self._steps = [], []
+        self._marked, self._steps, self._sql = [], [], []
         self._take()
 
     def step(self, name: str) -> int:
@@ -79,9 +85,11 @@ class Turns:
         self._tell(None, error)
 
     def _tell(self, place: str | None, error: str = "") -> None:
-        self._pipe.send(Answer(place, error or self._intruder, self._marked, self._steps))
+        self._pipe.send(
+            Answer(place, error or self._intruder, self._marked, self._steps, self._sql)
+        )
         self._intruder = ""
-        self._marked, self._steps = [], []
+        self._marked, self._steps, self._sql = [], [], []
 
     def _take(self) -> None:
         grant = self._pipe.recv()

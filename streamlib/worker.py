@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -59,8 +60,16 @@ class Me:
 
         Under a schedule it begins when it is this process's turn.
         """
+        if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
+            raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
         turn = self._turns.step(name) if self._turns else -1
         self.mark(self.code("step", record, None, name), turn)
+
+    def watch_sql(self, connection: sqlite3.Connection) -> None:
+        """Under a schedule, have the parent told of the SQL commands of each turn."""
+        if self._turns:
+            tell = self._turns.sql
+            connection.set_trace_callback(lambda sql: tell(sql, connection.in_transaction))
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""

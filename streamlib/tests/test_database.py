@@ -25,6 +25,7 @@ def me(tmp_path):
         step=lambda name, record=None: None,
         hold=lambda seconds: None,
         think=lambda: None,
+        watch_sql=lambda connection: None,
     )
 
 

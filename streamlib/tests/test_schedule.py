@@ -238,6 +238,99 @@ def test_the_fixed_counter_holds(worker, total):
     assert verdict.schedule == ""
 
 
+def too_late(me):
+    """Take the lock after reading, in the same piece."""
+    with closing(database.open(me)) as connection:
+        me.step("read")
+        (number,) = connection.execute("SELECT value FROM counter").fetchone()
+        connection.execute("BEGIN IMMEDIATE")
+        me.step("write")
+        connection.execute("UPDATE counter SET value = ?", (number + 1,))
+        connection.execute("COMMIT")
+
+
+def one_piece(me):
+    """Read and write in one step, which is two commands all the same."""
+    with closing(database.open(me)) as connection:
+        me.step("update")
+        (number,) = connection.execute("SELECT value FROM counter").fetchone()
+        connection.execute("UPDATE counter SET value = ?", (number + 1,))
+
+
+@pytest.mark.parametrize("worker", [too_late, one_piece])
+def test_what_was_not_mixed_is_not_said_to_hold(worker):
+    verdict = schedule.explore({"P1": worker, "P2": worker}, is_two, setup=counter)
+    assert verdict.verdict == "unknown"
+    assert "runs 2 SQL commands in step" in verdict.why
+
+
+def test_a_transaction_that_cannot_be_finished_is_no_wait():
+    """Both have read in a transaction: one of them must fail, however long they wait."""
+
+    def deferred(me):
+        with closing(database.open(me)) as connection:
+            me.step("begin")
+            connection.execute("BEGIN")
+            me.step("read")
+            (number,) = connection.execute("SELECT value FROM counter").fetchone()
+            me.step("write")
+            connection.execute("UPDATE counter SET value = ?", (number + 1,))
+            connection.execute("COMMIT")
+
+    verdict = schedule.explore({"P1": deferred, "P2": deferred}, is_two, setup=counter)
+    assert verdict.verdict == "broken" and "database is locked" in verdict.why
+
+
+def test_a_lock_taken_too_late_is_found_out():
+    def late(me):
+        with closing(database.open(me)) as connection:
+            me.step("read")
+            (number,) = connection.execute("SELECT value FROM counter").fetchone()
+            me.step("begin")
+            connection.execute("BEGIN IMMEDIATE")
+            me.step("write")
+            connection.execute("UPDATE counter SET value = ?", (number + 1,))
+            connection.execute("COMMIT")
+
+    verdict = schedule.explore({"P1": late, "P2": late}, is_two, setup=counter)
+    assert verdict.verdict == "broken" and verdict.explored == verdict.total == 8
+
+
+@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-"])
+def test_a_step_that_no_schedule_could_name(name):
+    run = processes.run({"P1": lambda me: me.step(name)})
+    assert f"ValueError: {name!r} cannot name a step" in run.problems[0]
+
+
+def test_invariants_that_return_nothing_or_assert():
+    with pytest.raises(ValueError, match="The invariant returned None"):
+        schedule.explore(TWO, lambda db: None, setup=counter)
+
+    def asserts(db):
+        assert is_two(db)
+        return True
+
+    assert len(schedule.explore(TWO, asserts, setup=counter).broken) == 18
+
+
+def test_a_bound_below_one():
+    with pytest.raises(ValueError, match="bound is 0"):
+        schedule.explore(TWO, is_two, setup=counter, bound=0)
+
+
+@pytest.mark.parametrize("text", [12, ["1", 2]])
+def test_a_schedule_that_is_no_text(text):
+    with pytest.raises(TypeError, match="write it as a text in quotes"):
+        processes.run(TWO, schedule=text, setup=counter)
+
+
+def test_stepping_through_a_schedule_that_stopped_or_was_refused():
+    stopped = processes.run(TWO, schedule="1r 2r 1a 2a 1w", setup=counter)
+    assert schedule.at(stopped, step=5)["next"]["P2"] == "no turn left"
+    refused = processes.run(PLAN, schedule="1b 2x 1i 1c")
+    assert schedule.at(refused, step=2)["last"]["P2"] == "gave up"
+
+
 def test_the_pets_step_by_step_have_90_feasible_interleavings():
     verdict = schedule.explore(PLAN, lambda db: len(database.rows(db)) == 6, bound=1000)
     assert (verdict.verdict, verdict.explored, verdict.total) == ("holds", 90, 90)
