@@ -261,10 +261,13 @@ class Run:
             f"{h['process']} from {h['start']:.3f} s to {h['end']:.3f} s ({h['record']})"
             for h in held.to_dict("records")
         ]
+        covered = (held["end"].clip(upper=until) - held["start"].clip(lower=since)).sum()
+        if not holders or covered < (until - since) / 2:
+            holders.append("another program, for most of the time no process of this run held it")
         return (
             f"{who} lost {gave_up['record']}: it waited for the write lock of {lock} from "
             f"{since:.3f} s to {until:.3f} s, longer than its {limit}, while the lock was held by "
-            + (" and ".join(holders) or "another program, for no process of this run held it")
+            + " and ".join(holders)
             + "."
         )
 
