@@ -14,8 +14,6 @@ from matplotlib.colors import to_rgb
 from streamlib import drawing, trace
 
 BARGED = "#B00020"
-FEW = 8  # the words beside more marks than this would overlap
-CROWD = 200  # more marks than this are drawn smaller
 
 
 def timeline(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None = None) -> Axes:
@@ -30,7 +28,7 @@ def timeline(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None = N
     crossed = (events["state"] == "gave_up").to_numpy()
     ax = drawing.draw_spans(ax, events, ~crossed, list(held))
     if crossed.any():
-        _draw_crosses(ax, events, events[crossed], names)
+        drawing.draw_crosses(ax, events, events[crossed], names)
     if at is not None:
         then = events["end"][events["turn"] <= at].max() if at else 0.0
         ax.axvline(then, color="black", lw=2)
@@ -86,7 +84,7 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = drawing.draw_spans(ax, events, events["state"].isin(["waiting", "holding"]).to_numpy(), [])
     crossed = (events["state"] == "gave_up").to_numpy()
     if crossed.any():
-        _draw_crosses(ax, events, events[crossed], names)
+        drawing.draw_crosses(ax, events, events[crossed], names)
     hands = trace.handoffs(events)
     source, target = (
         drawing.lane_of(hands["releaser"], names),
@@ -97,7 +95,7 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     head = target - 0.36 * np.where(down, down, 1)
     hands = hands.assign(tail=source + 0.3 * down, head=head, aside=np.where(down < 0, -6, 3))
     barging = hands["barging"].to_numpy(bool)
-    size, pen = (60, 1.5) if len(hands) <= CROWD else (4, 0.3)
+    size, pen = (60, 1.5) if len(hands) <= drawing.CROWD else (4, 0.3)
     for chosen, colour, dash in ((~barging, "dimgrey", "-"), (barging, BARGED, "--")):
         arrows = hands[chosen & (down != 0)].assign(gap=np.nan)
         x, y = arrows[["released", "taken", "gap"]], arrows[["tail", "head", "gap"]]
@@ -106,7 +104,7 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         for direction, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
             ends = hands[chosen & (down == direction)]
             ax.scatter(ends["taken"], ends["head"], size, colour, marker=marker, zorder=3)
-    for hand in hands[barging].itertuples() if barging.sum() <= FEW else ():
+    for hand in hands[barging].itertuples() if barging.sum() <= drawing.FEW else ():
         words = f"past {hand.passed} waiting"
         drawing.say(ax, words, (hand.taken, hand.head), (7, hand.aside), color=BARGED)
     finding = f"{barging.sum() or 'None'} of {len(hands):,} hand-offs barged past a longer wait"
@@ -305,32 +303,3 @@ def _what_happened(events: pd.DataFrame, names: Sequence[str]) -> str:
         found.append("nobody gave up")
     lasted = f"{len(events):,} event{'s' * (len(events) > 1)} in {_duration(events['end'].max())}"
     return "; ".join(found) or f"No waiting or holding was marked: {lasted}"
-
-
-def _draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: list) -> None:
-    """Who gave up: a cross with the error's words, and a dashed line where the time was out."""
-    width = ax.get_xlim()[1]
-    crosses = crosses.assign(lane=drawing.lane_of(crosses["process"], names)).sort_values("start")
-    pixel = (crosses["start"] * (500 / width)).astype(int)
-    crosses = crosses[~(pixel * len(names) + crosses["lane"]).duplicated()]  # they would coincide
-    hues = [drawing.hue(lane) for lane in crosses["lane"]]
-    size, pen = (60, 2.5) if len(crosses) <= CROWD else (10, 1)
-    ax.scatter(crosses["start"], crosses["lane"], size, hues, marker="x", linewidths=pen, zorder=3)
-    spoken = crosses.drop_duplicates("lane")  # a lane says its words once
-    for cross in spoken.itertuples() if len(spoken) <= FEW else ():
-        words = cross.detail if pd.notna(cross.detail) else "gave up"
-        aside, side = (5, "left") if cross.start < width / 2 else (-5, "right")
-        place = cross.start, cross.lane - 0.37
-        drawing.say(ax, words, place, (aside, 0), color=drawing.hue(cross.lane), ha=side)
-
-    # Those who gave up together share a line; where lines would be many the first stands for all.
-    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
-    waits, labelled = events[events["state"] == "waiting"], -np.inf
-    for cross in apart[: None if len(apart) <= FEW else 1].itertuples():
-        before = (waits["process"] == cross.process) & (waits["start"] <= cross.start)
-        timeout = waits["detail"][before].dropna()
-        ax.axvline(cross.start, ls="--", lw=1, color="dimgrey", zorder=1)
-        if len(timeout) and cross.start - labelled > 0.1 * width:
-            labelled = cross.start
-            style = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
-            drawing.say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), **style)

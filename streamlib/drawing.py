@@ -12,6 +12,8 @@ from matplotlib.image import AxesImage
 from streamlib import trace
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+FEW = 8  # the words beside more marks than this would overlap
+CROWD = 200  # more marks than this are drawn smaller
 LANE = 20  # image rows in a lane
 WAITING, OTHER, HOLDING, TICK = range(4)
 # first image row, row after the last, ink of the shortest span (fainter is missed), of long ones
@@ -101,6 +103,35 @@ def draw_cells(ax: Axes, rgb: np.ndarray, words: np.ndarray | None) -> None:
     if size > 4:
         for (i, j), word in np.ndenumerate(words):
             ax.text(j, i, word, ha="center", va="center", size=size, color=readable_on(rgb[i, j]))
+
+
+def draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: list) -> None:
+    """Who gave up: a cross with the error's words, and a dashed line where the time was out."""
+    width = ax.get_xlim()[1]
+    crosses = crosses.assign(lane=lane_of(crosses["process"], names)).sort_values("start")
+    pixel = (crosses["start"] * (500 / width)).astype(int)
+    crosses = crosses[~(pixel * len(names) + crosses["lane"]).duplicated()]  # they would coincide
+    hues = [hue(lane) for lane in crosses["lane"]]
+    size, pen = (60, 2.5) if len(crosses) <= CROWD else (10, 1)
+    ax.scatter(crosses["start"], crosses["lane"], size, hues, marker="x", linewidths=pen, zorder=3)
+    spoken = crosses.drop_duplicates("lane")  # a lane says its words once
+    for cross in spoken.itertuples() if len(spoken) <= FEW else ():
+        words = cross.detail if pd.notna(cross.detail) else "gave up"
+        aside, side = (5, "left") if cross.start < width / 2 else (-5, "right")
+        place = cross.start, cross.lane - 0.37
+        say(ax, words, place, (aside, 0), color=hue(cross.lane), ha=side)
+
+    # Those who gave up together share a line; where lines would be many the first stands for all.
+    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
+    waits, labelled = events[events["state"] == "waiting"], -np.inf
+    for cross in apart[: None if len(apart) <= FEW else 1].itertuples():
+        before = (waits["process"] == cross.process) & (waits["start"] <= cross.start)
+        timeout = waits["detail"][before].dropna()
+        ax.axvline(cross.start, ls="--", lw=1, color="dimgrey", zorder=1)
+        if len(timeout) and cross.start - labelled > 0.1 * width:
+            labelled = cross.start
+            style = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
+            say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), **style)
 
 
 def draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared: list) -> Axes:

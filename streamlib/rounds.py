@@ -6,6 +6,7 @@ See `streamlib.schedule` for what a schedule is, `streamlib.turns` for the child
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -219,3 +220,14 @@ def _words(turns: list[tuple[Item, list[str]]]) -> str:
         str(Item(item.process, short[steps[0]]) if item.step == "" and steps else item)
         for item, steps in turns
     )
+
+
+def switches(schedule: str) -> int:
+    """Return how often a schedule changes from one process to another."""
+    who = [process_of(word) for word in schedule.split()]
+    return sum(a != b for a, b in pairwise(who))
+
+
+def process_of(word: str) -> int:
+    """Return the process number of one turn of a schedule: 2 for 2b."""
+    return int(re.match(r"\d+", word)[0])

@@ -170,7 +170,7 @@ class Run:
         events = self.events[self.events["round"] == number]
         turns = [(process, "") for process in stored["process"]]
         if (events["state"] == "gave_up").any():
-            turns = _moves(events)
+            turns = trace.lock_moves(events)
         elif not turns and not (events["state"] == "holding").any():
             steps = events[events["state"] == "step"]
             short = rounds.letters(steps["step"])
@@ -292,29 +292,3 @@ def _labels(records: pd.DataFrame) -> pd.Series:
 def _owners(records: pd.DataFrame) -> dict[str, str]:
     own = records.drop_duplicates("label").sort_values(["process", "label"])
     return dict(zip(own["label"], own["process"], strict=True))
-
-
-def _moves(events: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return what the processes did to the lock, in its order: b(egin), i(nsert), c(ommit), x.
-
-    A commit frees the lock before its process can mark it, so the next begin may bear an earlier
-    time; the lock itself says which came first.
-    """
-    letters = {"holding": "b", "gave_up": "x", "done": "c"}
-    moves, holder, already = [], None, set()
-    for event in events.to_dict("records"):
-        process, state = event["process"], event["state"]
-        letter = "i" if (state, event["step"]) == ("step", "insert") else letters.get(state)
-        if letter == "b":
-            if holder not in (None, process):  # it has committed, its mark is still to come
-                moves.append((holder, "c"))
-                already.add(holder)
-            holder = process
-        elif letter == "c":
-            holder = None if holder == process else holder
-            if process in already:
-                already.remove(process)
-                continue
-        if letter:
-            moves.append((process, letter))
-    return moves

@@ -194,6 +194,32 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what the processes did to the lock, in its order: b(egin), i(nsert), c(ommit), x.
+
+    A commit frees the lock before its process can mark it, so the next begin may bear an earlier
+    time; the lock itself says which came first.
+    """
+    letters = {"holding": "b", "gave_up": "x", "done": "c"}
+    moves, holder, already = [], None, set()
+    for event in events.to_dict("records"):
+        process, state = event["process"], event["state"]
+        letter = "i" if (state, event["step"]) == ("step", "insert") else letters.get(state)
+        if letter == "b":
+            if holder not in (None, process):  # it has committed, its mark is still to come
+                moves.append((holder, "c"))
+                already.add(holder)
+            holder = process
+        elif letter == "c":
+            holder = None if holder == process else holder
+            if process in already:
+                already.remove(process)
+                continue
+        if letter:
+            moves.append((process, letter))
+    return moves
+
+
 def to_perfetto(run: "Run", path: Path | str) -> Path:
     """Write the events as Trace Event JSON, to be opened at ui.perfetto.dev; return the path.
 
