@@ -381,6 +381,8 @@ def test_a_file_that_may_not_grow_costs_no_earlier_event(tmp_path):
 
 
 # A writer marks 0, 1, 2 ...; after each mark it stores, in a mapped file, how many have returned.
+# It does so in two places by turns: `pack_into` clears a place before it writes there, so that a
+# kill may leave a 0 in the one, and then the other has the count before.
 WRITER = """
 import mmap, struct, sys
 from streamlib.recorder import Recorder
@@ -388,7 +390,7 @@ path, count_path, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = Recorder(path, "P")
 code = log.code("holding", "Ace", "lab.db")
 with open(count_path, "r+b") as file:
-    count = mmap.mmap(file.fileno(), 8)
+    count = mmap.mmap(file.fileno(), 16)
 store = struct.Struct("Q").pack_into
 mark, seq = log.mark, 0
 print("ready", flush=True)
@@ -396,7 +398,7 @@ sys.stdin.readline()
 while seq != limit:
     mark(code, seq)
     seq += 1
-    store(count, 0, seq)
+    store(count, 8 * (seq % 2), seq)
 log.close()
 """
 
@@ -404,7 +406,7 @@ log.close()
 def start_writer(folder, name, limit):
     """Start a writer that waits for a line, ready to mark `limit` times (-1: for ever)."""
     paths = folder / f"{name}.rec", folder / f"{name}.count"
-    paths[1].write_bytes(bytes(8))
+    paths[1].write_bytes(bytes(16))
     command = [sys.executable, "-c", WRITER, *map(str, paths), str(limit)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
@@ -421,8 +423,8 @@ def kill_writers(folder, kills, rng):
             process.stdin.write("go\n")
             process.stdin.flush()
         until = rng.randrange(1, 60_000)
-        with open(count_path, "r+b") as file, mmap.mmap(file.fileno(), 8) as count:
-            while struct.unpack_from("Q", count)[0] < until:
+        with open(count_path, "r+b") as file, mmap.mmap(file.fileno(), 16) as count:
+            while max(struct.unpack_from("QQ", count)) < until:
                 assert victim.poll() is None
         victim.kill()
         victim.communicate()
@@ -436,7 +438,7 @@ def kill_writers(folder, kills, rng):
         tally["lost by survivors"] += going_on != list(range(60_000)) or survivor.returncode != 0
 
         log = read_both(path)
-        returned = struct.unpack("Q", count_path.read_bytes())[0]
+        returned = max(struct.unpack("QQ", count_path.read_bytes()))
         times, seqs, _ = zip(*log.marks, strict=True)
         tally["events"] += returned
         tally["lost"] += len(set(range(returned)) - set(seqs))
