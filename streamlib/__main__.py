@@ -1,8 +1,12 @@
-"""The lab's programs for a terminal: python -m streamlib pets --hold 3 --timeout 5."""
+"""The lab's programs for a terminal: python -m streamlib pets --hold 3 --timeout 5.
+
+What a program needs is imported when it is chosen: children import this module again.
+"""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,17 +23,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pets.add_argument("--db", help="the database file (one of the run's own)")
     pets.add_argument("--keep", action="store_true", help="keep the rows already in --db")
 
+    receive = programs.add_parser("receive", help="write the rows that arrive at a URL to a file")
+    receive.add_argument("url", help="where to listen, such as udp://localhost:9999")
+    receive.add_argument("--out", required=True, help="the file, such as outputs/out9.txt")
+    receive.add_argument("--limit", type=int, help="leave after so many rows")
+    receive.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
+
+    send = programs.add_parser("send", help="send the rows of a CSV file to a URL, one by one")
+    send.add_argument("csv", help="the file, such as data/penguins.csv")
+    send.add_argument("--to", required=True, help="such as udp://localhost:9999 or file:out9.txt")
+    send.add_argument(
+        "--every", type=float, nargs="+", metavar="S", help="seconds from row to row, or two bounds"
+    )
+    send.add_argument("--limit", type=int, help="stop after so many rows")
+    send.add_argument("--seed", type=int, help="for the pauses between two bounds")
+    send.add_argument("--oldest-first", action="store_true", help="sort by time first")
+    send.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
+    send.add_argument(
+        "--no-flow-control", action="store_true", help="at full speed, do not wait for answers"
+    )
+
+    compare = programs.add_parser("compare", help="hold what was received against its source")
+    compare.add_argument("source", help="the CSV file that was sent, or another out9.txt")
+    compare.add_argument("received", help="the file that the receiver wrote")
+
     clear = programs.add_parser("clear", help="remove the outputs stored in your notebooks")
     clear.add_argument("notebooks", nargs="*", help="which (all in notebooks/)")
 
     given = parser.parse_args(arguments)
+    if os.environ.get("STREAMLIB_STOP_AT_EOF"):
+        _stop_at_eof()
     try:
-        return {"pets": _pets, "clear": _clear}[given.program](given)
+        return globals()[f"_{given.program}"](given)
     except (OSError, ValueError) as error:
         print(f"{parser.prog} {given.program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped; every process was ended.", file=sys.stderr)
+        print("Stopped; nothing was left running.", file=sys.stderr)
         return 130
 
 
@@ -56,6 +86,112 @@ def _pets(given: argparse.Namespace) -> int:
         return logs.closing(log, run, expected=sum(map(len, database.PETS.values())))
     finally:
         logs.finish(log)
+
+
+def _receive(given: argparse.Namespace) -> int:
+    from streamlib import stream
+
+    def listening(endpoint):
+        print(f"Listening on {endpoint.url} ; rows go to {given.out} ; Ctrl-C ends it.")
+        print(endpoint.note, end="\n" * bool(endpoint.note), flush=True)
+
+    def watch(count: int, line: bytes) -> None:
+        print(f"{count:,} received, the last: {_short(line.decode(errors='replace'))}", flush=True)
+
+    done = stream.receive(
+        given.url,
+        given.out,
+        limit=given.limit,
+        format=given.format,
+        listening=listening,
+        watch=_seldom(watch),
+    )
+    print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
+    return 0 if done.ok else 1
+
+
+def _send(given: argparse.Namespace) -> int:
+    from streamlib import rows, stream, wire
+
+    table = rows.read(given.csv)
+    if given.oldest_first:
+        table = rows.oldest_first(table)
+        print(f"Oldest first, by {table.by}.")
+    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
+    endpoint = wire.parse(given.to)
+    print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}", flush=True)
+    done = stream.send(
+        _told(table),
+        given.to,
+        every=every,
+        limit=given.limit,
+        seed=given.seed,
+        format=given.format,
+        flow_control=not given.no_flow_control,
+    )
+    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
+    return 0 if done.ok else 1
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from streamlib import fates, rows
+
+    source = fates.load(given.source)
+    table, sorted_by = fates.reconcile(source, given.received), ""
+    if not fates.good(table):
+        try:
+            oldest_first = rows.oldest_first(source)
+            other = fates.reconcile(oldest_first, given.received)
+        except ValueError:
+            other = table  # there is nothing to sort it by
+        if fates.count_good(other) > fates.count_good(table):
+            table, sorted_by = other, f"The source taken oldest first, by {oldest_first.by}. "
+    bad = table[~table["fate"].isin(fates.GOOD)]
+    if len(bad):
+        print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
+        print(f"... and {len(bad) - 20:,} more" if len(bad) > 20 else "")
+    print(sorted_by + fates.verdict(table))
+    return 0 if fates.good(table) else 1
+
+
+def _told(table: Iterable[dict]) -> Iterator[dict]:
+    """Pass the rows on, and print some that were sent: not so often that it slows the stream."""
+    tell = _seldom(lambda seq, row: print(f"sent {seq:,}: {_short(str(dict(row)))}", flush=True))
+    for seq, row in enumerate(table, start=1):
+        yield row
+        tell(seq, row)  # the next one is asked for: this one has been sent
+
+
+def _seldom(act, every_s: float = 0.2):
+    """Return a function that calls `act` at most once in so many seconds."""
+    from time import monotonic
+
+    last = -every_s
+
+    def seldom(*arguments: object) -> None:
+        nonlocal last
+        if monotonic() - last >= every_s:
+            last = monotonic()
+            act(*arguments)
+
+    return seldom
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _stop_at_eof() -> None:
+    """Stop as at Ctrl-C when standard input ends: its starter wants it so, or has died."""
+    import _thread
+    import threading
+
+    def wait() -> None:
+        while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
+            pass
+        _thread.interrupt_main()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _clear(given: argparse.Namespace) -> int:

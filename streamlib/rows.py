@@ -79,7 +79,7 @@ class Rows:
         columns, width, ended = self.columns, len(self.columns), 0
         header = self.assumed["header"] == "first row"
         with _open(self.path, self.assumed["encoding"]) as file:
-            lines = _Lines(file, self.path, self._until, self._note)
+            lines = Lines(file, self.path, self._until, self._note)
             reader = _reader(iter(lines), self.assumed)
             while True:
                 try:
@@ -145,7 +145,7 @@ def read(
     head = _head(path, until)
     assumed = {"encoding": encoding or _encoding(path, head)}
     with _open(path, assumed["encoding"]) as file:
-        lines = list(islice(_Lines(file, path), 200))
+        lines = list(islice(Lines(file, path), 200))
     if not "".join(lines).strip():
         raise ValueError(f"{path} holds nothing but blank lines: give a CSV file with rows.")
     assumed["delimiter"] = delimiter or _delimiter(lines)
@@ -187,12 +187,12 @@ def oldest_first(table: Iterable[Row], by: str | None = None) -> Sorted:
     candidates = [[by]] if by else [together] * bool(together) + [[name] for name in columns]
     for names in candidates:
         texts = [" ".join(row.get(name, "") for name in names).strip() for row in every]
-        readers = TOGETHER if names is together else TIMES | NUMBER if by else TIMES
-        for kind, reader in readers.items():
+        readers = TOGETHER if names is together else TIMES + OTHERS if by else TIMES
+        for kind, reader in readers:
             keys = _keys(texts, reader, empty_too=by is not None)
             if keys:
                 found = Sorted(every[at] for at in sorted(range(len(every)), key=keys.__getitem__))
-                found.by, found.columns = f"{', '.join(names)}, read as {kind}", columns
+                found.by, found.columns = f"{', '.join(names)} ({kind})", columns
                 found.odd = list(getattr(table, "odd", []))
                 return found
     if by is None:
@@ -238,7 +238,7 @@ def _number(text: str) -> float:
     return number
 
 
-CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 DATES = (
     "%m/%d/%Y",
     "%d/%m/%Y",
@@ -252,16 +252,26 @@ DATES = (
     "%d %B %Y",
     "%d %b %Y",
 )
-TOGETHER = {
-    f"time ({pattern})": _format(pattern)
-    for month in ("%m", "%b", "%B")
-    for pattern in (f"%Y {month} %d", *(f"%Y {month} %d {clock}" for clock in (*CLOCKS, "%H")))
-}
-TIMES = {"time": _iso} | {
-    f"time ({pattern})": _format(pattern)
-    for pattern in (*DATES, *(f"{date} {clock}" for date in DATES for clock in CLOCKS), *CLOCKS)
-}
-NUMBER = {"number": _number}
+WORDS = {
+    "%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day",
+    "%H": "hour", "%I": "hour", "%M": "minute", "%S": "second", "%p": "am or pm",
+}  # fmt: skip
+
+
+def _time(pattern: str) -> str:
+    """In words: %m/%d/%Y is time as month/day/year."""
+    return "time as " + re.sub("%.", lambda code: WORDS[code.group()], pattern)
+
+
+def _times(*patterns: str) -> list[tuple[str, Callable]]:
+    return [(_time(pattern), _format(pattern)) for pattern in patterns]
+
+
+TOGETHER = _times(
+    *(f"%Y {month} %d{clock}" for month in ("%m", "%b", "%B") for clock in ("", *CLOCKS, " %H"))
+)
+TIMES = [("time", _iso), *_times(*(date + clock for date in DATES for clock in ("", *CLOCKS)))]
+OTHERS = [*_times(*(clock.strip() for clock in CLOCKS)), ("number", _number)]
 
 
 def _keys(texts: Sequence[str], reader: Callable, empty_too: bool) -> list[tuple] | None:
@@ -280,10 +290,10 @@ def _keys(texts: Sequence[str], reader: Callable, empty_too: bool) -> list[tuple
 
 def _is_value(text: str) -> bool:
     """Whether a text reads as a number or a time."""
-    return any(_keys([text.strip()], reader, False) for reader in (NUMBER | TIMES).values())
+    return any(_keys([text.strip()], reader, False) for _, reader in OTHERS + TIMES)
 
 
-class _Lines:
+class Lines:
     """The lines of an open file, one at a time, none longer than LONGEST; `over` at its end.
 
     until: for a file that grows: a line counts when its end has come, or when until() is True.

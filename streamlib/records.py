@@ -1,0 +1,77 @@
+"""A row as one line of bytes, and back.
+
+A *record* is one line of JSON: {"seq": 1, "sent": 1700000000.5, "row": {"Species": "Adelie"}}. The
+last one of a stream, the end record, has "end": true in place of a row, and in `seq` the number of
+rows that were sent. `sent` is in seconds since 1970.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from streamlib.rows import LOOK_S, Lines
+
+GREATEST = 2**53  # a whole number beyond it is none any more in other languages' JSON
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
+class Malformed(ValueError):
+    """Raised by `decode` for JSON that is no record."""
+
+
+def encode(seq: int, row: dict) -> bytes:
+    """Return a row as a record, without an end of line.
+
+    Raises ValueError or TypeError if the row holds what JSON has no word for.
+    """
+    return _encode({"seq": seq, "sent": round(time.time(), 6), "row": row}).encode()
+
+
+def encode_end(rows: int) -> bytes:
+    """Return the end record of a stream of so many rows."""
+    return _encode({"seq": rows, "sent": round(time.time(), 6), "end": True}).encode()
+
+
+def course(row: dict) -> str:
+    """Return a row as `[a, b, c]`, as the course has it: nobody can read it back for certain."""
+    return f"[{', '.join(map(str, row.values()))}]"
+
+
+def decode(line: bytes) -> dict:
+    """Return the record of a line; raise ValueError if it is no JSON, Malformed if no record."""
+    record = _decode(line.decode())
+    if type(record) is dict:
+        seq = record.get("seq")
+        if type(seq) is int and 0 <= seq <= GREATEST and type(record.get("sent")) in (float, int):
+            if type(record.get("row")) is dict and seq:
+                return record
+            if record.get("end") is True:
+                return record
+    raise Malformed("it has no seq, sent and row")
+
+
+def read(path: Path | str, until: Callable[[], bool] | None = None) -> Iterator[dict]:
+    """Yield the records of rows that stand in a file such as out9.txt, without the end record.
+
+    until: for a file that still grows: asked while no new line comes, True ends the reading.
+    Lines that are no record are left out here; `streamlib.stream.reconcile` accounts for them.
+    """
+    path = Path(path)
+    while until and not path.exists() and not until():
+        time.sleep(LOOK_S)
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in Lines(file, path, until):
+            try:
+                record = decode(line.encode())
+            except (ValueError, RecursionError):
+                continue
+            if "row" in record:
+                yield record

@@ -1,0 +1,361 @@
+"""Rows as a stream: paced, encoded, sent, received, and held against their source.
+
+    stream.send(rows.read("data/penguins.csv"), "udp://localhost:9999", every=(1, 3), limit=12)
+    stream.receive("udp://localhost:9999", "outputs/out9.txt")
+    stream.reconcile(rows.read("data/penguins.csv"), "outputs/out9.txt")
+
+How a row becomes a line of bytes, and back, is in `streamlib.records`. Senders import this module,
+so it imports no pandas.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from streamlib import home, wire
+from streamlib.fates import good, reconcile, verdict  # noqa: F401 - they belong to streams
+from streamlib.records import Malformed, course, decode, encode, encode_end
+
+FORMATS = ("json", "course")
+SLICE_S = 0.2  # a pause is cut in such parts, so that a stop is heard
+LINGER_S, SILENCE_S = 1.0, 10.0  # after an end record: for late rows; for senders that go on
+GAPS, SENDERS = 100_000, 1_000  # missing numbers and senders kept in mind, at most
+
+
+def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
+    """Yield the items at their times: the first at once, each other `every` seconds later.
+
+    every: seconds, or a pair of bounds to draw from anew each time; times the time scale;
+    seed: for those draws.
+
+    Each waits for its deadline, not for an interval: being late once makes nothing else late.
+    """
+    least, most = _interval(every)
+    rng, scale = random.Random(seed), home.scale()
+    due = time.perf_counter()
+    for item in items:
+        while (left := due - time.perf_counter()) > 0:
+            time.sleep(min(left, SLICE_S))
+            if _stop.asked:
+                return
+        yield item
+        due += scale * rng.uniform(least, most)
+
+
+def _interval(every: float | tuple[float, float]) -> tuple[float, float]:
+    both = every if isinstance(every, tuple | list) else (every, every)
+    if len(both) != 2 or home.seconds("every", both[0]) > home.seconds("every", both[1]):
+        raise ValueError(f"every is {every!r}: give seconds, or two of them, the smaller first.")
+    return tuple(both)
+
+
+class _Stop:
+    """Whether Ctrl-C, or a cell's stop button, was pressed during a stream."""
+
+    asked = False
+
+    @contextmanager
+    def heard(self) -> Iterator["_Stop"]:
+        """Let a first Ctrl-C set `asked`, so that no row is cut in two; a second one interrupts."""
+        self.asked = False
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+
+        def ask(number: int, frame: object) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield self
+        finally:
+            self.asked = False
+            signal.signal(signal.SIGINT, before)
+
+
+_stop = _Stop()
+
+
+@dataclass
+class Sent:
+    """What `send` did: rows sent, seconds, why it stopped, problems (a sentence each)."""
+
+    url: str
+    rows: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    acknowledged: bool = False
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def __repr__(self) -> str:
+        return f"<sent {self.rows:,} rows; {self.stopped}>"
+
+
+def send(
+    table: Iterable[dict],
+    url: str,
+    *,
+    every: float | tuple[float, float] | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    format: str = "json",
+    flow_control: bool = True,
+) -> Sent:
+    """Send rows one by one to a URL, and an end record after them; return what was sent.
+
+    table: rows as `rows.read` gives them, or any iterable of dicts, endless ones too;
+    every: seconds from row to row, or a pair of bounds, as `pace` has it; without it, full speed;
+    limit: stop after so many rows; seed: for the pace;
+    format: "json" for records, "course" for `[a, b, c]`, see `streamlib.records`;
+    flow_control: at full speed over UDP, wait for the receiver's acknowledgements.
+
+    Ctrl-C and a cell's stop button end it cleanly. Raises ValueError or OSError with one sentence
+    for a row, URL or file that cannot be used; what was sent before then is ended properly.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"The format is {format!r}: choose from {' and '.join(FORMATS)}.")
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise ValueError(f"limit is {limit!r}: give a whole number of rows.")
+    control = None if every is not None else flow_control and format == "json"
+    result, began = Sent(url), time.perf_counter()
+    with _stop.heard() as stop, wire.sink(url, control) as sink:
+        taken = islice(table, limit)
+        paced = taken if every is None else pace(taken, every, seed)
+        push, as_record, seq = sink.send, format == "json", 0
+        try:
+            for seq, row in enumerate(paced, start=1):
+                if stop.asked:
+                    break
+                try:
+                    push(encode(seq, row) if as_record else course(row).encode())
+                except (ValueError, TypeError) as error:
+                    where = f"line {row.line}" if hasattr(row, "line") else f"row {seq}"
+                    raise ValueError(f"{where} cannot be sent: {error}.") from None
+                result.rows = seq
+            at_limit = limit is not None and seq == limit
+            result.stopped = "limit reached" if at_limit else "all rows sent"
+            if stop.asked:
+                result.stopped = "stopped by hand"
+        except ConnectionError as error:
+            result.stopped = "no answer"
+            result.problems.append(f"{error}: start it again, then send again.")
+        finally:
+            if as_record:
+                sink.end(encode_end(result.rows))
+    result.seconds = time.perf_counter() - began
+    result.problems += sink.problems
+    result.acknowledged = getattr(sink, "acknowledged", True)
+    result.refused = getattr(sink, "refused", 0)
+    if result.refused:
+        result.problems.append(
+            f"Nobody listened on {sink.endpoint.url} for at least {result.refused:,} datagrams, "
+            "as this machine reported: start a receiver first."
+        )
+    return result
+
+
+@dataclass
+class Received:
+    """What `receive` took in, and what it did not: counts, and why it stopped.
+
+    rows: written; undecodable: no UTF-8 JSON; malformed: JSON, but no record; by their sequence
+    numbers repeated, late and missing; drops: those that the kernel dropped (None: not known).
+    """
+
+    url: str
+    rows: int = 0
+    undecodable: int = 0
+    malformed: int = 0
+    repeated: int = 0
+    late: int = 0
+    missing: int = 0
+    drops: int | None = None
+    stopped: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not (
+            self.undecodable or self.malformed or self.repeated or self.late or self.missing
+        )
+
+    def why(self) -> list[str]:
+        """One sentence for each kind of trouble."""
+        said = {
+            "missing, by their sequence numbers": self.missing,
+            "late, after a row with a greater number": self.late,
+            "repeated, and written again": self.repeated,
+            "undecodable datagrams, left out: no JSON in UTF-8": self.undecodable,
+            "malformed datagrams, left out: JSON without seq, sent and row": self.malformed,
+            "dropped by the system, the receive buffer being full": self.drops,
+        }
+        return [f"{count:,} {what}." for what, count in said.items() if count]
+
+    def __repr__(self) -> str:
+        trouble = "nothing missing or odd" if self.ok else " ".join(self.why())
+        return f"<received {self.rows:,} rows; {self.stopped}; {trouble}>"
+
+
+def receive(
+    url: str,
+    out: Path | str,
+    *,
+    limit: int | None = None,
+    format: str = "json",
+    listening: Callable[[wire.Endpoint], object] | None = None,
+    watch: Callable[[int, bytes], object] | None = None,
+) -> Received:
+    """Write each row that arrives at a URL to the file `out`, at once; return what was received.
+
+    limit: leave after so many rows; format: "json", or "course" to take any text;
+    listening: called with the endpoint once the port is open;
+    watch: called with the number of rows and the last one whenever no more is there to read.
+
+    It leaves when all senders it has heard have ended (late rows have a second left), at the
+    limit, and at Ctrl-C or a cell's stop button. Raises OSError or ValueError with one sentence.
+    """
+    result = Received(url)
+    book, told, line = _Book(result), 0, b""
+    with wire.source(url) as source, wire.open_for_lines(out) as file, _stop.heard() as stop:
+        if listening:
+            listening(source.endpoint)
+        for item in source:
+            if stop.asked:
+                result.stopped = "stopped by hand"
+                break
+            if item is None:
+                if watch and result.rows > told:
+                    told = result.rows
+                    watch(told, line)
+                if book.is_over():
+                    result.stopped = "the sender ended"
+                    break
+                continue
+            data, sender = item
+            if format == "course":
+                kind, line = "row", data
+                result.rows += 1
+            else:
+                kind = book.enter(data, sender)
+                line = data if kind == "row" else line
+            if kind in ("row", "end"):
+                # A record is one line, also if its sender broke it into several.
+                wire.write_line(file, data.replace(b"\n", b" ") if b"\n" in data else data)
+            if kind in ("end", "again", "ask"):
+                source.reply(data, sender)
+            if result.rows == limit:
+                result.stopped = "limit reached"
+                break
+            if kind == "end" and book.is_complete():
+                result.stopped = "the sender ended"
+                break
+        result.drops = source.drops()
+    book.close()
+    return result
+
+
+class _Book:
+    """Who sent what, told by sequence numbers: for each sender in turn, in bounded memory."""
+
+    def __init__(self, result: Received):
+        self.result = result
+        self.senders: dict[tuple, _Sequence] = {}
+        self.quiet_since: float | None = None
+
+    def enter(self, data: bytes, sender: tuple) -> str:
+        """Return what a datagram is: row, end, again (a repeated end), ask or nothing."""
+        result = self.result
+        self.quiet_since = None
+        try:
+            record = decode(data)
+        except Malformed:
+            if data.startswith(b'{"ask": ') and len(data) < 40:
+                return "ask"
+            result.malformed += 1
+            return ""
+        except (ValueError, RecursionError):
+            result.undecodable += 1
+            return ""
+        sequence, seq = self.senders.get(sender), record["seq"]
+        if sequence is None:
+            if "end" in record and seq:  # the end of a stream of which nothing was heard
+                result.malformed += 1
+                return ""
+            sequence = self._greet(sender)
+        if "row" in record:
+            result.rows += 1
+            if seq == sequence.next:
+                sequence.next += 1
+            else:
+                sequence.odd(seq)
+            return "row"
+        if sequence.ended:
+            return "again"
+        sequence.ended = True
+        if seq >= sequence.next:
+            sequence.odd(seq + 1)
+            sequence.next = seq + 1
+        return "end"
+
+    def _greet(self, sender: tuple) -> "_Sequence":
+        if len(self.senders) >= SENDERS:
+            self._add(self.senders.pop(next(iter(self.senders))))
+        self.senders[sender] = _Sequence()
+        return self.senders[sender]
+
+    def is_complete(self) -> bool:
+        return all(one.ended and not one.missing for one in self.senders.values())
+
+    def is_over(self) -> bool:
+        """Whether one has ended, and so long nothing came that nothing more is to be waited for."""
+        ended = [one.ended for one in self.senders.values()]
+        if not any(ended):
+            return False
+        now = time.monotonic()
+        self.quiet_since = self.quiet_since or now
+        return now - self.quiet_since > (LINGER_S if all(ended) else SILENCE_S)
+
+    def close(self) -> None:
+        for one in self.senders.values():
+            self._add(one)
+
+    def _add(self, one: "_Sequence") -> None:
+        self.result.missing += one.missing
+        self.result.late += one.late
+        self.result.repeated += one.repeated
+
+
+class _Sequence:
+    """What the sequence numbers of one sender tell: how many are missing, late, repeated."""
+
+    def __init__(self) -> None:
+        self.next, self.missing, self.late, self.repeated = 1, 0, 0, 0
+        self.gaps: dict[int, None] = {}  # the numbers that are missing, as far as they are kept
+        self.ended = False
+
+    def odd(self, seq: int) -> None:
+        """Take a number that is not the next one."""
+        if seq >= self.next:
+            self.missing += seq - self.next
+            self.gaps.update(dict.fromkeys(range(max(self.next, seq - GAPS), seq)))
+            while len(self.gaps) > GAPS:
+                del self.gaps[next(iter(self.gaps))]
+            self.next = seq + 1
+        elif seq in self.gaps:
+            del self.gaps[seq]
+            self.missing -= 1
+            self.late += 1
+        else:
+            self.repeated += 1
