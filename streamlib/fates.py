@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GOOD = ("arrived", "not sent")
 OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent")
 BESIDES = ("duplicated", "never in the source", "header sent as data")
+FATES = OF_SOURCE + BESIDES
 
 
 class Arrival(NamedTuple):
@@ -30,7 +31,7 @@ class Arrival(NamedTuple):
 def reconcile(
     source: Iterable[dict] | Path | str, received: Iterable[dict] | Path | str
 ) -> "pd.DataFrame":
-    """Return the fate of each row, one row a row of the source: line, seq, fate, expected, got.
+    """Return the fate of each row: line, seq, arrival (1 came first), fate, expected, got.
 
     source: the rows in the order in which they were sent, or the path of a CSV file or of records;
     received: the path of what was received (records, `[a, b, c]` lines or CSV), or records.
@@ -47,12 +48,11 @@ def reconcile(
     matched, left = _match_in_step(wanted, arrivals)
     altered, besides = {}, {}
     if left:
-        left, besides = _match_by_content(wanted, arrivals, matched, left, columns)
-        altered = _match_by_place(wanted, arrivals, matched, left)
-        for at in left:
-            if at not in altered.values():
-                besides[at] = "never in the source"
-    return _table(expected, arrivals, matched, altered, besides, sent)
+        strange, besides = _match_by_content(wanted, arrivals, matched, left, columns)
+        altered = _match_by_place(wanted, arrivals, matched, strange)
+        foreign = strange.difference(altered.values())
+        besides |= dict.fromkeys(foreign, ("never in the source", None))
+    return _table(expected, arrivals, matched, altered, dict(sorted(besides.items())), sent)
 
 
 def verdict(fates: "pd.DataFrame") -> str:
@@ -141,32 +141,35 @@ def _match_in_step(wanted: list, arrivals: list[Arrival]) -> tuple[list[int | No
 
 def _match_by_content(
     wanted: list, arrivals: list[Arrival], matched: list, left: list[int], columns: list[str]
-) -> tuple[list[int], dict[int, str]]:
-    """Find the arrivals left anywhere in the source; return those that are not, and the extras."""
-    open_places, known = defaultdict(deque), set()
+) -> tuple[set[int], dict[int, tuple]]:
+    """Find the arrivals left anywhere in the source; return those that are not there, and extras.
+
+    An extra is (its fate, the place of the row that it repeats).
+    """
+    open_places, known = defaultdict(deque), {}
     for place, row in enumerate(wanted):
         key = _key(row)
-        known.add(key)
+        known.setdefault(key, place)
         if matched[place] is None:
             open_places[key].append(place)
     header = {name: name for name in columns}
     headers = {_key(header), course(header)}
-    besides, strange = {}, []
+    strange, besides = set(), {}
     for at in left:
         key = _key(arrivals[at].content)
         if open_places[key]:
             matched[open_places[key].popleft()] = at
         elif key in headers:
-            besides[at] = "header sent as data"
+            besides[at] = ("header sent as data", None)
         elif key in known:
-            besides[at] = "duplicated"
+            besides[at] = ("duplicated", known[key])
         else:
-            strange.append(at)
+            strange.add(at)
     return strange, besides
 
 
 def _match_by_place(
-    wanted: list, arrivals: list[Arrival], matched: list, strange: list[int]
+    wanted: list, arrivals: list[Arrival], matched: list, strange: set[int]
 ) -> dict[int, int]:
     """Return place -> arrival of the altered rows: where one is missing, one that is like it came.
 
@@ -174,11 +177,11 @@ def _match_by_place(
     """
     altered: dict[int, int] = {}
     place_of = {at: place for place, at in enumerate(matched) if at is not None}
-    unknown, place = set(strange), -1
+    place = -1
     for at, (seq, content) in enumerate(arrivals):
         if at in place_of:
             place = place_of[at]
-        elif at in unknown:
+        elif at in strange:
             guess = place + 1 if seq is None else seq - 1
             free = 0 <= guess < len(wanted) and matched[guess] is None and guess not in altered
             if free and (_fields(wanted[guess]) & _fields(content)):
@@ -204,7 +207,7 @@ def _table(
     arrivals: list[Arrival],
     matched: list,
     altered: dict[int, int],
-    besides: dict[int, str],
+    besides: dict[int, tuple],
     sent: int | None,
 ) -> "pd.DataFrame":
     import pandas as pd
@@ -227,18 +230,18 @@ def _table(
 
     came = [altered.get(place) if at is None else at for place, at in enumerate(matched)]
     came += besides
-    whole = [*expected, *[None] * len(besides)]
+    lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
+    places = [place for _, place in besides.values()]
+    got = [None if at is None else arrivals[at] for at in came]
     table = pd.DataFrame(
         {
-            "line": [getattr(row, "line", n) for n, row in enumerate(expected, 1)]
-            + [None] * len(besides),
-            "seq": [None if at is None else arrivals[at].seq for at in came],
-            "fate": pd.Categorical([*fate, *besides.values()], OF_SOURCE + BESIDES),
-            "expected": pd.Series(whole, dtype=object),
-            "got": pd.Series(
-                [None if at is None else arrivals[at].content for at in came], dtype=object
-            ),
+            "line": lines + [None if place is None else lines[place] for place in places],
+            "seq": [one and one.seq for one in got],
+            "arrival": [None if at is None else at + 1 for at in came],
+            "fate": pd.Categorical([*fate, *(one for one, _ in besides.values())], FATES),
+            "expected": pd.Series([*expected, *[None] * len(besides)], dtype=object),
+            "got": pd.Series([one and one.content for one in got], dtype=object),
         }
-    ).astype({"line": "Int64", "seq": "Int64"})
+    ).astype(dict.fromkeys(["line", "seq", "arrival"], "Int64"))
     table.attrs["ended"] = sent is not None
     return table

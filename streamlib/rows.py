@@ -60,9 +60,15 @@ class Rows:
     """
 
     def __init__(
-        self, path: Path, columns: list[str], assumed: dict, until: Callable[[], bool] | None
+        self,
+        path: Path,
+        names: list[str],
+        columns: list[str],
+        assumed: dict,
+        until: Callable[[], bool] | None,
     ):
-        self.path, self.columns, self.assumed, self._until = path, columns, assumed, until
+        self.path, self.columns, self.assumed = path, columns, assumed
+        self._names, self._until = names, until  # the names of all columns of the file
         self._odd: dict[str, tuple[int, list[int]]] = {}
 
     @property
@@ -76,7 +82,8 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         self._odd = {}
-        columns, width, ended = self.columns, len(self.columns), 0
+        names, width, ended = self._names, len(self._names), 0
+        chosen = self.columns if self.columns != names else None
         header = self.assumed["header"] == "first row"
         with _open(self.path, self.assumed["encoding"]) as file:
             lines = Lines(file, self.path, self._until, self._note)
@@ -99,17 +106,20 @@ class Rows:
                 elif header:
                     header = False
                 else:
-                    row = Row(zip(columns, values, strict=False))
+                    row = Row(zip(names, values, strict=False))
                     row.line = ended
                     if len(values) != width:
                         self._fit(row, values)
+                    if chosen:
+                        row = Row((name, row[name]) for name in chosen)
+                        row.line = ended
                     yield row
 
     def _fit(self, row: Row, values: list[str]) -> None:
         """A ragged row: no field of it is thrown away, and it is noted."""
-        width = len(self.columns)
+        width = len(self._names)
         if len(values) < width:
-            row.update(dict.fromkeys(self.columns[len(values) :], ""))
+            row.update(dict.fromkeys(self._names[len(values) :], ""))
             what = f"fewer fields than the {width} columns, the missing ones left empty"
         else:
             row.update({f"column {n}": value for n, value in enumerate(values, 1) if n > width})
@@ -121,13 +131,20 @@ class Rows:
         self._odd[what] = (seen + 1, lines if seen >= FEW else [*lines, line])
 
     def __repr__(self) -> str:
-        assumed = ", ".join(f"{what} {value}" for what, value in self.assumed.items())
-        return f"<rows of {self.path.name}: {len(self.columns)} columns; assumed {assumed}>"
+        encoding, delimiter, header = (
+            self.assumed[what] for what in ("encoding", "delimiter", "header")
+        )
+        header = "the first row is a header" if header == "first row" else "no header"
+        return (
+            f"<rows of {self.path.name}: {len(self.columns)} columns; assumed: {encoding}, "
+            f"{DELIMITERS.get(delimiter, delimiter)} between fields, {header}>"
+        )
 
 
 def read(
     path: Path | str,
     *,
+    columns: Sequence[str] | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
@@ -135,6 +152,7 @@ def read(
 ) -> Rows:
     """Return the rows of a CSV file by column name; nothing but its beginning is read yet.
 
+    columns: the names of those that are wanted; without it, all;
     encoding, delimiter, header: say so where the guess in `.assumed` is wrong;
     until: for a file that still grows: asked while no new line comes, True ends the reading.
 
@@ -159,7 +177,13 @@ def read(
     assumed["header"] = "first row" if has_header else "none"
     if has_header and len(sample) == 1 and until is None:
         raise ValueError(f"{path} has a header but no rows: give a file with at least one row.")
-    return Rows(path, _columns(sample[0], has_header), assumed, until)
+    names = _columns(sample[0], has_header)
+    if isinstance(columns, str):
+        raise ValueError(f"columns is the text {columns!r}: give a list, as in [{columns!r}].")
+    for column in columns or ():
+        if column not in names:
+            raise ValueError(f"{path.name} has no column {column!r}: choose from {names}.")
+    return Rows(path, names, list(columns or names), assumed, until)
 
 
 class Sorted(list):

@@ -24,6 +24,7 @@ from streamlib.records import Malformed, course, decode, encode, encode_end
 
 FORMATS = ("json", "course")
 SLICE_S = 0.2  # a pause is cut in such parts, so that a stop is heard
+DRAIN_S = 2.0  # so long a stopped receiver still takes what had arrived before
 LINGER_S, SILENCE_S = 1.0, 10.0  # after an end record: for late rows; for senders that go on
 GAPS, SENDERS = 100_000, 1_000  # missing numbers and senders kept in mind, at most
 
@@ -227,14 +228,16 @@ def receive(
     limit, and at Ctrl-C or a cell's stop button. Raises OSError or ValueError with one sentence.
     """
     result = Received(url)
-    book, told, line = _Book(result), 0, b""
+    book, told, line, until = _Book(result), 0, b"", 0.0
     with wire.source(url) as source, wire.open_for_lines(out) as file, _stop.heard() as stop:
         if listening:
             listening(source.endpoint)
         for item in source:
             if stop.asked:
                 result.stopped = "stopped by hand"
-                break
+                until = until or time.monotonic() + DRAIN_S
+                if item is None or time.monotonic() > until:  # what is in the buffer, was received
+                    break
             if item is None:
                 if watch and result.rows > told:
                     told = result.rows

@@ -1,0 +1,41 @@
+"""Task 4, optional step: send what is in out9.txt through UDP into out99.txt; prove them equal.
+
+Run process_streaming_yourname.py first, then this one, in the top folder of the lab:
+
+    python notebooks/process_streaming_yourname99.py
+
+It starts a receiver, a second process, on a free port. Both files then have the same rows in the
+same order; only the times at which they were sent differ, and they are not compared.
+"""
+
+import sys
+
+from streamlib import home, programs, records, stream
+
+OUT9 = home.outputs / "out9.txt"
+OUT99 = home.outputs / "out99.txt"
+
+
+def main():
+    """Stream the rows of out9.txt to a receiver that writes out99.txt, then compare the two."""
+    if not OUT9.exists():
+        raise OSError(f"{OUT9.name} is not there: run process_streaming_yourname.py first.")
+    receiver = programs.start("receive", "udp://localhost:0", "--out", OUT99)
+    try:
+        source = (record["row"] for record in records.read(OUT9))
+        sent = stream.send(source, receiver.url, every=0.1)
+        print(f"{sent.rows} rows sent to {receiver.url}; {sent.stopped}.")
+        receiver.wait()
+    finally:
+        receiver.stop()
+
+    fates = stream.reconcile(OUT9, OUT99)
+    print(f"out9.txt against out99.txt: {stream.verdict(fates)}")
+    return 0 if stream.good(fates) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
