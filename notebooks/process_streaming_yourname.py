@@ -18,7 +18,7 @@ NAME = "yourname"
 # ---- CHANGE 2: your CSV file; put it into the folder data/
 INPUT = home.data / "airports.csv"
 # ---- CHANGE 3: the columns to stream, spelt as in the file's first row
-COLUMNS = ["icao", "name", "country"]
+COLUMNS = ["icao", "name", "city"]
 
 OUT = home.outputs / "out9.txt"
 ROWS = 12  # ten or more

@@ -114,12 +114,15 @@ def _send(given: argparse.Namespace) -> int:
     from streamlib import rows, stream, wire
 
     table = rows.read(given.csv)
+    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
+    endpoint = wire.parse(given.to)
+    print(
+        f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}".rstrip(),
+        flush=True,
+    )
     if given.oldest_first:
         table = rows.oldest_first(table)
         print(f"Oldest first, by {table.by}.")
-    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
-    endpoint = wire.parse(given.to)
-    print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}", flush=True)
     done = stream.send(
         _told(table),
         given.to,

@@ -35,6 +35,56 @@ def _loses_p1(text: object) -> bool:
     return in_order and lost and schedule.switches(text) == 2
 
 
+def _as_many_and_not_the_same(fates: object) -> bool:
+    """As many rows came as were in the source; one of them twice, another one never."""
+    if not hasattr(fates, "columns") or "fate" not in fates.columns:
+        return False
+    count = fates["fate"].value_counts()
+    return bool(count["lost"] == count["duplicated"] == 1 and count["arrived"] == 11)
+
+
+TEXTS = [
+    "",
+    ",",
+    "a, b",
+    '"',
+    "'",
+    "[x]",
+    "\\",
+    "\n",
+    "\r\n",
+    "\t",
+    "é",
+    "a|b;c",
+    " a ",
+    "\\n",
+    "%2C",
+]
+
+
+def _keeps_fields_apart(functions: object) -> bool:
+    """One line for each list of texts, and the same list from it again."""
+    if not (isinstance(functions, tuple) and len(functions) == 2 and all(map(callable, functions))):
+        return False
+    encode, decode = functions
+    lists = [[text] for text in TEXTS] + [[a, b] for a in TEXTS for b in TEXTS] + [TEXTS]
+    try:
+        lines = [encode(list(values)) for values in lists]
+        one_line = all(isinstance(line, str) and len(line.splitlines()) <= 1 for line in lines)
+        return one_line and [list(decode(line)) for line in lines] == lists
+    except Exception:  # whatever the learner's functions raise, they do not do it yet
+        return False
+
+
+def _all_arrived(fates: object) -> bool:
+    """At least ten rows, all of them well, and not those of the notebook's own file."""
+    if not hasattr(fates, "columns") or "fate" not in fates.columns:
+        return False
+    arrived = fates[fates["fate"] == "arrived"]
+    other = all("icao" not in row for row in arrived["got"])
+    return len(arrived) >= 10 and other and set(fates["fate"]) <= {"arrived", "not sent"}
+
+
 EXAMPLES = {
     "lost update": "2r 1r 1a 2a 1w 2w",
     "tries the lock": "1b 1r 2b 1w 2r 2w",
@@ -56,6 +106,25 @@ EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
     "02.1": (
         lambda lost: str(lost) == "3",
         "at 4 s, who can get the lock before 5 s are over, and who after that?",
+    ),
+    "03.1": (
+        lambda mean: str(mean) in ("30", "30.0"),
+        "when 40 comes in on the right, 10 leaves on the left.",
+    ),
+    "03.2": (
+        _as_many_and_not_the_same,
+        "give the table of stream.reconcile(oldest[:12], received), with 12 records in received: "
+        "eleven different ones, and one of them once more.",
+    ),
+    "04.1": (
+        _keeps_fields_apart,
+        "give both functions, as in (encode, decode); every list of texts must come back the same, "
+        "[''] and ['a, b', '\\n'] too, and its line must be one line.",
+    ),
+    "04.2": (
+        _all_arrived,
+        "give the table of stream.reconcile for ten rows or more of another file; each of them "
+        "arrived, or was not sent.",
     ),
     "06.1": (
         lambda count: str(count) == str(orders.count((3, 3, 3))),

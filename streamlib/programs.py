@@ -116,6 +116,7 @@ def start(program: str, *arguments: object) -> Program:
     if not started._began.wait(READY_S):
         started.kill()
         raise OSError(f"{program} did not begin within {READY_S:g} s: try again.")
-    if started.lines and not started.url and started._process.wait() == 2:
-        raise OSError(" ".join(started.lines))
+    if started.lines and started.lines[0].startswith(("usage: ", "python -m streamlib ")):
+        started.wait()
+        raise OSError(started.lines[-1])
     return started
