@@ -3,9 +3,11 @@
 pandas is imported only when a table is made, since senders import this module.
 """
 
+import gc
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +42,23 @@ def reconcile(
     has it); altered; lost; not sent (as the end record says); and, one more row each: duplicated,
     never in the source, header sent as data. `verdict` says it in one sentence.
     """
+    with _no_collecting():
+        return _reconcile(source, received)
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Without garbage collection, which goes through a million new rows again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _reconcile(source: Iterable[dict] | Path | str, received: Iterable) -> "pd.DataFrame":
     expected = list(load(source) if isinstance(source, str | Path) else source)
     columns = list(expected[0]) if expected else []
     arrivals, sent = _arrivals(received, columns)

@@ -20,7 +20,7 @@ def _no_constant(word: str) -> None:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
 
 
 class Malformed(ValueError):
@@ -47,7 +47,10 @@ def course(row: dict) -> str:
 
 def decode(line: bytes) -> dict:
     """Return the record of a line; raise ValueError if it is no JSON, Malformed if no record."""
-    record = _decode(line.decode())
+    text = line.decode().strip()
+    record, end = _decode(text)
+    if end != len(text):
+        raise ValueError(f"more than one JSON value: {text[end : end + 20]!r} follows")
     if type(record) is dict:
         seq = record.get("seq")
         if type(seq) is int and 0 <= seq <= GREATEST and type(record.get("sent")) in (float, int):

@@ -1,0 +1,277 @@
+"""How fast the streams are, beside what one would use instead; nothing here is asserted.
+
+    python -m streamlib.tests.stream_benchmarks       # with each target, met or missed
+
+Contenders take turns within each round, since a busy machine has slow and fast seconds. Senders
+and receivers are processes of their own, as a learner has them: this file is also their program.
+"""
+
+import csv
+import json
+import math
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamlib import records, rows, stream
+from streamlib.tests import benchmarks
+
+ROWS = 100_000
+MILLION = 1_000_000
+COLUMNS = ["Year", "Month", "Day", "Time", "TempF"]
+
+
+@pytest.fixture(autouse=True)
+def at_full_scale(monkeypatch):
+    """A pace is kept as learners have it."""
+    monkeypatch.setenv("STREAMLIB_SCALE", "1")
+
+
+def temperatures(path, count):
+    """Write a CSV file of so many rows."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for n in range(count):
+            day = [2013 + n // 8760 % 10, n // 730 % 12 + 1, n // 24 % 28 + 1, f"{n % 24}:00"]
+            table.writerow([*day, f"{40 + n * 7919 % 4000 / 100:.2f}"])
+    return path
+
+
+# Programs: each a way to send or to receive, in a process of its own
+
+
+def bare_receive(out):
+    """The contender: a socket, a loop, the same decoding, a write for each row."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+        open(out, "wb", buffering=0) as file,
+    ):
+        sock.bind(("127.0.0.1", 0))
+        print(sock.getsockname()[1], flush=True)
+        while True:
+            line = sock.recv(65_535)
+            if "end" in json.loads(line):
+                break
+            file.write(line + b"\n")
+
+
+def bare_send(path, port):
+    """The contender: csv, json and sendto in a loop."""
+    with (
+        open(path, encoding="utf-8", newline="") as file,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        table = csv.reader(file)
+        names = next(table)
+        _send_all((dict(zip(names, row, strict=True)) for row in table), sock, port)
+
+
+def pandas_send(path, port):
+    """The contender of those who know pandas: iterrows."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, dtype=str)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        _send_all((row.to_dict() for _, row in frame.iterrows()), sock, port)
+
+
+def _send_all(table, sock, port):
+    address, before = ("127.0.0.1", int(port)), time.perf_counter()
+    for seq, row in enumerate(table, start=1):
+        record = {"seq": seq, "sent": time.time(), "row": row}
+        sock.sendto(json.dumps(record, ensure_ascii=False).encode(), address)
+    print(time.perf_counter() - before)
+    for _ in range(5):  # one of them will find room in the receiver's buffer
+        time.sleep(0.1)
+        sock.sendto(b'{"end": true}', address)
+
+
+def lab_receive(out):
+    """Ours; prints its port, and at the end what it received and its peak memory."""
+    got = stream.receive(
+        "udp://localhost:0", out, listening=lambda it: print(it.address[1], flush=True)
+    )
+    print(json.dumps(vars(got) | {"peak_kb": peak_kb()}))
+
+
+def lab_send(path, port, flow_control="yes"):
+    """Ours; prints the seconds, and its peak memory."""
+    control = flow_control == "yes"
+    sent = stream.send(rows.read(path), f"udp://localhost:{port}", flow_control=control)
+    print(sent.seconds, sent.rows, peak_kb())
+
+
+def peak_kb():
+    """The most memory that this process has had, in kB (Linux).
+
+    Not resource.getrusage: its figure begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def sleep_loop(step_s, count):
+    """Yield after each sleep, as most programs do."""
+    for n in range(count):
+        yield n
+        time.sleep(step_s)
+
+
+def lab_pace(step_s, count):
+    """The same by deadlines."""
+    return stream.pace(range(count), step_s)
+
+
+def keep(way, step_s="0.005", count="1000"):
+    """Keep a pace; print how late each record was, and the CPU time that it took, seconds."""
+    step_s, count = float(step_s), int(count)
+    late, cpu, start = [], time.process_time(), 0.0
+    for n in {"sleep": sleep_loop, "pace": lab_pace}[way](step_s, count):
+        now = time.perf_counter()
+        start = now if n == 0 else start
+        late.append(now - start - n * step_s)
+    print(json.dumps([late, time.process_time() - cpu]))
+
+
+def program(*words):
+    """Start one of the functions above as a process."""
+    command = [sys.executable, "-m", "streamlib.tests.stream_benchmarks", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
+
+
+def through(receive, send, out, path, *options):
+    """Send a file through UDP; return what sender and receiver printed."""
+    receiver = program(receive, out)
+    port = receiver.stdout.readline().strip()
+    sender = program(send, path, port, *options)
+    said = sender.communicate(timeout=600)[0].split()
+    return said, receiver.communicate(timeout=600)[0]
+
+
+# Benchmarks
+
+
+@pytest.mark.benchmark(group="streams")
+def test_udp(benchmark, tmp_path):
+    """A CSV file through UDP into a file: ours with flow control, a bare loop, iterrows."""
+    path = temperatures(tmp_path / "source.csv", ROWS)
+    bare, pandas, lost, unaccounted = [], [], [], []
+
+    def compare():
+        said, got = through("lab_receive", "lab_send", tmp_path / "out", path)
+        ours = float(said[0])
+        lost.append(ROWS - json.loads(got)["rows"])
+        said, _ = through("bare_receive", "bare_send", tmp_path / "bare", path)
+        bare.append(float(said[0]) / ours)
+        said, _ = through("bare_receive", "pandas_send", tmp_path / "bare", path)
+        pandas.append(float(said[0]) / ours)
+        _, got = through("lab_receive", "lab_send", tmp_path / "out", path, "no")
+        got = json.loads(got)
+        ends = 3  # the end record is repeated up to three times, if it is dropped itself
+        off = 0 if got["drops"] is None else got["drops"] - got["missing"]
+        off = 0 if 0 <= off <= ends else off
+        unaccounted.append(abs(off) + abs(ROWS - got["rows"] - got["missing"]))
+
+    benchmark.pedantic(compare, rounds=5)
+    benchmark.extra_info["udp/bare"] = statistics.median(bare)
+    benchmark.extra_info["udp/iterrows"] = statistics.median(pandas)
+    benchmark.extra_info["lost"] = sum(lost)
+    benchmark.extra_info["unaccounted"] = sum(unaccounted)
+
+
+@pytest.mark.benchmark(group="streams")
+def test_memory(benchmark, tmp_path):
+    """The peak memory of a 200 MB stream above that of one of ten rows, MB; the larger one."""
+    few = temperatures(tmp_path / "few.csv", 10)
+    large = tmp_path / "large.csv"
+    with open(large, "w", encoding="utf-8", newline="") as file:
+        file.write("number,text\n")
+        for n in range(400_000):
+            file.write(f"{n},{'some words of which there are many ' * 15}\n")
+    assert large.stat().st_size > 200_000_000
+
+    def peaks(path):
+        said, got = through("lab_receive", "lab_send", tmp_path / "out", path)
+        return int(said[2]), json.loads(got)["peak_kb"]
+
+    def compare():
+        above = [b - a for a, b in zip(peaks(few), peaks(large), strict=True)]
+        benchmark.extra_info["sender"], benchmark.extra_info["receiver"] = (
+            mb / 1024 for mb in above
+        )
+
+    benchmark.pedantic(compare, rounds=1)
+
+
+@pytest.mark.benchmark(group="streams")
+def test_pace(benchmark):
+    """A thousand records, one each 5 ms: a loop that sleeps, and deadlines."""
+    offs, p99s, cpus = [], [], []
+
+    def compare():
+        (slept, slept_cpu), (paced, paced_cpu) = (
+            json.loads(program("keep", way).communicate(timeout=60)[0]) for way in ("sleep", "pace")
+        )
+        offs.append(abs(paced[-1]) / slept[-1])
+        p99s.append(1000 * float(np.percentile(paced, 99)))
+        cpus.append(paced_cpu / slept_cpu)
+
+    benchmark.pedantic(compare, rounds=3)
+    benchmark.extra_info["off"] = statistics.median(offs)
+    benchmark.extra_info["p99"] = statistics.median(p99s)
+    benchmark.extra_info["cpu"] = statistics.median(cpus)
+
+
+@pytest.mark.benchmark(group="a million rows reconciled")
+def test_reconcile(benchmark, tmp_path):
+    """Source against records, beside pandas.read_csv of both as CSV files."""
+    import pandas as pd
+
+    source, got = temperatures(tmp_path / "source.csv", MILLION), tmp_path / "got.csv"
+    out = tmp_path / "out"
+    stream.send(rows.read(source), f"file:{out}")
+    with open(got, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["seq", "sent", *COLUMNS])
+        for record in records.read(out):
+            table.writerow([record["seq"], record["sent"], *record["row"].values()])
+    ratios = []
+
+    def compare():
+        before = time.perf_counter()
+        pd.read_csv(source), pd.read_csv(got)
+        between = time.perf_counter()
+        fates = stream.reconcile(source, out)
+        ratios.append((time.perf_counter() - between) / (between - before))
+        assert stream.good(fates)
+
+    benchmark.pedantic(compare, rounds=3)
+    benchmark.extra_info["reconcile/read_csv"] = statistics.median(ratios)
+
+
+TARGETS = [
+    ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
+    ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
+    ("rows lost with flow control", "lost", None, 0),
+    ("rows unaccounted for without it", "unaccounted", None, 0),
+    ("200 MB: sender's memory above 10 rows' (MB)", "sender", None, 30),
+    ("200 MB: receiver's (MB)", "receiver", None, 30),
+    ("pace: off / a sleep loop's, 1,000 records", "off", None, 1 / 200),
+    ("pace: 99th percentile of lateness (ms)", "p99", None, 0.5),
+    ("pace: CPU time / a sleep loop's", "cpu", None, 1.5),
+    ("1M rows reconciled / read_csv of both", "reconcile/read_csv", None, 3),
+    ("1M rows reconciled (s; no limit)", "test_reconcile", None, math.inf),
+]
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in globals():
+        globals()[sys.argv[1]](*sys.argv[2:])
+    else:
+        sys.exit(benchmarks.main(str(Path(__file__)), TARGETS))
