@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clear.add_argument("notebooks", nargs="*", help="which (all in notebooks/)")
 
     given = parser.parse_args(arguments)
+    for screen in (sys.stdout, sys.stderr):
+        if hasattr(screen, "reconfigure"):  # a letter that it does not have stops no stream
+            screen.reconfigure(errors="backslashreplace")
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _stop_at_eof()
     try:
@@ -116,15 +119,12 @@ def _send(given: argparse.Namespace) -> int:
     table = rows.read(given.csv)
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     endpoint = wire.parse(given.to)
-    print(
-        f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}".rstrip(),
-        flush=True,
-    )
+    first = f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}".rstrip()
     if given.oldest_first:
         table = rows.oldest_first(table)
-        print(f"Oldest first, by {table.by}.")
+        first += f"\nOldest first, by {table.by}."
     done = stream.send(
-        _told(table),
+        _told(table, first),
         given.to,
         every=every,
         limit=given.limit,
@@ -157,8 +157,9 @@ def _compare(given: argparse.Namespace) -> int:
     return 0 if fates.good(table) else 1
 
 
-def _told(table: Iterable[dict]) -> Iterator[dict]:
+def _told(table: Iterable[dict], first: str) -> Iterator[dict]:
     """Pass the rows on, and print some that were sent: not so often that it slows the stream."""
+    print(first, flush=True)  # when a row is asked for: by then the file or socket is open
     tell = _seldom(lambda seq, row: print(f"sent {seq:,}: {_short(str(dict(row)))}", flush=True))
     for seq, row in enumerate(table, start=1):
         yield row
@@ -181,6 +182,7 @@ def _seldom(act, every_s: float = 0.2):
 
 
 def _short(text: str) -> str:
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[:101])
     return text if len(text) <= 100 else text[:99] + "…"
 
 

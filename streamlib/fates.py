@@ -5,9 +5,11 @@ pandas is imported only when a table is made, since senders import this module.
 
 import gc
 import json
+from bisect import bisect
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,7 +70,8 @@ def _reconcile(source: Iterable[dict] | Path | str, received: Iterable) -> "pd.D
     altered, besides = {}, {}
     if left:
         strange, besides = _match_by_content(wanted, arrivals, matched, left, columns)
-        altered = _match_by_place(wanted, arrivals, matched, strange)
+        headers = [at for at, (fate, _) in besides.items() if fate == "header sent as data"]
+        altered = _match_by_place(wanted, arrivals, matched, strange, headers)
         foreign = strange.difference(altered.values())
         besides |= dict.fromkeys(foreign, ("never in the source", None))
     return _table(expected, arrivals, matched, altered, dict(sorted(besides.items())), sent)
@@ -107,7 +110,7 @@ def load(path: Path | str) -> Iterable[dict]:
     path = Path(path)
     if path.is_file():
         with path.open("rb") as file:
-            if file.read(1) == b"{":
+            if file.read(1000).lstrip()[:1] == b"{":
                 arrivals, _ = _arrivals(path, [])
                 return [one.content for one in arrivals if isinstance(one.content, dict)]
     return rows.read(path)
@@ -126,14 +129,14 @@ def _arrivals(
         raise OSError(f"{path} is not there: give the file that the receiver wrote.")
     arrivals, sent = [], None
     with path.open("rb") as file:
-        if file.read(1) not in (b"{", b"[", b""):
-            pasted = [row.values() for row in rows.read(path, header=False)]
-            return [Arrival(None, dict(zip(columns, row, strict=False))) for row in pasted], None
+        if file.read(1000).lstrip()[:1] not in (b"{", b"[", b""):
+            pasted = rows.read(path, header=False)
+            return [Arrival(None, _pasted(row, columns)) for row in pasted], None
         file.seek(0)
         for line in file:
             try:
                 record = decode(line)
-            except (ValueError, RecursionError):
+            except ValueError:
                 text = line.decode("utf-8", "replace").rstrip("\r\n")
                 arrivals.append(Arrival(None, text))
                 continue
@@ -144,18 +147,30 @@ def _arrivals(
     return arrivals, sent
 
 
+def _pasted(row: dict, columns: list[str]) -> dict:
+    """A row of a CSV file without a header, with the source's names."""
+    values = list(row.values())
+    names = [*columns, *(f"column {n}" for n in range(len(columns) + 1, len(values) + 1))]
+    return dict.fromkeys(columns, "") | dict(zip(names, values, strict=False))
+
+
 def _match_in_step(wanted: list, arrivals: list[Arrival]) -> tuple[list[int | None], list[int]]:
-    """Which arrival each wanted row is, where place and content agree; and the arrivals left."""
+    """Return which arrival each row is, if place and content agree; and the arrivals left."""
     matched: list[int | None] = [None] * len(wanted)
-    left, place = [], 0
+    left = []
     for at, (seq, content) in enumerate(arrivals):
-        place = place if seq is None else seq - 1
+        place = at if seq is None else seq - 1
         if 0 <= place < len(wanted) and matched[place] is None and wanted[place] == content:
             matched[place] = at
-            place += 1
         else:
             left.append(at)
-    return matched, left
+    if left and all(seq is None for seq, _ in arrivals):  # without numbers: the longest runs alike
+        keys = [list(map(_key, wanted)), [_key(content) for _, content in arrivals]]
+        matched, left = [None] * len(wanted), set(range(len(arrivals)))
+        for place, at, size in SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks():
+            matched[place : place + size] = range(at, at + size)
+            left.difference_update(range(at, at + size))
+    return matched, sorted(left)
 
 
 def _match_by_content(
@@ -188,11 +203,12 @@ def _match_by_content(
 
 
 def _match_by_place(
-    wanted: list, arrivals: list[Arrival], matched: list, strange: set[int]
+    wanted: list, arrivals: list[Arrival], matched: list, strange: set[int], headers: list[int]
 ) -> dict[int, int]:
     """Return place -> arrival of the altered rows: where one is missing, one that is like it came.
 
-    The place is told by the sequence number, or else by the neighbour that arrived before it.
+    The place is told by the sequence number, perhaps less the headers that took one before it;
+    where there is no number, by the neighbour that arrived before it.
     """
     altered: dict[int, int] = {}
     place_of = {at: place for place, at in enumerate(matched) if at is not None}
@@ -201,11 +217,13 @@ def _match_by_place(
         if at in place_of:
             place = place_of[at]
         elif at in strange:
-            guess = place + 1 if seq is None else seq - 1
-            free = 0 <= guess < len(wanted) and matched[guess] is None and guess not in altered
-            if free and (_fields(wanted[guess]) & _fields(content)):
-                altered[guess] = at
-                place = guess
+            shifted = (seq or 0) - 1 - bisect(headers, at)
+            for guess in (place + 1,) if seq is None else (seq - 1, shifted):
+                free = 0 <= guess < len(wanted) and matched[guess] is None and guess not in altered
+                if free and (_fields(wanted[guess]) & _fields(content)):
+                    altered[guess] = at
+                    place = guess
+                    break
     return altered
 
 

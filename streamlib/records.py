@@ -32,7 +32,12 @@ def encode(seq: int, row: dict) -> bytes:
 
     Raises ValueError or TypeError if the row holds what JSON has no word for.
     """
-    return _encode({"seq": seq, "sent": round(time.time(), 6), "row": row}).encode()
+    if not isinstance(row, dict):
+        raise TypeError(f"a row is a dict of column and value, and this is a {type(row).__name__}")
+    try:
+        return _encode({"seq": seq, "sent": round(time.time(), 6), "row": row}).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def encode_end(rows: int) -> bytes:
@@ -48,17 +53,36 @@ def course(row: dict) -> str:
 def decode(line: bytes) -> dict:
     """Return the record of a line; raise ValueError if it is no JSON, Malformed if no record."""
     text = line.decode().strip()
-    record, end = _decode(text)
+    try:
+        record, end = _decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if end != len(text):
         raise ValueError(f"more than one JSON value: {text[end : end + 20]!r} follows")
     if type(record) is dict:
         seq = record.get("seq")
-        if type(seq) is int and 0 <= seq <= GREATEST and type(record.get("sent")) in (float, int):
-            if type(record.get("row")) is dict and seq:
-                return record
-            if record.get("end") is True:
+        sent = record.get("sent")
+        numbers = type(seq) is int and type(sent) in (float, int)
+        if numbers and 0 <= seq <= GREATEST and abs(sent) < GREATEST:
+            if "end" in record:
+                whole = record["end"] is True and "row" not in record
+            else:
+                whole = type(record.get("row")) is dict and seq > 0
+            if whole and not _is_deep(text, record):
                 return record
     raise Malformed("it has no seq, sent and row")
+
+
+def _is_deep(text: str, record: dict) -> bool:
+    """Whether values are nested more than 20 deep: no row, but trouble for who prints it."""
+    if text.count("[") + text.count("{") <= 20:
+        return False
+    level, depth = [record], 0
+    while level:
+        depth += 1
+        inner = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [one for values in inner for one in values if isinstance(one, dict | list)]
+    return depth > 20
 
 
 def read(path: Path | str, until: Callable[[], bool] | None = None) -> Iterator[dict]:
@@ -74,7 +98,7 @@ def read(path: Path | str, until: Callable[[], bool] | None = None) -> Iterator[
         for line in Lines(file, path, until):
             try:
                 record = decode(line.encode())
-            except (ValueError, RecursionError):
+            except ValueError:
                 continue
             if "row" in record:
                 yield record

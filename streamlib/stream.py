@@ -26,7 +26,7 @@ FORMATS = ("json", "course")
 SLICE_S = 0.2  # a pause is cut in such parts, so that a stop is heard
 DRAIN_S = 2.0  # so long a stopped receiver still takes what had arrived before
 LINGER_S, SILENCE_S = 1.0, 10.0  # after an end record: for late rows; for senders that go on
-GAPS, SENDERS = 100_000, 1_000  # missing numbers and senders kept in mind, at most
+GAPS, SENDERS = 2_000, 100  # missing numbers and senders that are kept in mind, at most
 
 
 def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
@@ -37,8 +37,12 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
 
     Each waits for its deadline, not for an interval: being late once makes nothing else late.
     """
-    least, most = _interval(every)
-    rng, scale = random.Random(seed), home.scale()
+    least, most = _interval(every)  # complained of now, not when the first item is asked for
+    return _paced(items, least, most, random.Random(seed))
+
+
+def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:
+    scale = home.scale()
     due = time.perf_counter()
     for item in items:
         while (left := due - time.perf_counter()) > 0:
@@ -47,6 +51,11 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
                 return
         yield item
         due += scale * rng.uniform(least, most)
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit is {limit!r}: give a whole number of rows, 1 or more.")
 
 
 def _interval(every: float | tuple[float, float]) -> tuple[float, float]:
@@ -128,8 +137,9 @@ def send(
     """
     if format not in FORMATS:
         raise ValueError(f"The format is {format!r}: choose from {' and '.join(FORMATS)}.")
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise ValueError(f"limit is {limit!r}: give a whole number of rows.")
+    _check_limit(limit)
+    if every is not None:
+        _interval(every)
     control = None if every is not None else flow_control and format == "json"
     result, began = Sent(url), time.perf_counter()
     with _stop.heard() as stop, wire.sink(url, control) as sink:
@@ -150,7 +160,7 @@ def send(
             result.stopped = "limit reached" if at_limit else "all rows sent"
             if stop.asked:
                 result.stopped = "stopped by hand"
-        except ConnectionError as error:
+        except wire.NoAnswer as error:
             result.stopped = "no answer"
             result.problems.append(f"{error}: start it again, then send again.")
         finally:
@@ -227,6 +237,7 @@ def receive(
     It leaves when all senders it has heard have ended (late rows have a second left), at the
     limit, and at Ctrl-C or a cell's stop button. Raises OSError or ValueError with one sentence.
     """
+    _check_limit(limit)
     result = Received(url)
     book, told, line, until = _Book(result), 0, b"", 0.0
     with wire.source(url) as source, wire.open_for_lines(out) as file, _stop.heard() as stop:
@@ -275,12 +286,12 @@ class _Book:
     def __init__(self, result: Received):
         self.result = result
         self.senders: dict[tuple, _Sequence] = {}
+        self.gaps: dict[tuple, None] = {}  # the (sender, number) that are missing, the latest ones
         self.quiet_since: float | None = None
 
     def enter(self, data: bytes, sender: tuple) -> str:
         """Return what a datagram is: row, end, again (a repeated end), ask or nothing."""
         result = self.result
-        self.quiet_since = None
         try:
             record = decode(data)
         except Malformed:
@@ -288,7 +299,7 @@ class _Book:
                 return "ask"
             result.malformed += 1
             return ""
-        except (ValueError, RecursionError):
+        except ValueError:
             result.undecodable += 1
             return ""
         sequence, seq = self.senders.get(sender), record["seq"]
@@ -299,6 +310,7 @@ class _Book:
             sequence = self._greet(sender)
         if "row" in record:
             result.rows += 1
+            self.quiet_since = None
             if seq == sequence.next:
                 sequence.next += 1
             else:
@@ -314,9 +326,8 @@ class _Book:
 
     def _greet(self, sender: tuple) -> "_Sequence":
         if len(self.senders) >= SENDERS:
-            self._add(self.senders.pop(next(iter(self.senders))))
-        self.senders[sender] = _Sequence()
-        return self.senders[sender]
+            return _Sequence(sender, {})  # its rows are taken, its numbers are not accounted for
+        return self.senders.setdefault(sender, _Sequence(sender, self.gaps))
 
     def is_complete(self) -> bool:
         return all(one.ended and not one.missing for one in self.senders.values())
@@ -343,21 +354,21 @@ class _Book:
 class _Sequence:
     """What the sequence numbers of one sender tell: how many are missing, late, repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: tuple, gaps: dict[tuple, None]) -> None:
+        self.sender, self.gaps, self.ended = sender, gaps, False
         self.next, self.missing, self.late, self.repeated = 1, 0, 0, 0
-        self.gaps: dict[int, None] = {}  # the numbers that are missing, as far as they are kept
-        self.ended = False
 
     def odd(self, seq: int) -> None:
         """Take a number that is not the next one."""
         if seq >= self.next:
             self.missing += seq - self.next
-            self.gaps.update(dict.fromkeys(range(max(self.next, seq - GAPS), seq)))
+            for number in range(max(self.next, seq - GAPS), seq):
+                self.gaps[self.sender, number] = None
             while len(self.gaps) > GAPS:
                 del self.gaps[next(iter(self.gaps))]
             self.next = seq + 1
-        elif seq in self.gaps:
-            del self.gaps[seq]
+        elif (self.sender, seq) in self.gaps:
+            del self.gaps[self.sender, seq]
             self.missing -= 1
             self.late += 1
         else:
