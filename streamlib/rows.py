@@ -10,30 +10,22 @@ The csv module parses and charset-normalizer guesses; senders import this, so pa
 """
 
 import codecs
+import contextlib
 import csv
-import math
+import io
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from charset_normalizer import from_bytes
+from streamlib import guess
+from streamlib.guess import BLOCK, DELIMITERS, LONGEST
+from streamlib.sorting import oldest_first  # noqa: F401 - rows.oldest_first
 
-LONGEST = 4 * 1024 * 1024  # characters of one line or field: more is no table, and memory is finite
-BLOCK = 1024 * 1024
 LOOK_S = 0.05  # how often a growing file is looked at
-MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 NO_TEXT = {
     b"PK\x03\x04": "a spreadsheet or another zip file",
     b"\xd0\xcf\x11\xe0": "an old Excel spreadsheet",
@@ -41,8 +33,6 @@ NO_TEXT = {
     b"%PDF": "a PDF",
     b"SQLite format 3": "a SQLite database",
 }
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
-WESTERN = set("àáâãäåæçèéêëìíîïñòóôõöøùúûüÿœßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ‘’“”–—…€°«»¿¡")
 FEW = 8  # that many lines are named, the others counted
 
 
@@ -87,7 +77,7 @@ class Rows:
         header = self.assumed["header"] == "first row"
         with _open(self.path, self.assumed["encoding"]) as file:
             lines = Lines(file, self.path, self._until, self._note)
-            reader = _reader(iter(lines), self.assumed)
+            reader = guess.reader(iter(lines), self.assumed)
             while True:
                 try:
                     values = next(reader, None)
@@ -122,8 +112,11 @@ class Rows:
             row.update(dict.fromkeys(self._names[len(values) :], ""))
             what = f"fewer fields than the {width} columns, the missing ones left empty"
         else:
-            row.update({f"column {n}": value for n, value in enumerate(values, 1) if n > width})
-            what = f"more fields than the {width} columns, kept as column {width + 1} and on"
+            for number, value in enumerate(values[width:], start=width + 1):
+                row[guess.free_name(f"column {number}", row)] = value
+            what = f"more fields than the {width} columns"
+            if self.columns == self._names:
+                what += f", kept as column {width + 1} and on"
         self._note(what, row.line)
 
     def _note(self, what: str, line: int) -> None:
@@ -161,23 +154,34 @@ def read(
     """
     path = Path(path)
     head = _head(path, until)
-    assumed = {"encoding": encoding or _encoding(path, head)}
-    with _open(path, assumed["encoding"]) as file:
-        lines = list(islice(Lines(file, path), 200))
-    if not "".join(lines).strip():
-        raise ValueError(f"{path} holds nothing but blank lines: give a CSV file with rows.")
-    assumed["delimiter"] = delimiter or _delimiter(lines)
-    spaced = re.compile(re.escape(assumed["delimiter"]) + r' +"(?!")')
-    assumed["spaces"] = "left out" if any(map(spaced.search, lines[:50])) else "kept"
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(f"delimiter is {delimiter!r}: give one character, such as ';'.")
+    if encoding and head.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name == "utf-8":
+        encoding = "utf-8-sig"
+    assumed = {"encoding": encoding or guess.encoding(path, head)}
     try:
-        sample = [values for values in _reader(iter(lines), assumed) if values]
-    except csv.Error as error:
-        raise ValueError(f"{path} cannot be read as a table ({error}): give a CSV file.") from None
-    has_header = _has_header(sample) if header is None else header
+        with _open(path, assumed["encoding"]) as file:
+            lines = list(islice((line for line in Lines(file, path) if line.strip()), 200))
+    except UnicodeError as error:
+        raise ValueError(
+            f"{path} is not in the encoding {encoding} ({error}): name another one, or none."
+        ) from None
+    if not lines:
+        raise ValueError(f"{path} holds nothing but blank lines: give a CSV file with rows.")
+    assumed["delimiter"] = delimiter or guess.delimiter(lines)
+    mark = re.escape(assumed["delimiter"])
+    spaced = re.compile(rf'{mark} +"(?!"|{mark}|\s*$)')
+    assumed["spaces"] = "left out" if any(map(spaced.search, lines[:50])) else "kept"
+    sample = []
+    with contextlib.suppress(csv.Error):  # said when its line is reached
+        sample.extend(values for values in guess.reader(iter(lines), assumed) if values)
+    if not sample:
+        raise ValueError(f"{path} cannot be read as a table: give a CSV file.")
+    has_header = guess.has_header(sample) if header is None else header
     assumed["header"] = "first row" if has_header else "none"
     if has_header and len(sample) == 1 and until is None:
         raise ValueError(f"{path} has a header but no rows: give a file with at least one row.")
-    names = _columns(sample[0], has_header)
+    names = guess.columns(sample[0], has_header)
     if isinstance(columns, str):
         raise ValueError(f"columns is the text {columns!r}: give a list, as in [{columns!r}].")
     for column in columns or ():
@@ -186,141 +190,11 @@ def read(
     return Rows(path, names, list(columns or names), assumed, until)
 
 
-class Sorted(list):
-    """Rows in the order of time or number; `by` says by what; `columns` and `odd` as in `Rows`."""
-
-    by: str
-    columns: list[str]
-    odd: list[str]
-
-
-def oldest_first(table: Iterable[Row], by: str | None = None) -> Sorted:
-    """Return the rows sorted by real time or number, never as text; all of them, in memory.
-
-    by: the column; without it, Year, Month, Day and Time together where they are there, else the
-    first column whose every field is a time. Rows with an empty field in `by` come last.
-    Raises ValueError with one sentence if no column will do.
-    """
-    every = list(table)
-    if not every:
-        raise ValueError("There are no rows to sort.")
-    columns = list(every[0])
-    if by is not None and by not in columns:
-        raise ValueError(f"There is no column {by!r}: choose from {', '.join(columns)}.")
-    together = _together(columns)
-    candidates = [[by]] if by else [together] * bool(together) + [[name] for name in columns]
-    for names in candidates:
-        texts = [" ".join(row.get(name, "") for name in names).strip() for row in every]
-        readers = TOGETHER if names is together else TIMES + OTHERS if by else TIMES
-        for kind, reader in readers:
-            keys = _keys(texts, reader, empty_too=by is not None)
-            if keys:
-                found = Sorted(every[at] for at in sorted(range(len(every)), key=keys.__getitem__))
-                found.by, found.columns = f"{', '.join(names)} ({kind})", columns
-                found.odd = list(getattr(table, "odd", []))
-                return found
-    if by is None:
-        raise ValueError(
-            "No column holds a time in every row: name the one to sort by, as in "
-            f"rows.oldest_first(table, by={columns[0]!r})."
-        )
-    told = [
-        f"{text!r} in line {getattr(row, 'line', n)}"
-        for n, (row, text) in enumerate(zip(every, texts, strict=True), start=1)
-        if not _is_value(text)
-    ]
-    raise ValueError(
-        f"{by} is not a time or a number in every row"
-        + (f" ({told[0]})" if told else ": they are not all alike")
-        + "; mend these rows, or choose another column."
-    )
-
-
-def _together(columns: Sequence[str]) -> list[str]:
-    """The columns that hold one time in parts: Year, Month, Day and, if there, Time or Hour."""
-    found = {name.casefold(): name for name in columns}
-    if not {"year", "month", "day"} <= found.keys():
-        return []
-    rest = [found[name] for name in ("time", "hour") if name in found][:1]
-    return [found["year"], found["month"], found["day"], *rest]
-
-
-def _iso(text: str) -> datetime:
-    if text.isdigit():
-        raise ValueError("a number")  # 20130409 may be one; who means a time, has it in a format
-    return datetime.fromisoformat(text)
-
-
-def _format(pattern: str) -> Callable[[str], datetime]:
-    return lambda text: datetime.strptime(text, pattern)
-
-
-def _number(text: str) -> float:
-    number = float(text.replace(",", ".") if text.count(",") == 1 else text)
-    if not math.isfinite(number):
-        raise ValueError("no number to sort by")
-    return number
-
-
-CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-DATES = (
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%d.%m.%Y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%B %d, %Y",
-    "%b %d, %Y",
-    "%d %B %Y",
-    "%d %b %Y",
-)
-WORDS = {
-    "%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day",
-    "%H": "hour", "%I": "hour", "%M": "minute", "%S": "second", "%p": "am or pm",
-}  # fmt: skip
-
-
-def _time(pattern: str) -> str:
-    """In words: %m/%d/%Y is time as month/day/year."""
-    return "time as " + re.sub("%.", lambda code: WORDS[code.group()], pattern)
-
-
-def _times(*patterns: str) -> list[tuple[str, Callable]]:
-    return [(_time(pattern), _format(pattern)) for pattern in patterns]
-
-
-TOGETHER = _times(
-    *(f"%Y {month} %d{clock}" for month in ("%m", "%b", "%B") for clock in ("", *CLOCKS, " %H"))
-)
-TIMES = [("time", _iso), *_times(*(date + clock for date in DATES for clock in ("", *CLOCKS)))]
-OTHERS = [*_times(*(clock.strip() for clock in CLOCKS)), ("number", _number)]
-
-
-def _keys(texts: Sequence[str], reader: Callable, empty_too: bool) -> list[tuple] | None:
-    """A key to sort by for each text, the empty ones last; None if one of them cannot be read."""
-    keys, aware = [], set()
-    for text in texts:
-        try:
-            key = reader(text) if text or not empty_too else None
-        except ValueError:
-            return None
-        if isinstance(key, datetime):
-            aware.add(key.tzinfo is not None)
-        keys.append((key is None, key or 0))
-    return keys if len(aware) < 2 and any(not empty for empty, _ in keys) else None
-
-
-def _is_value(text: str) -> bool:
-    """Whether a text reads as a number or a time."""
-    return any(_keys([text.strip()], reader, False) for _, reader in OTHERS + TIMES)
-
-
 class Lines:
-    """The lines of an open file, one at a time, none longer than LONGEST; `over` at its end.
+    """The lines of an open text file, one at a time, none longer than LONGEST; `over` at its end.
 
-    until: for a file that grows: a line counts when its end has come, or when until() is True.
+    until: for a file that grows: asked while no new line comes, True ends it. note: called with
+    what is odd and the number of a line.
     """
 
     def __init__(self, file: TextIO, path: Path, until: Callable | None = None, note=None):
@@ -328,28 +202,39 @@ class Lines:
         self.over = False
 
     def __iter__(self) -> Iterator[str]:
-        number, part = 0, ""
+        lines = iter(partial(self.file.readline, LONGEST), "")
+        for number, line in enumerate(self._growing() if self.until else lines, start=1):
+            if len(line) >= LONGEST:
+                raise ValueError(
+                    f"{self.path.name}, line {number} has more than {LONGEST:,} characters: "
+                    "that is no table with rows; give another file."
+                )
+            if self.note and "\ufffd" in line:
+                self.note("characters that cannot be read, shown as \ufffd", number)
+            yield line
+        self.over = True
+
+    def _growing(self) -> Iterator[str]:
+        """The lines so far, then each one as soon as its end has come, until until()."""
+        # Not by the text file itself: at the end so far it would give half a letter for a whole.
+        decoder = codecs.getincrementaldecoder(self.file.encoding)(errors="replace")
+        rest = ""
         while True:
-            over = self.until is None or self.until()  # asked before the last look, not after it
-            for line in iter(partial(self.file.readline, LONGEST), ""):
-                line = part + line if part else line
-                part = ""
-                if len(line) >= LONGEST:
-                    raise ValueError(
-                        f"{self.path.name}, line {number + 1} has more than {LONGEST:,} "
-                        "characters: that is no table with rows; give another file."
-                    )
-                if not over and line[-1] not in "\r\n":
-                    part = line
+            over = self.until()  # asked before the last look, not after it
+            while block := self.file.buffer.read(BLOCK):
+                *whole, rest = io.StringIO(rest + decoder.decode(block) + "\0", newline="")
+                # The last one may go on; so may a lone CR, to a CRLF.
+                if whole and rest == "\0" and whole[-1].endswith("\r"):
+                    rest = whole.pop() + rest
+                rest = rest[:-1]
+                yield from whole
+                if len(rest) >= LONGEST:
                     break
-                number += 1
-                if self.note and "\ufffd" in line:
-                    self.note("characters that cannot be read, shown as \ufffd", number)
-                yield line
-            if over:
+            if over or len(rest) >= LONGEST:
                 break
             time.sleep(LOOK_S)
-        self.over = True
+        if rest := rest + decoder.decode(b"", final=True):
+            yield rest
 
 
 def _open(path: Path, encoding: str) -> TextIO:
@@ -357,12 +242,6 @@ def _open(path: Path, encoding: str) -> TextIO:
         return path.open(encoding=encoding, errors="replace", newline="")
     except LookupError:
         raise ValueError(f"There is no encoding {encoding!r}: use utf-8 or cp1252.") from None
-
-
-def _reader(lines: Iterator[str], assumed: dict) -> Iterator[list[str]]:
-    csv.field_size_limit(LONGEST)
-    spaces = assumed["spaces"] == "left out"
-    return csv.reader(lines, delimiter=assumed["delimiter"], skipinitialspace=spaces)
 
 
 def _head(path: Path, until: Callable[[], bool] | None) -> bytes:
@@ -376,7 +255,7 @@ def _head(path: Path, until: Callable[[], bool] | None) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(BLOCK)
-            while until and b"\n" not in head and not until():
+            while until and b"\n" not in head.lstrip() and not until():
                 time.sleep(LOOK_S)
                 head += file.read(BLOCK)
     except OSError as error:
@@ -387,83 +266,3 @@ def _head(path: Path, until: Callable[[], bool] | None) -> bytes:
         if head.startswith(start):
             raise ValueError(f"{path} is {what}, not a CSV file: save it as CSV first.")
     return head
-
-
-def _encoding(path: Path, head: bytes) -> str:
-    """By its mark, else UTF-8 if all of it is that, else the likeliest one."""
-    for mark, encoding in MARKS.items():
-        if head.startswith(mark):
-            return encoding
-    if b"\0" in head:
-        wide = from_bytes(head[:65536], cp_isolation=["utf_16_le", "utf_16_be"]).best()
-        if wide is None or wide.encoding not in ("utf_16_le", "utf_16_be"):
-            raise ValueError(f"{path} is a binary file, not text: give a CSV file.")
-        return wide.encoding
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError as error:
-                sample = block[max(0, error.start - 2000) : error.start + 64000]
-                return _not_utf8(path, sample)
-    return "utf-8"
-
-
-def _not_utf8(path: Path, sample: bytes) -> str:
-    """Western text is in Windows' or the old Macintosh's code page; else the library's guess.
-
-    The library alone takes a München in Mac Roman for one in cp1252, misspelt. Western text is told
-    by its single letters among ASCII: other alphabets have long runs beyond it.
-    """
-    beyond = re.findall(rb"[\x80-\xff]+", sample)
-    if sum(len(run) > 2 for run in beyond) < len(beyond) / 4:
-        fits = {
-            code: sum(letter in WESTERN for letter in b"".join(beyond).decode(code, "replace"))
-            for code in ("cp1252", "mac_roman")
-        }
-        if fits["cp1252"] != fits["mac_roman"]:
-            return max(fits, key=fits.get)
-        best = from_bytes(sample, cp_isolation=list(fits)).best()
-        return best.encoding if best else "cp1252"
-    if best := from_bytes(sample).best():
-        return best.encoding
-    raise ValueError(f"{path} is not text in any known encoding: give a CSV file.")
-
-
-def _delimiter(lines: list[str]) -> str:
-    """The one that gives most rows the same number of fields, more than one."""
-
-    def fit(delimiter: str) -> tuple:
-        assumed = {"delimiter": delimiter, "spaces": "kept"}
-        try:
-            widths = Counter(len(values) for values in _reader(iter(lines), assumed) if values)
-        except csv.Error:
-            return (0, 0)
-        width, count = widths.most_common(1)[0] if widths else (1, 0)
-        return (count / max(1, widths.total()) if width > 1 else 0, width)
-
-    return max(DELIMITERS, key=fit)
-
-
-def _has_header(sample: list[list[str]]) -> bool:
-    """False if the first row has a number or a time in each column where the others have them."""
-    first, others = sample[0], sample[1:11]
-    if not others:
-        return not any(map(_is_value, first))
-    telling = [
-        name
-        for column, name in enumerate(first)
-        if all(len(row) > column and _is_value(row[column]) for row in others)
-    ]
-    return not (telling and all(map(_is_value, telling)))
-
-
-def _columns(first: list[str], header: bool) -> list[str]:
-    """The names, without spaces around them, none empty and none twice."""
-    names: list[str] = []
-    for number, text in enumerate(first, start=1):
-        name = (text.strip() if header else "") or f"column {number}"
-        copies = (f"{name} {n}" for n in count(2))
-        names.append(name if name not in names else next(c for c in copies if c not in names))
-    return names
