@@ -31,7 +31,8 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     candidates = [[by]] if by else [parts] * bool(parts) + [[name] for name in columns]
     for names in candidates:
         texts = [" ".join(row.get(name, "") for name in names).strip() for row in every]
-        readers = TOGETHER if names is together else TIMES + OTHERS if by else TIMES
+        readers = TIMES if by is None else TIMES + OTHERS
+        readers = TOGETHER if names is parts else readers
         for kind, reader in readers:
             keys = _keys(texts, reader, empty_too=by is not None)
             if keys:
