@@ -39,10 +39,11 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
                 found = Sorted(every[at] for at in sorted(range(len(every)), key=keys.__getitem__))
                 found.by, found.columns = f"{', '.join(names)} ({kind})", columns
                 found.odd = list(getattr(table, "odd", []))
-                for row, (is_empty, _) in zip(every, keys, strict=True):
-                    if is_empty:
-                        where = f"Line {row.line}" if hasattr(row, "line") else "A row"
-                        found.odd.append(f"{where} has nothing in {by}: it comes last.")
+                empty = [row for row, key in zip(every, keys, strict=True) if key[0]]
+                if empty:
+                    where = ", ".join(str(getattr(row, "line", "?")) for row in empty[:8])
+                    more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
+                    found.odd.append(f"Line {where}{more}: nothing in {by}, so it comes last.")
                 return found
     if by is None:
         raise ValueError(

@@ -183,7 +183,9 @@ class Received:
     """What `receive` took in, and what it did not: counts, and why it stopped.
 
     rows: written; undecodable: no UTF-8 JSON; malformed: JSON, but no record; by their sequence
-    numbers repeated, late and missing; drops: those that the kernel dropped (None: not known).
+    numbers repeated, late and missing; drops: those that the kernel dropped (None: not known);
+    vanished: senders whose connection closed before their end record; broken: connections that
+    broke off in the middle of a line, or sent one without an end.
     """
 
     url: str
@@ -194,13 +196,14 @@ class Received:
     late: int = 0
     missing: int = 0
     drops: int | None = None
+    vanished: int = 0
+    broken: int = 0
     stopped: str = ""
 
     @property
     def ok(self) -> bool:
-        return not (
-            self.undecodable or self.malformed or self.repeated or self.late or self.missing
-        )
+        odd = self.undecodable or self.malformed or self.repeated or self.late or self.missing
+        return not (odd or self.vanished or self.broken)
 
     def why(self) -> list[str]:
         """One sentence for each kind of trouble."""
@@ -208,9 +211,11 @@ class Received:
             "missing, by their sequence numbers": self.missing,
             "late, after a row with a greater number": self.late,
             "repeated, and written again": self.repeated,
-            "undecodable datagrams, left out: no JSON in UTF-8": self.undecodable,
-            "malformed datagrams, left out: JSON without seq, sent and row": self.malformed,
+            "undecodable, left out: no JSON in UTF-8": self.undecodable,
+            "malformed, left out: JSON without seq, sent and row": self.malformed,
             "dropped by the system, the receive buffer being full": self.drops,
+            "of the senders closed without an end record": self.vanished,
+            "connections broke off in a record, or sent one without an end": self.broken,
         }
         return [f"{count:,} {what}." for what, count in said.items() if count]
 
@@ -258,6 +263,12 @@ def receive(
                     break
                 continue
             data, sender = item
+            if data is None:
+                book.gone(sender)
+                if result.vanished and book.is_complete():
+                    result.stopped = "the sender vanished"
+                    break
+                continue
             if format == "course":
                 kind, line = "row", data
                 result.rows += 1
@@ -275,7 +286,7 @@ def receive(
             if kind == "end" and book.is_complete():
                 result.stopped = "the sender ended"
                 break
-        result.drops = source.drops()
+        result.drops, result.broken = source.drops(), source.broken
     book.close()
     return result
 
@@ -323,6 +334,13 @@ class _Book:
             sequence.odd(seq + 1)
             sequence.next = seq + 1
         return "end"
+
+    def gone(self, sender: tuple) -> None:
+        """A connection has closed: if its end record is missing, it vanished."""
+        sequence = self.senders.get(sender)
+        if sequence and not sequence.ended:
+            sequence.ended = True
+            self.result.vanished += 1
 
     def _greet(self, sender: tuple) -> "_Sequence":
         if len(self.senders) >= SENDERS:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamlib import home, records, rows, stream, wire
+from streamlib import home, records, rows, stream, udp, wire
 
 DEADLINE_S = 30  # who waits for another thread or process longer than that, fails
 
@@ -109,7 +109,7 @@ def test_at_full_speed_every_row_arrives_once_and_in_order(tmp_path, number, wid
 @pytest.mark.parametrize("size", [60, 190, 256, 1000, 16_384, 16_385, 65_507])
 def test_the_buffer_holds_a_window_of_flow_control(size):
     """As between a fast sender and a slow receiver: always one window under way, step by step."""
-    half = [b"x" * size] * max(1, min(wire.HALF_ROWS, wire.HALF_BYTES // size)) + [b'{"ask": 99}']
+    half = [b"x" * size] * max(1, min(udp.HALF_ROWS, udp.HALF_BYTES // size)) + [b'{"ask": 99}']
     with wire.source("udp://localhost:0") as source:
         arrivals, arrived = iter(source), 0
         datagrams(source.endpoint.address, *half)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamlib import records, wire
+from streamlib import records, udp, wire
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -56,7 +56,7 @@ def test_a_url_that_leaves_this_machine_says_so(url, words):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        *[(url, "is no endpoint of this lab") for url in ("tcp://localhost:9", "", "out9.txt")],
+        *[(url, "is no endpoint of this lab") for url in ("ftp://localhost:9", "", "out9.txt")],
         *[(url, "is no endpoint of this lab") for url in ("file:", "file://", "file://x", None)],
         *[(f"udp://localhost{port}", "has no port") for port in ("", ":", ":70000", ":-1", ":x")],
         ("udp://[::1:9", "has no port"),
@@ -91,7 +91,7 @@ def test_a_port_that_is_not_open_to_you():
             except PermissionError:
                 pass
         with pytest.raises(OSError, match="Port 99 is not open to you: choose one") as error:
-            wire.UdpSource(endpoint)
+            udp.UdpSource(endpoint)
     finally:
         os.seteuid(user)
     assert one_sentence(error) and "in use" not in str(error.value)
