@@ -29,6 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     receive.add_argument("--limit", type=int, help="leave after so many rows")
     receive.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
 
+    receive.add_argument("--stamp", action="store_true", help="note when each row came")
+
+    impair = programs.add_parser("impair", help="a bad network between a sender and a receiver")
+    impair.add_argument("url", help="where to send to, such as udp://localhost:9998")
+    impair.add_argument("--to", required=True, help="the receiver, such as udp://localhost:9999")
+    for name in ("loss", "duplicate", "reorder"):
+        impair.add_argument(f"--{name}", type=float, default=0, help="a probability, 0 to 1 (0)")
+    impair.add_argument("--delay", type=float, default=0, help="seconds one way (0)")
+    impair.add_argument("--jitter", type=float, default=0, help="at most so much more (0)")
+    impair.add_argument("--rate", type=float, help="bytes a second (no limit)")
+    impair.add_argument("--seed", type=int, default=0, help="of all that is random here (0)")
+
     send = programs.add_parser("send", help="send the rows of a CSV file to a URL, one by one")
     send.add_argument("csv", help="the file, such as data/penguins.csv")
     send.add_argument("--to", required=True, help="such as udp://localhost:9999 or file:out9.txt")
@@ -106,11 +118,37 @@ def _receive(given: argparse.Namespace) -> int:
         given.out,
         limit=given.limit,
         format=given.format,
+        stamp=given.stamp,
         listening=listening,
         watch=_seldom(watch),
     )
     print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
     return 0 if done.ok else 1
+
+
+def _impair(given: argparse.Namespace) -> int:
+    import signal
+    import threading
+
+    from streamlib import impair
+
+    network = impair.Network(
+        loss=given.loss,
+        duplicate=given.duplicate,
+        reorder=given.reorder,
+        delay_s=given.delay,
+        jitter_s=given.jitter,
+        rate=given.rate,
+        seed=given.seed,
+    )
+    over = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: over.set())
+    with impair.Proxy(network, given.to, given.url) as proxy:
+        print(f"Impairing {proxy.url} on the way to {given.to} ; Ctrl-C ends it.", flush=True)
+        while not over.wait(0.2):
+            pass
+    print(", ".join(f"{count:,} {what}" for what, count in proxy.counts.items()) or "nothing came")
+    return 0
 
 
 def _send(given: argparse.Namespace) -> int:

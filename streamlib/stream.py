@@ -230,12 +230,14 @@ def receive(
     *,
     limit: int | None = None,
     format: str = "json",
+    stamp: bool = False,
     listening: Callable[[wire.Endpoint], object] | None = None,
     watch: Callable[[int, bytes], object] | None = None,
 ) -> Received:
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
     limit: leave after so many rows; format: "json", or "course" to take any text;
+    stamp: add to each record when it was received, `received`, seconds since 1970;
     listening: called with the endpoint once the port is open;
     watch: called with the number of rows and the last one whenever no more is there to read.
 
@@ -274,7 +276,10 @@ def receive(
                 result.rows += 1
             else:
                 kind = book.enter(data, sender)
-                line = data if kind == "row" else line
+                if kind == "row":
+                    if stamp:
+                        data = b'%s, "received": %.6f}' % (data.rstrip()[:-1], time.time())
+                    line = data
             if kind in ("row", "end"):
                 # A record is one line, also if its sender broke it into several.
                 wire.write_line(file, data.replace(b"\n", b" ") if b"\n" in data else data)
