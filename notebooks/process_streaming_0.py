@@ -8,9 +8,12 @@ and this program in another; Ctrl-C ends it before all rows are sent:
 
     python notebooks/process_streaming_0.py
 
-Nobody tells this program whether a row arrived. So compare afterwards:
+Nobody tells this program whether a row arrived. So compare afterwards, and see whether the file is
+of this run: an old one proves nothing.
 
     python -m streamlib compare data/batchfile_0_farenheit.csv outputs/out_0.txt
+
+(If Python says that there is no module streamlib, make the lab's Python the active one: see README.)
 """
 
 import socket
@@ -25,7 +28,7 @@ SECONDS = (1, 3)  # a pause of 1 to 3 seconds after each row, drawn at random
 def main():
     """Read the rows, sort them by time, send each one as soon as it is due."""
     table = rows.oldest_first(rows.read(INPUT))
-    print(f"Sending {len(table)} rows to {ADDRESS}, sorted by {table.by}. Ctrl-C ends it.")
+    print(f"Sending {len(table)} rows to port {ADDRESS[1]}, sorted by {table.by}. Ctrl-C ends it.")
     sent = 0
     # A UDP socket: it sends datagrams, one by one. `with` closes it, whatever happens.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

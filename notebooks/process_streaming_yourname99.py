@@ -18,8 +18,8 @@ OUT99 = home.outputs / "out99.txt"
 
 def main():
     """Stream the rows of out9.txt to a receiver that writes out99.txt, then compare the two."""
-    if not OUT9.exists():
-        raise OSError(f"{OUT9.name} is not there: run process_streaming_yourname.py first.")
+    if not OUT9.exists() or not any(records.read(OUT9)):
+        raise OSError(f"{OUT9.name} has no rows: run process_streaming_yourname.py first.")
     receiver = programs.start("receive", "udp://localhost:0", "--out", OUT99)
     try:
         source = (record["row"] for record in records.read(OUT9))

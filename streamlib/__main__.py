@@ -6,6 +6,7 @@ What a program needs is imported when it is chosen: children import this module 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send.add_argument("--limit", type=int, help="stop after so many rows")
     send.add_argument("--seed", type=int, help="for the pauses between two bounds")
     send.add_argument("--oldest-first", action="store_true", help="sort by time first")
+    send.add_argument("--by", help="sort by this column, a time or a number")
     send.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     send.add_argument(
         "--no-flow-control", action="store_true", help="at full speed, do not wait for answers"
@@ -113,6 +115,7 @@ def _receive(given: argparse.Namespace) -> int:
     def watch(count: int, line: bytes) -> None:
         print(f"{count:,} received, the last: {_short(line.decode(errors='replace'))}", flush=True)
 
+    tell = _Seldom(watch)
     done = stream.receive(
         given.url,
         given.out,
@@ -120,8 +123,9 @@ def _receive(given: argparse.Namespace) -> int:
         format=given.format,
         stamp=given.stamp,
         listening=listening,
-        watch=_seldom(watch),
+        watch=tell,
     )
+    tell.last()
     print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
     return 0 if done.ok else 1
 
@@ -158,11 +162,12 @@ def _send(given: argparse.Namespace) -> int:
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     endpoint = wire.parse(given.to)
     first = f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}".rstrip()
-    if given.oldest_first:
-        table = rows.oldest_first(table)
+    if given.oldest_first or given.by:
+        table = rows.oldest_first(table, given.by)
         first += f"\nOldest first, by {table.by}."
+    tell = _Seldom(lambda seq, row: print(f"sent {seq:,}: {_short(str(dict(row)))}", flush=True))
     done = stream.send(
-        _told(table, first),
+        _told(table, first, tell),
         given.to,
         every=every,
         limit=given.limit,
@@ -170,6 +175,7 @@ def _send(given: argparse.Namespace) -> int:
         format=given.format,
         flow_control=not given.no_flow_control,
     )
+    tell.last()
     print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
     return 0 if done.ok else 1
 
@@ -178,7 +184,7 @@ def _compare(given: argparse.Namespace) -> int:
     from streamlib import fates, rows
 
     source = fates.load(given.source)
-    table, sorted_by = fates.reconcile(source, given.received), ""
+    table, how = fates.reconcile(source, given.received), ""
     if not fates.good(table):
         try:
             oldest_first = rows.oldest_first(source)
@@ -186,37 +192,58 @@ def _compare(given: argparse.Namespace) -> int:
         except ValueError:
             other = table  # there is nothing to sort it by
         if fates.count_good(other) > fates.count_good(table):
-            table, sorted_by = other, f"The source taken oldest first, by {oldest_first.by}. "
+            table, how = other, f"The source was taken oldest first, by {oldest_first.by}."
     bad = table[~table["fate"].isin(fates.GOOD)]
     if len(bad):
         print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
         print(f"... and {len(bad) - 20:,} more" if len(bad) > 20 else "")
-    print(sorted_by + fates.verdict(table))
+    print(_when(given.received), how, sep="\n" if how else "")
+    print(fates.verdict(table))
+    if not fates.count_good(table):
+        print(f"No row of {given.source} came in order: are these the files, the source first?")
     return 0 if fates.good(table) else 1
 
 
-def _told(table: Iterable[dict], first: str) -> Iterator[dict]:
+def _when(received: str) -> str:
+    """When the rows in a file were sent: an old file proves nothing of a new stream."""
+    from datetime import datetime
+
+    from streamlib import records
+
+    try:
+        sent = [record["sent"] for record in records.read(received)]
+        first, last = (datetime.fromtimestamp(one) for one in (min(sent), max(sent)))
+    except (OSError, ValueError, OverflowError):
+        return f"When the rows of {received} were sent is not known."
+    return f"The rows in {received} were sent on {first:%d %B %Y, %H:%M:%S} to {last:%H:%M:%S}."
+
+
+def _told(table: Iterable[dict], first: str, tell: "_Seldom") -> Iterator[dict]:
     """Pass the rows on, and print some that were sent: not so often that it slows the stream."""
     print(first, flush=True)  # when a row is asked for: by then the file or socket is open
-    tell = _seldom(lambda seq, row: print(f"sent {seq:,}: {_short(str(dict(row)))}", flush=True))
     for seq, row in enumerate(table, start=1):
+        tell.pending = (seq, row)
         yield row
         tell(seq, row)  # the next one is asked for: this one has been sent
 
 
-def _seldom(act, every_s: float = 0.2):
-    """Return a function that calls `act` at most once in so many seconds."""
-    from time import monotonic
+class _Seldom:
+    """Acts at most five times a second; `last` makes up for the last call, if it was left out."""
 
-    last = -every_s
+    def __init__(self, act):
+        self.act, self.pending, self.at = act, None, 0.0
 
-    def seldom(*arguments: object) -> None:
-        nonlocal last
-        if monotonic() - last >= every_s:
-            last = monotonic()
-            act(*arguments)
+    def __call__(self, *arguments: object) -> None:
+        now = time.monotonic()
+        self.pending = arguments
+        if now - self.at >= 0.2:
+            self.at, self.pending = now, None
+            self.act(*arguments)
 
-    return seldom
+    def last(self) -> None:
+        if self.pending:
+            self.act(*self.pending)
+            self.pending = None
 
 
 def _short(text: str) -> str:

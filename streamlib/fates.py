@@ -64,6 +64,11 @@ def _reconcile(source: Iterable[dict] | Path | str, received: Iterable) -> "pd.D
     expected = list(load(source) if isinstance(source, str | Path) else source)
     columns = list(expected[0]) if expected else []
     arrivals, sent = _arrivals(received, columns)
+    names = {tuple(one.content) for one in arrivals if isinstance(one.content, dict)}
+    fewer = next(iter(names)) if len(names) == 1 else ()
+    some = bool(fewer) and set(fewer) < set(columns)  # only these columns were sent
+    if some:
+        expected = [_pick(row, fewer) for row in expected]
     as_text = bool(arrivals) and all(isinstance(one.content, str) for one in arrivals)
     wanted = [course(row) for row in expected] if as_text else expected
     matched, left = _match_in_step(wanted, arrivals)
@@ -74,7 +79,9 @@ def _reconcile(source: Iterable[dict] | Path | str, received: Iterable) -> "pd.D
         altered = _match_by_place(wanted, arrivals, matched, strange, headers)
         foreign = strange.difference(altered.values())
         besides |= dict.fromkeys(foreign, ("never in the source", None))
-    return _table(expected, arrivals, matched, altered, dict(sorted(besides.items())), sent)
+    table = _table(expected, arrivals, matched, altered, dict(sorted(besides.items())), sent)
+    table.attrs["columns"] = (len(fewer), len(columns)) if some else None
+    return table
 
 
 def verdict(fates: "pd.DataFrame") -> str:
@@ -82,6 +89,8 @@ def verdict(fates: "pd.DataFrame") -> str:
     count = fates["fate"].value_counts()
     total = int(count[list(OF_SOURCE)].sum() - count["not sent"])
     more = f"; {count['not sent']:,} more of the source were not sent" * bool(count["not sent"])
+    if fates.attrs.get("columns"):
+        more += "; {} of the source's {} columns were sent".format(*fates.attrs["columns"])
     if total and good(fates):
         rows = f"All {total:,} rows" if total > 1 else "The one row"
         return f"{rows} arrived once, unaltered and in order{more}."
@@ -122,8 +131,8 @@ def _arrivals(
     """What was received, in order, and how many rows the end record tells of (None: no end)."""
     if not isinstance(received, str | Path):
         every = list(received)
-        arrivals = [Arrival(one["seq"], one["row"]) for one in every if "row" in one]
-        return arrivals, next((one["seq"] for one in every if "end" in one), None)
+        arrivals = [Arrival(one.get("seq"), one["row"]) for one in every if "row" in one]
+        return arrivals, next((one["seq"] for one in every if "end" in one), len(every))
     path = Path(received)
     if not path.is_file():
         raise OSError(f"{path} is not there: give the file that the receiver wrote.")
@@ -145,6 +154,13 @@ def _arrivals(
             else:
                 sent = record["seq"]
     return arrivals, sent
+
+
+def _pick(row: dict, columns: Iterable[str]) -> rows.Row:
+    picked = rows.Row((name, row[name]) for name in columns if name in row)
+    if hasattr(row, "line"):
+        picked.line = row.line
+    return picked
 
 
 def _pasted(row: dict, columns: list[str]) -> dict:

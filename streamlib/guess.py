@@ -95,6 +95,15 @@ def delimiter(lines: list[str]) -> str:
     return max(DELIMITERS, key=fit)
 
 
+def titles(sample: list[list[str]]) -> int:
+    """How many rows of one field stand before a table that has more: a title, a comment."""
+    widths = Counter(map(len, sample))
+    width, often = widths.most_common(1)[0]
+    first = next(place for place, row in enumerate(sample) if len(row) == width)
+    ahead = all(len(row) == 1 for row in sample[:first])
+    return first if ahead and often > 2 and often >= 0.9 * (len(sample) - first) else 0
+
+
 def has_header(sample: list[list[str]]) -> bool:
     """False if the first row has a number or a time in each column where the others have them."""
     first, others = sample[0], sample[1:11]

@@ -90,6 +90,12 @@ class Program:
             self._process.kill()
         return self._over()
 
+    def __enter__(self) -> "Program":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     def _over(self) -> int:
         status = self._process.wait()
         self._reader.join(LEAVE_S)

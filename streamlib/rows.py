@@ -74,7 +74,7 @@ class Rows:
         self._odd = {}
         names, width, ended = self._names, len(self._names), 0
         chosen = self.columns if self.columns != names else None
-        header = self.assumed["header"] == "first row"
+        header, titles = self.assumed["header"] == "first row", self.assumed["titles"]
         with _open(self.path, self.assumed["encoding"]) as file:
             lines = Lines(file, self.path, self._until, self._note)
             reader = guess.reader(iter(lines), self.assumed)
@@ -93,6 +93,9 @@ class Rows:
                     self._note("the file ends inside a quoted field", ended)
                 if not values:
                     self._note("blank, left out", ended)
+                elif titles:
+                    titles -= 1
+                    self._note("a title before the table, left out", ended)
                 elif header:
                     header = False
                 else:
@@ -127,9 +130,10 @@ class Rows:
         encoding, delimiter, header = (
             self.assumed[what] for what in ("encoding", "delimiter", "header")
         )
+        plural = "s" * (len(self.columns) > 1)
         header = "the first row is a header" if header == "first row" else "no header"
         return (
-            f"<rows of {self.path.name}: {len(self.columns)} columns; assumed: {encoding}, "
+            f"<rows of {self.path.name}: {len(self.columns)} column{plural}; assumed: {encoding}, "
             f"{DELIMITERS.get(delimiter, delimiter)} between fields, {header}>"
         )
 
@@ -177,6 +181,8 @@ def read(
         sample.extend(values for values in guess.reader(iter(lines), assumed) if values)
     if not sample:
         raise ValueError(f"{path} cannot be read as a table: give a CSV file.")
+    assumed["titles"] = guess.titles(sample)
+    sample = sample[assumed["titles"] :]
     has_header = guess.has_header(sample) if header is None else header
     assumed["header"] = "first row" if has_header else "none"
     if has_header and len(sample) == 1 and until is None:
@@ -184,6 +190,8 @@ def read(
     names = guess.columns(sample[0], has_header)
     if isinstance(columns, str):
         raise ValueError(f"columns is the text {columns!r}: give a list, as in [{columns!r}].")
+    if columns is not None and not 0 < len(columns) == len(set(columns)):
+        raise ValueError(f"columns is {columns!r}: give at least one name, and none twice.")
     for column in columns or ():
         if column not in names:
             raise ValueError(f"{path.name} has no column {column!r}: choose from {names}.")

@@ -47,8 +47,8 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
                 return found
     if by is None:
         raise ValueError(
-            "No column holds a time in every row: name the one to sort by, as in "
-            f"rows.oldest_first(table, by={columns[0]!r})."
+            "No column holds a time in every row that this lab can read: name the column to sort "
+            "by, a time or a number (by=..., in a terminal --by)."
         )
     told = [
         f"{text!r} in line {getattr(row, 'line', n)}"
@@ -108,6 +108,8 @@ DATES = (
     "%Y-%m-%d",
     "%Y/%m/%d",
     "%d-%m-%Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
     "%B %d, %Y",
     "%b %d, %Y",
     "%d %B %Y",

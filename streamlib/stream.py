@@ -172,7 +172,7 @@ def send(
     result.refused = getattr(sink, "refused", 0)
     if result.refused:
         result.problems.append(
-            f"Nobody listened on {sink.endpoint.url} for at least {result.refused:,} datagrams, "
+            f"Nobody listened on {sink.endpoint.url} for at least {result.refused:,} of the rows, "
             "as this machine reported: start a receiver first."
         )
     return result
@@ -183,9 +183,10 @@ class Received:
     """What `receive` took in, and what it did not: counts, and why it stopped.
 
     rows: written; undecodable: no UTF-8 JSON; malformed: JSON, but no record; by their sequence
-    numbers repeated, late and missing; drops: those that the kernel dropped (None: not known);
-    vanished: senders whose connection closed before their end record; broken: connections that
-    broke off in the middle of a line, or sent one without an end.
+    numbers repeated, late and missing; unended: senders that had not ended yet; drops: those that
+    the kernel dropped (None: not known); vanished: senders whose connection closed before their
+    end record; broken: connections that broke off in the middle of a line, or sent one without an
+    end.
     """
 
     url: str
@@ -197,6 +198,7 @@ class Received:
     missing: int = 0
     drops: int | None = None
     vanished: int = 0
+    unended: int = 0
     broken: int = 0
     stopped: str = ""
 
@@ -214,6 +216,7 @@ class Received:
             "undecodable, left out: no JSON in UTF-8": self.undecodable,
             "malformed, left out: JSON without seq, sent and row": self.malformed,
             "dropped by the system, the receive buffer being full": self.drops,
+            "of the senders had not ended: what they sent later is lost": self.unended,
             "of the senders closed without an end record": self.vanished,
             "connections broke off in a record, or sent one without an end": self.broken,
         }
@@ -293,6 +296,8 @@ def receive(
                 break
         result.drops, result.broken = source.drops(), source.broken
     book.close()
+    if watch and result.rows > told:
+        watch(result.rows, line)
     return result
 
 
@@ -367,6 +372,7 @@ class _Book:
     def close(self) -> None:
         for one in self.senders.values():
             self._add(one)
+            self.result.unended += not one.ended
 
     def _add(self, one: "_Sequence") -> None:
         self.result.missing += one.missing

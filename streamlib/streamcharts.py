@@ -1,10 +1,12 @@
 """Pictures of what flowed: each takes a tidy table and returns its `Axes`, as in `charts`."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from streamlib import drawing, fates
+from streamlib import charts, drawing, fates
 
 # marker and colour of each fate; those that never came are ticks below the first arrival
 LOOKS = {
@@ -77,3 +79,114 @@ def lateness(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         f"After {len(table):,} records: {worst} is {last[worst]:,.1f} ms late, "
         f"{best} {last[best]:,.1f} ms",
     )
+
+
+def losses(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Show how many rows were lost so far, while they were being sent: a line for each stream.
+
+    `tables`: name -> table of fates. Returns the Axes.
+    """
+    ax = drawing.axes(ax, 8, 3.2)
+    said = []
+    for at, (name, table) in enumerate(tables.items()):
+        of_source = table["fate"].isin(["arrived", "out of order", "altered", "lost"])
+        lost = (table["fate"][of_source] == "lost").cumsum().to_numpy()
+        colour = drawing.hue(at)
+        ax.step(np.arange(len(lost) + 1), np.append(0, lost), where="post", color=colour)
+        end = int(lost[-1]) if len(lost) else 0
+        drawing.say(ax, name, (len(lost), end), (6, 0), color=colour, weight="bold")
+        said.append(f"{name} lost {end:,} of {len(lost):,} rows")
+    ax.set(xlabel="rows sent so far", ylabel="of these never came")
+    ax.set_ylim(bottom=-0.02 * max(1.0, ax.get_ylim()[1]))
+    ax.spines[["top", "right"]].set_visible(False)
+    return drawing.title(ax, "; ".join(said))
+
+
+def delays(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Show how long rows were under way: the share that had arrived after so many milliseconds.
+
+    `table`: one column a stream, one row a row of the source, seconds; missing for a row that never
+    came, so its curve ends below 1. Returns the Axes.
+    """
+    ax = drawing.axes(ax, 8, 3.6)
+    said = []
+    for at, name in enumerate(table.columns):
+        came = np.sort(1000 * table[name].dropna().to_numpy(float))
+        if not len(came):
+            continue
+        share = np.arange(1, len(came) + 1) / len(table)
+        ax.step(came, share, where="post", color=drawing.hue(at))
+        middle, slow = np.percentile(came, [50, 99])
+        style = {"color": drawing.hue(at), "weight": "bold", "xycoords": "axes fraction"}
+        words = f"{name}: half within {middle:.3g} ms, 99 % of those that came within {slow:.3g} ms"
+        drawing.say(ax, words, (0.02, 0.95 - 0.08 * at), **style)
+        said.append(f"{name} {share[-1]:.0%}")
+    ax.set(xlabel="milliseconds from sending to arrival", ylabel="share of the rows that had come")
+    ax.set(xscale="log", ylim=(0, 1.25))
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    ax.axhline(1, ls="--", lw=1, color="dimgrey")
+    ax.spines[["top", "right"]].set_visible(False)
+    return drawing.title(ax, "Rows that came: " + ", ".join(said))
+
+
+def overhead(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Show how many bytes travel: what the rows are, and what packing them adds.
+
+    `table`: one row a way of sending (its index), columns `rows` and `headers`, bytes. Returns the
+    Axes.
+    """
+    ax = drawing.axes(ax, 8, 0.9 + 0.5 * len(table))
+    places = np.arange(len(table))
+    ax.barh(places, table["rows"], color=drawing.HUES[0], height=0.6)
+    ax.barh(places, table["headers"], left=table["rows"], color=drawing.HUES[1], height=0.6)
+    share = table["headers"] / table["rows"]
+    for place, (name, row) in enumerate(table.iterrows()):
+        drawing.say(ax, f"+{share[name]:.0%}", (row["rows"] + row["headers"], place), (5, 0))
+    ax.set_yticks(places, table.index)
+    ax.invert_yaxis()
+    ax.set_xlabel("bytes: blue the rows, orange the headers of the packets")
+    ax.spines[["top", "right"]].set_visible(False)
+    most, least = share.idxmax(), share.idxmin()
+    return drawing.title(
+        ax, f"{most} adds {share[most]:.0%} to the rows, {least} {share[least]:.0%}"
+    )
+
+
+def sequence(log: Sequence[tuple], *, number: bytes | None = None, ax: Axes | None = None) -> Axes:
+    """Show datagrams between a sender and a receiver, time running down; × is one that was lost.
+
+    `log`: those of `impair.Proxy`: when it came (seconds), "there" or "back", how it begins, when
+    it is delivered; `number`: only those that begin with it. Returns the Axes.
+    """
+    chosen = [one for one in log if number is None or one[2].split()[0] == number]
+    if not chosen:
+        raise ValueError("There is no datagram to draw: choose another number, or run the trial.")
+    ax = drawing.axes(ax, 6, min(8, 1.6 + 0.45 * len(chosen)))
+    began = chosen[0][0]
+    ends = [came for came, *_ in chosen] + [due for *_, dues in chosen for due in dues]
+    for came, way, text, dues in chosen:
+        start, stop = (0.0, 1.0) if way == "there" else (1.0, 0.0)
+        at = 1000 * (came - began)
+        colour = drawing.HUES[0] if way == "there" else drawing.HUES[2]
+        words = text.decode(errors="replace")
+        for due in dues:
+            arrow = {"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", (stop, 1000 * (due - began)), (start, at), arrowprops=arrow)
+        if not dues:
+            middle = 0.5 * (start + stop)
+            ax.plot([start, middle], [at, at], color=colour, lw=1.2)
+            ax.plot(middle, at, "x", color=charts.BARGED, markersize=9, markeredgewidth=2)
+        side = {"ha": "right"} if way == "there" else {}
+        aside = -6 if way == "there" else 6
+        drawing.say(ax, drawing.short(words, 24), (start, at), (aside, 0), color=colour, **side)
+    ax.axvline(0, color="black", lw=2)
+    ax.axvline(1, color="black", lw=2)
+    ax.set(xlim=(-0.9, 1.6), ylabel="milliseconds")
+    margin = max(1.0, 0.05 * 1000 * (max(ends) - began))
+    ax.set_ylim(1000 * (max(ends) - began) + margin, -margin)
+    ax.set_xticks([0, 1], ["sender", "receiver"])
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    lost = sum(not dues for *_, dues in chosen)
+    return drawing.title(ax, f"{len(chosen)} datagrams, {lost} of them lost", pad=22)

@@ -54,14 +54,16 @@ class UdpSink:
         """Send the end record until the receiver echoes it, four times at most."""
         if self._hurried:
             time.sleep(ANSWER_S)  # let the receiver catch up, or its full buffer drops the end too
-        for _ in range(ENDS):
-            refused = self.refused
-            self._send(line)
+        self._send(line)
+        refused = self.refused  # up to here it was rows that were refused
+        for _ in range(ENDS - 1):
             if self._answered(line):
                 self.acknowledged = True
-                return
+                break
             if self.refused > refused:
-                return  # nobody is there to answer
+                break  # nobody is there to answer
+            self._send(line)
+        self.refused = refused
 
     def _send(self, line: bytes) -> None:
         patience = 1000

@@ -211,3 +211,12 @@ def test_a_row_altered_after_a_header_that_was_sent(tmp_path):
     sent[3] = sent[3] | {"name": "changed"}
     table = fates.reconcile(source, as_records(enumerate(sent, 1), sent=6))
     assert Counter(table["fate"]) == {"arrived": 4, "altered": 1, "header sent as data": 1}
+
+
+def test_only_some_columns_were_sent(penguins):
+    some = [{"Species": row["Species"], "Date Egg": row["Date Egg"]} for row in penguins]
+    table = fates.reconcile(penguins, as_records(list(enumerate(some, 1)), sent=len(some)))
+    assert fates.good(table) and "2 of the source's 17 columns were sent" in fates.verdict(table)
+    some[3]["Species"] = "Emperor"
+    table = fates.reconcile(penguins, as_records(list(enumerate(some, 1)), sent=len(some)))
+    assert Counter(table["fate"]) == {"arrived": 167, "altered": 1}
