@@ -13,7 +13,7 @@ of this run: an old one proves nothing.
 
     python -m streamlib compare data/batchfile_0_farenheit.csv outputs/out_0.txt
 
-(If Python says that there is no module streamlib, make the lab's Python the active one: see README.)
+(If Python says that there is no module streamlib: README says how to activate the lab's Python.)
 """
 
 import socket

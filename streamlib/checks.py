@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from streamlib import orders, schedule
+from streamlib import impair, orders, records, reliability, schedule
 from streamlib.runs import Run
 
 
@@ -85,12 +85,55 @@ def _all_arrived(fates: object) -> bool:
     return len(arrived) >= 10 and other and set(fates["fate"]) <= {"arrived", "not sent"}
 
 
+READING = {
+    "05.1": {"a": "11", "b": "3", "c": "17", "d": "no", "e": "15"},
+    "05.2": {"a": "24", "b": "26", "c": "yes", "d": "yes", "e": "16", "f": "1"},
+}
+
+
+def _wrong(exercise: str, answers: object) -> list[str]:
+    """The letters whose answers are wrong or missing."""
+    given = answers if isinstance(answers, dict) else {}
+    said = {letter: str(given.get(letter)).strip().casefold() for letter in READING[exercise]}
+    return [letter for letter, right in READING[exercise].items() if said[letter] != right]
+
+
+def _which(exercise: str) -> Callable[[object], str]:
+    return lambda answers: (
+        f"look again at {', '.join(_wrong(exercise, answers))}; answer each letter, as in "
+        '{"a": 1, "b": "yes"}.'
+    )
+
+
+NETWORKS = [
+    impair.Network(delay_s=0.002, seed=1),
+    impair.Network(loss=0.2, delay_s=0.002, seed=2),
+    impair.Network(duplicate=0.2, reorder=0.2, delay_s=0.002, seed=3),
+    impair.Network(loss=0.2, duplicate=0.1, reorder=0.1, delay_s=0.002, seed=4),
+]
+
+
+def _trials(functions: object) -> str:
+    """Try a learner's reliability layer on four networks; say what is not right yet, or nothing."""
+    if not (isinstance(functions, tuple) and len(functions) == 2 and all(map(callable, functions))):
+        return "give both functions, as in (send, receive)."
+    lines = [records.encode(seq, {"n": str(seq)}) for seq in range(1, 81)]
+    for network in NETWORKS:
+        trial = reliability.trial(*functions, lines, network, timeout_s=20)
+        if not trial.ok:
+            return f"with {network}: {trial}"
+        ahead = [way for _, way, *_ in trial.log].index("back")
+        if network is NETWORKS[0] and ahead < 2:
+            return "it works, but without a window: one line at a time is under way."
+    return ""
+
+
 EXAMPLES = {
     "lost update": "2r 1r 1a 2a 1w 2w",
     "tries the lock": "1b 1r 2b 1w 2r 2w",
 }
 
-EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
+EXERCISES: dict[str, tuple[Callable[[object], bool], str | Callable[[object], str]]] = {
     "00.1": (
         lambda rows: str(rows) == "8",
         "four processes with two pets each; look at run.verdict.",
@@ -126,6 +169,9 @@ EXERCISES: dict[str, tuple[Callable[[object], bool], str]] = {
         "give the table of stream.reconcile for ten rows or more of another file; each of them "
         "arrived, or was not sent.",
     ),
+    "05.1": (lambda answers: not _wrong("05.1", answers), _which("05.1")),
+    "05.2": (lambda answers: not _wrong("05.2", answers), _which("05.2")),
+    "05.3": (lambda functions: not _trials(functions), _trials),
     "06.1": (
         lambda count: str(count) == str(orders.count((3, 3, 3))),
         "nine steps in all: 9! orders; each process keeps its own three in order.",
@@ -158,5 +204,8 @@ def check(exercise: str, answer: object = ...) -> None:
     if answer is ...:
         said = "not attempted yet; put your answer in place of the dots."
     else:
-        said = "correct." if right(answer) else f"not yet; {hint}"
+        if right(answer):
+            said = "correct."
+        else:
+            said = f"not yet; {hint if isinstance(hint, str) else hint(answer)}"
     print(f"Exercise {exercise}: {said}")

@@ -47,7 +47,7 @@ def encode_end(rows: int) -> bytes:
 
 def course(row: dict) -> str:
     """Return a row as `[a, b, c]`, as the course has it: nobody can read it back for certain."""
-    return f"[{', '.join(map(str, row.values()))}]"
+    return " ".join(f"[{', '.join(map(str, row.values()))}]".splitlines())
 
 
 def decode(line: bytes) -> dict:

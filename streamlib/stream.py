@@ -143,6 +143,8 @@ def send(
     control = None if every is not None else flow_control and format == "json"
     result, began = Sent(url), time.perf_counter()
     with _stop.heard() as stop, wire.sink(url, control) as sink:
+        if hasattr(sink, "stopping"):
+            sink.stopping = lambda: stop.asked
         taken = islice(table, limit)
         paced = taken if every is None else pace(taken, every, seed)
         push, as_record, seq = sink.send, format == "json", 0
@@ -164,8 +166,7 @@ def send(
             result.stopped = "no answer"
             result.problems.append(f"{error}: start it again, then send again.")
         finally:
-            if as_record:
-                sink.end(encode_end(result.rows))
+            _end(sink, encode_end(result.rows) if as_record else None, result)
     result.seconds = time.perf_counter() - began
     result.problems += sink.problems
     result.acknowledged = getattr(sink, "acknowledged", True)
@@ -176,6 +177,14 @@ def send(
             "as this machine reported: start a receiver first."
         )
     return result
+
+
+def _end(sink, line: bytes | None, result: Sent) -> None:
+    try:
+        sink.end(line)
+    except wire.NoAnswer as error:
+        if not result.problems:
+            result.problems.append(f"{error}: the last ones may not have been written.")
 
 
 @dataclass
@@ -249,32 +258,31 @@ def receive(
     """
     _check_limit(limit)
     result = Received(url)
-    book, told, line, until = _Book(result), 0, b"", 0.0
+    told, line, until = 0, b"", 0.0
     with wire.source(url) as source, wire.open_for_lines(out) as file, _stop.heard() as stop:
+        book = _Book(result, source.tells_who_leaves)
         if listening:
             listening(source.endpoint)
         for item in source:
-            if stop.asked:
-                result.stopped = "stopped by hand"
+            if until or stop.asked:
+                # Leave, but with all that has arrived by now.
                 until = until or time.monotonic() + DRAIN_S
-                if item is None or time.monotonic() > until:  # what is in the buffer, was received
-                    break
+                if item is None or time.monotonic() > until:
+                    if stop.asked or book.is_complete():
+                        break
+                    until = 0.0  # somebody new was heard
             if item is None:
                 if watch and result.rows > told:
                     told = result.rows
                     watch(told, line)
                 if book.is_over():
-                    result.stopped = "the sender ended"
                     break
                 continue
             data, sender = item
             if data is None:
                 book.gone(sender)
-                if result.vanished and book.is_complete():
-                    result.stopped = "the sender vanished"
-                    break
-                continue
-            if format == "course":
+                kind = "end" if result.vanished else ""
+            elif format == "course":
                 kind, line = "row", data
                 result.rows += 1
             else:
@@ -283,17 +291,24 @@ def receive(
                     if stamp:
                         data = b'%s, "received": %.6f}' % (data.rstrip()[:-1], time.time())
                     line = data
-            if kind in ("row", "end"):
+            if data is not None and kind in ("row", "end"):
                 # A record is one line, also if its sender broke it into several.
                 wire.write_line(file, data.replace(b"\n", b" ") if b"\n" in data else data)
-            if kind in ("end", "again", "ask"):
+            if data is not None and kind in ("end", "again", "ask"):
                 source.reply(data, sender)
             if result.rows == limit:
-                result.stopped = "limit reached"
                 break
             if kind == "end" and book.is_complete():
-                result.stopped = "the sender ended"
-                break
+                until = until or time.monotonic() + DRAIN_S
+        result.stopped = (
+            "stopped by hand"
+            if stop.asked
+            else "limit reached"
+            if result.rows == limit
+            else "the sender vanished"
+            if result.vanished
+            else "the sender ended"
+        )
         result.drops, result.broken = source.drops(), source.broken
     book.close()
     if watch and result.rows > told:
@@ -304,8 +319,9 @@ def receive(
 class _Book:
     """Who sent what, told by sequence numbers: for each sender in turn, in bounded memory."""
 
-    def __init__(self, result: Received):
-        self.result = result
+    def __init__(self, result: Received, told_who_leaves: bool = False):
+        self.result, self.told_who_leaves = result, told_who_leaves
+        self.finished = 0  # senders whose connection has closed
         self.senders: dict[tuple, _Sequence] = {}
         self.gaps: dict[tuple, None] = {}  # the (sender, number) that are missing, the latest ones
         self.quiet_since: float | None = None
@@ -347,10 +363,11 @@ class _Book:
 
     def gone(self, sender: tuple) -> None:
         """A connection has closed: if its end record is missing, it vanished."""
-        sequence = self.senders.get(sender)
-        if sequence and not sequence.ended:
-            sequence.ended = True
-            self.result.vanished += 1
+        sequence = self.senders.pop(sender, None)
+        if sequence:
+            self._add(sequence)
+            self.finished += 1
+            self.result.vanished += not sequence.ended
 
     def _greet(self, sender: tuple) -> "_Sequence":
         if len(self.senders) >= SENDERS:
@@ -358,12 +375,14 @@ class _Book:
         return self.senders.setdefault(sender, _Sequence(sender, self.gaps))
 
     def is_complete(self) -> bool:
-        return all(one.ended and not one.missing for one in self.senders.values())
+        every = self.senders.values()
+        heard = self.finished or len(every)
+        return bool(heard) and all(one.ended and not one.missing for one in every)
 
     def is_over(self) -> bool:
         """Whether one has ended, and so long nothing came that nothing more is to be waited for."""
         ended = [one.ended for one in self.senders.values()]
-        if not any(ended):
+        if not (self.finished or any(ended)) or (self.told_who_leaves and not all(ended)):
             return False
         now = time.monotonic()
         self.quiet_since = self.quiet_since or now

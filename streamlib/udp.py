@@ -50,8 +50,10 @@ class UdpSink:
         self._send(line)
         self.sent += 1
 
-    def end(self, line: bytes) -> None:
-        """Send the end record until the receiver echoes it, four times at most."""
+    def end(self, line: bytes | None) -> None:
+        """Send the end record, if there is one, until it is echoed, four times at most."""
+        if line is None:
+            return
         if self._hurried:
             time.sleep(ANSWER_S)  # let the receiver catch up, or its full buffer drops the end too
         self._send(line)
@@ -140,6 +142,7 @@ class UdpSource:
     """Yields (datagram, sender's address), and None whenever no more is there for the moment."""
 
     broken = 0  # of datagrams none is torn
+    tells_who_leaves = False
 
     def __init__(self, endpoint: Endpoint):
         family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET

@@ -97,7 +97,10 @@ class FileSink:
     def send(self, line: bytes) -> None:
         write_line(self._file, line)
 
-    end = send
+    def end(self, line: bytes | None) -> None:
+        """Write the end record, if there is one."""
+        if line is not None:
+            self.send(line)
 
     def __enter__(self) -> "FileSink":
         return self

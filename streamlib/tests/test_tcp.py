@@ -22,10 +22,6 @@ from streamlib.tests.test_stream_programs import UNIX, counters, numbers, run, s
 SOON_S = 3  # the deadline of what hangs today
 
 
-def bug(reason):
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 class Receiver(test_stream.Receiver):
     """A receiver of connections in a thread of its own."""
 
@@ -124,7 +120,6 @@ def test_with_a_limit_an_endless_source_ends(tmp_path):
     assert receiver.end().ok and rows_of(receiver.out) == [{"n": n} for n in range(12)]
 
 
-@bug("at full speed rows wait in a buffer of 64 KB while the source waits")
 def test_a_row_that_is_sent_while_its_source_waits_has_arrived(tmp_path):
     out = tmp_path / "out9.txt"
 
@@ -196,7 +191,6 @@ def test_of_five_senders_at_once_all_rows_arrive(tmp_path):
         assert [row["n"] for row in arrived if row["name"] == name] == list(range(2000))
 
 
-@bug("it leaves at an end record with other clients' bytes unread")
 def test_what_had_arrived_when_another_ended_is_not_lost(tmp_path, monkeypatch):
     begun, all_sent = threading.Event(), threading.Event()
 
@@ -216,7 +210,6 @@ def test_what_had_arrived_when_another_ended_is_not_lost(tmp_path, monkeypatch):
         assert receiver.end().rows == 2
 
 
-@bug("senders that ended are kept: the 101st is not accounted for")
 def test_the_101st_sender_is_waited_for_as_well(tmp_path):
     receiver = Receiver(tmp_path / "out9.txt")
     with Peer(receiver.url) as keeper, Peer(receiver.url) as late:
@@ -277,7 +270,6 @@ def test_the_receiver_leaves_at_its_limit_and_its_sender_ends(tmp_path, options)
     assert [one["row"]["n"] for one in stored(receiver.out)] == list(range(1000))
 
 
-@bug("what is in the buffer is lost in __exit__, and ok is True")
 def test_the_course_format_does_not_hide_that_the_receiver_left(deaf):
     def rows():
         yield {"n": 1}
@@ -290,7 +282,6 @@ def test_the_course_format_does_not_hide_that_the_receiver_left(deaf):
     assert not done.ok and done.problems
 
 
-@bug("its line is cut in two, and counted as two rows")
 def test_a_course_row_with_an_end_of_line_is_one_row(tmp_path):
     receiver = Receiver(tmp_path / "out9.txt", limit=2, format="course")
     stream.send([{"a": "1\n2"}, {"a": "3"}], receiver.url, format="course")
@@ -298,7 +289,6 @@ def test_a_course_row_with_an_end_of_line_is_one_row(tmp_path):
     assert receiver.out.read_text(encoding="utf-8") == "[1 2]\n[3]\n"
 
 
-@bug("the sender does not know LONGEST: 'the receiver closed'")
 def test_a_row_that_is_too_long_is_named(tmp_path):
     receiver, rows = Receiver(tmp_path / "out9.txt"), table(3)
     with pytest.raises(ValueError, match=r"^row 3 cannot be sent: .+ bytes"):
@@ -354,7 +344,6 @@ def stuck(deaf, start, tmp_path):  # noqa: F811
 
 
 @UNIX
-@bug("send() is retried after the signal, and end() waits without a deadline")
 def test_a_sender_that_waits_hears_ctrl_c(stuck):
     sender, connection = stuck()
     sender._process.send_signal(signal.SIGINT)
@@ -365,7 +354,6 @@ def test_a_sender_that_waits_hears_ctrl_c(stuck):
 
 
 @UNIX
-@bug("SocketIO.write sends a part of the row when a signal comes")
 def test_ctrl_c_cuts_no_row_in_two(stuck):
     sender, connection = stuck("--every", 0)
     sender._process.send_signal(signal.SIGINT)
@@ -425,7 +413,6 @@ def test_500_connections_leave_nothing_behind(start, tmp_path, files):  # noqa: 
     assert receiver.wait(DEADLINE_S) == 0
 
 
-@bug("accept() fails for ever: a busy loop that never yields")
 @pytest.mark.skipif(sys.platform != "linux", reason="only there limits can be set from outside")
 def test_without_file_descriptors_the_receiver_goes_on_and_hears_ctrl_c(start, tmp_path):  # noqa: F811
     receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
@@ -444,7 +431,6 @@ def test_without_file_descriptors_the_receiver_goes_on_and_hears_ctrl_c(start, t
     assert any(line.startswith("1 rows written to ") for line in receiver.lines)
 
 
-@bug("who tips HELD over is cut off, not who holds most")
 def test_long_lines_of_others_cut_off_no_honest_client():
     with wire.source("tcp://localhost:0") as source, contextlib.ExitStack() as peers:
         arrivals = iter(source)
@@ -458,10 +444,10 @@ def test_long_lines_of_others_cut_off_no_honest_client():
         name = honest.socket.getsockname()
         honest.send(b"half a re")
         came = [next(arrivals) for _ in range(2)]
-        assert (None, name) not in came
+        assert (None, name) not in [(line, client[:2]) for line, client in filter(None, came)]
         honest.send(b"cord\n")
         came += islice(arrivals, 5)
-    assert (b"half a record", name) in came
+    assert (b"half a record", name) in [(line, client[:2]) for line, client in filter(None, came)]
 
 
 def test_unfinished_lines_are_kept_in_bounded_memory(start, tmp_path):  # noqa: F811
@@ -487,7 +473,6 @@ def test_unfinished_lines_are_kept_in_bounded_memory(start, tmp_path):  # noqa: 
     assert receiver.wait(DEADLINE_S) == 1 and counters(receiver) == {"rows": 10, "connections": 100}
 
 
-@bug("its sequence goes on where the other's ended")
 def test_a_client_with_the_address_of_one_who_left_is_another(tmp_path):
     receiver = Receiver(tmp_path / "out9.txt")
     with Peer(receiver.url) as keeper, socket.socket() as same:
