@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from streamlib import charts, drawing, fates
 
@@ -123,6 +124,9 @@ def delays(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         said.append(f"{name} {share[-1]:.0%}")
     ax.set(xlabel="milliseconds from sending to arrival", ylabel="share of the rows that had come")
     ax.set(xscale="log", ylim=(0, 1.25))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
+    ax.xaxis.set_minor_formatter("")
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.axhline(1, ls="--", lw=1, color="dimgrey")
     ax.spines[["top", "right"]].set_visible(False)
