@@ -7,33 +7,45 @@ receiver acknowledges each number, keeps what came early, and delivers what is n
 import time
 from contextlib import suppress
 
-WINDOW, PATIENCE_S = 32, 0.05
+WINDOW, PATIENCE_S, OVERTAKEN = 64, 0.05, 3
 
 
 def send(sock, lines):
-    """Send every line until it is acknowledged; never more than WINDOW lines under way."""
-    under_way, following = {}, 0  # number -> when it was sent last
-    base = 0
-    while base < len(lines):
-        now = time.perf_counter()
-        while following < len(lines) and following < base + WINDOW:
-            under_way[following] = 0.0
+    """Send every line until it is acknowledged; never more than WINDOW lines under way.
+
+    A line is sent again when PATIENCE_S have passed, or at once when OVERTAKEN lines that were
+    sent after it have been acknowledged before it.
+    """
+    under_way = {}  # number -> [when it was sent last, how often it was overtaken], in that order
+    following = 0
+    sock.settimeout(PATIENCE_S)
+    while under_way or following < len(lines):
+        while following < len(lines) and len(under_way) < WINDOW:
+            _put(sock, following, lines, under_way)
             following += 1
-        for number, sent in under_way.items():
-            if now - sent > PATIENCE_S:
-                _put(sock, b"%d " % number + lines[number])
-                under_way[number] = now
-        oldest = min(under_way.values())
-        sock.settimeout(max(0.001, oldest + PATIENCE_S - time.perf_counter()))
         with suppress(TimeoutError, ConnectionError):
-            while base in under_way:
-                under_way.pop(int(sock.recv(100)), None)
-        base = min(under_way, default=following)
+            _acknowledge(int(sock.recv(100)), under_way)
+        now = time.perf_counter()
+        for number, (sent, overtaken) in list(under_way.items()):
+            if overtaken < OVERTAKEN and now - sent < PATIENCE_S:
+                break  # those sent after it have waited less
+            _put(sock, number, lines, under_way)
 
 
-def _put(sock, datagram):
+def _put(sock, number, lines, under_way):
     with suppress(ConnectionError):  # the answer to an earlier one; this one will be sent again
-        sock.send(datagram)
+        sock.send(b"%d " % number + lines[number])
+    under_way.pop(number, None)
+    under_way[number] = [time.perf_counter(), 0]  # now it is the one sent last
+
+
+def _acknowledge(number, under_way):
+    if number in under_way:
+        sent = under_way.pop(number)[0]
+        for state in under_way.values():
+            if state[0] > sent:
+                break
+            state[1] += 1
 
 
 def receive(sock, deliver):

@@ -6,6 +6,7 @@ Contenders take turns within each round, since a busy machine has slow and fast 
 and receivers are processes of their own, as a learner has them: this file is also their program.
 """
 
+import contextlib
 import csv
 import json
 import math
@@ -14,13 +15,14 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamlib import records, rows, stream
-from streamlib.tests import benchmarks
+from streamlib.tests import benchmarks, reliable
 
 ROWS = 100_000
 MILLION = 1_000_000
@@ -93,7 +95,7 @@ def _send_all(table, sock, port):
         sock.sendto(b'{"end": true}', address)
 
 
-def lab_receive(out):
+def lab_receive(out, *_):
     """Ours; prints its port, and at the end what it received and its peak memory."""
     got = stream.receive(
         "udp://localhost:0", out, listening=lambda it: print(it.address[1], flush=True)
@@ -115,6 +117,177 @@ def peak_kb():
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def bare_tcp_receive(out):
+    """The contender: the lines of a buffered makefile, the same decoding, written as they come."""
+    with socket.create_server(("127.0.0.1", 0)) as server, open(out, "wb") as file:
+        print(server.getsockname()[1], flush=True)
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as lines:
+            for line in lines:
+                json.loads(line)
+                file.write(line)
+            file.flush()
+            connection.sendall(b"written")
+
+
+def bare_tcp_send(path, port):
+    """The contender: csv, json, and a buffered makefile."""
+    with open(path, encoding="utf-8", newline="") as file:
+        table = csv.reader(file)
+        names = next(table)
+        with socket.create_connection(("127.0.0.1", int(port))) as sock:
+            before = time.perf_counter()
+            with sock.makefile("wb") as out:
+                for seq, row in enumerate(table, start=1):
+                    row = dict(zip(names, row, strict=True))
+                    record = {"seq": seq, "sent": time.time(), "row": row}
+                    out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(100)
+            print(time.perf_counter() - before)
+
+
+def zmq_receive(out):
+    """The contender: a PULL socket of pyzmq."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.PULL) as pull, open(out, "wb") as file:
+        print(pull.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+        with context.socket(zmq.PUSH) as done:
+            print(done.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+            while (line := pull.recv()) != b"end":
+                json.loads(line)
+                file.write(line + b"\n")
+            file.flush()
+            done.send(b"written")
+
+
+def zmq_send(path, port, done):
+    """The contender: a PUSH socket of pyzmq; its second one waits for the receiver's word."""
+    import zmq
+
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as push,
+        context.socket(zmq.PULL) as written,
+        open(path, encoding="utf-8", newline="") as file,
+    ):
+        push.connect(f"tcp://127.0.0.1:{port}")
+        written.connect(f"tcp://127.0.0.1:{done}")
+        table = csv.reader(file)
+        names = next(table)
+        before = time.perf_counter()
+        for seq, row in enumerate(table, start=1):
+            record = {"seq": seq, "sent": time.time(), "row": dict(zip(names, row, strict=True))}
+            push.send(json.dumps(record, ensure_ascii=False).encode())
+        push.send(b"end")
+        written.recv()
+        print(time.perf_counter() - before)
+
+
+def stamped_receive(out, scheme):
+    """Ours, each row stamped at its arrival."""
+    stream.receive(
+        f"{scheme}://localhost:0",
+        out,
+        stamp=True,
+        listening=lambda it: print(it.address[1], flush=True),
+    )
+    came = [record["received"] - record["sent"] for record in records.read(out)]
+    print(statistics.median(came))
+
+
+def paced_send(path, port, scheme):
+    """Ours, a thousand rows a second."""
+    stream.send(rows.read(path), f"{scheme}://localhost:{port}", every=0.001)
+
+
+def bare_stamped_receive(out, scheme):
+    """The contender: a blocking loop that decodes, stamps and writes."""
+    came = []
+    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as sock, open(out, "wb", buffering=0) as file:
+        sock.bind(("127.0.0.1", 0))
+        print(sock.getsockname()[1], flush=True)
+        if scheme == "tcp":
+            sock.listen()
+            lines = sock.accept()[0].makefile("rb")
+            take = lines.readline
+        else:
+            take = partial(sock.recv, 65_535)
+        while "end" not in (record := json.loads(take())):
+            file.write(json.dumps(record).encode() + b"\n")
+            came.append(time.time() - record["sent"])
+    print(statistics.median(came))
+
+
+def bare_paced_send(path, port, scheme):
+    """The contender: encode and send in a loop, at the same deadlines."""
+    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.connect(("127.0.0.1", int(port)))
+        if scheme == "tcp":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        due = time.perf_counter()
+        for seq, row in enumerate(rows.read(path), start=1):
+            time.sleep(max(0, due - time.perf_counter()))
+            record = {"seq": seq, "sent": time.time(), "row": row}
+            sock.sendall(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            due += 0.001
+        sock.sendall(b'{"end": true}\n')
+
+
+def layer_receive(out):
+    """The reference of the learner's layer, with the work that the lab's receiver does."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+        open(out, "wb", buffering=0) as file,
+    ):
+        sock.bind(("127.0.0.1", 0))
+        print(sock.getsockname()[1], flush=True)
+        _, sender = sock.recvfrom(100, socket.MSG_PEEK)
+        sock.connect(sender)
+        sock.settimeout(1)
+
+        def deliver(line):
+            records.decode(line)
+            file.write(line + b"\n")
+
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            reliable.receive(sock, deliver)
+
+
+def layer_send(path, port):
+    """The reference of the learner's layer; prints the seconds until all was acknowledged."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", int(port)))
+        before = time.perf_counter()
+        lines = [records.encode(seq, row) for seq, row in enumerate(rows.read(path), start=1)]
+        reliable.send(sock, lines)
+        print(time.perf_counter() - before)
+
+
+def tcp_receive(out):
+    """Ours, over TCP."""
+    stream.receive("tcp://localhost:0", out, listening=lambda it: print(it.address[1], flush=True))
+
+
+def tcp_send(path, port):
+    """Ours, over TCP at full speed; prints the seconds until all was acknowledged."""
+    print(stream.send(rows.read(path), f"tcp://localhost:{port}").seconds)
+
+
+def under_loss(path, folder):
+    """The layer and TCP side by side, on a network that loses; print their seconds."""
+    folder = Path(folder)
+    for _ in range(5):
+        (layer,), _ = through("layer_receive", "layer_send", folder / "layer", path)
+        (tcp,), _ = through("tcp_receive", "tcp_send", folder / "tcp", path)
+        for out in ("layer", "tcp"):
+            assert stream.good(stream.reconcile(path, folder / out))
+        print(layer, tcp, flush=True)
 
 
 def sleep_loop(step_s, count):
@@ -146,11 +319,11 @@ def program(*words):
     return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
 
 
-def through(receive, send, out, path, *options):
-    """Send a file through UDP; return what sender and receiver printed."""
-    receiver = program(receive, out)
-    port = receiver.stdout.readline().strip()
-    sender = program(send, path, port, *options)
+def through(receive, send, out, path, *options, ports=1):
+    """Send a file to a receiver; return what sender and receiver printed."""
+    receiver = program(receive, out, *options)
+    numbers = [receiver.stdout.readline().strip() for _ in range(ports)]
+    sender = program(send, path, *numbers, *options)
     said = sender.communicate(timeout=600)[0].split()
     return said, receiver.communicate(timeout=600)[0]
 
@@ -256,6 +429,59 @@ def test_reconcile(benchmark, tmp_path):
     benchmark.extra_info["reconcile/read_csv"] = statistics.median(ratios)
 
 
+@pytest.mark.benchmark(group="streams")
+def test_tcp(benchmark, tmp_path):
+    """A CSV file through TCP into a file: ours, a buffered makefile, pyzmq."""
+    path = temperatures(tmp_path / "source.csv", 2 * ROWS)
+    bare, zmq = [], []
+
+    def compare():
+        said, _ = through("tcp_receive", "tcp_send", tmp_path / "out", path)
+        ours = float(said[0])
+        said, _ = through("bare_tcp_receive", "bare_tcp_send", tmp_path / "bare", path)
+        bare.append(float(said[0]) / ours)
+        said, _ = through("zmq_receive", "zmq_send", tmp_path / "zmq", path, ports=2)
+        zmq.append(float(said[0]) / ours)
+
+    benchmark.pedantic(compare, rounds=5)
+    benchmark.extra_info["tcp/makefile"] = statistics.median(bare)
+    benchmark.extra_info["tcp/zmq"] = statistics.median(zmq)
+
+
+@pytest.mark.benchmark(group="streams")
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_delay(benchmark, tmp_path, scheme):
+    """One-way delay at 1,000 rows a second: ours, and a bare loop's; medians."""
+    path = temperatures(tmp_path / "source.csv", 2000)
+    ratios = []
+
+    def compare():
+        _, ours = through("stamped_receive", "paced_send", tmp_path / "out", path, scheme)
+        _, bare = through("bare_stamped_receive", "bare_paced_send", tmp_path / "b", path, scheme)
+        ratios.append(float(ours.split()[-1]) / float(bare))
+
+    benchmark.pedantic(compare, rounds=5)
+    benchmark.extra_info[f"delay {scheme}"] = statistics.median(ratios)
+
+
+@pytest.mark.benchmark(group="streams")
+def test_layer(benchmark, tmp_path):
+    """The learner's layer and TCP where the kernel drops one packet in a hundred (Linux, root)."""
+    path = temperatures(tmp_path / "source.csv", 20_000)
+    rule = "iptables -A INPUT -m statistic --mode random --probability 0.01 -j DROP"
+    call = f"{sys.executable} -m streamlib.tests.stream_benchmarks under_loss {path} {tmp_path}"
+    # A network of its own, with packets of the usual size, so that nothing else loses any.
+    command = ["unshare", "-n", "sh", "-c", f"ip link set lo up mtu 1500 && {rule} && {call}"]
+    done = benchmark.pedantic(
+        subprocess.run, (command,), {"capture_output": True, "encoding": "utf-8"}, rounds=1
+    )
+    if done.returncode:
+        pytest.skip(f"no network of its own can be had here: {done.stderr[-200:]}")
+    pairs = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+    benchmark.extra_info["layer/tcp"] = statistics.median(layer / tcp for layer, tcp in pairs)
+    benchmark.extra_info["layer_s"] = statistics.median(layer for layer, _ in pairs)
+
+
 TARGETS = [
     ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
     ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
@@ -266,6 +492,12 @@ TARGETS = [
     ("pace: off / a sleep loop's, 1,000 records", "off", None, 1 / 200),
     ("pace: 99th percentile of lateness (ms)", "p99", None, 0.5),
     ("pace: CPU time / a sleep loop's", "cpu", None, 1.5),
+    ("CSV-TCP-file, rows/s over a makefile loop", "tcp/makefile", None, -0.7),
+    ("the same, rows/s over pyzmq PUSH/PULL", "tcp/zmq", None, -1),
+    ("UDP delay at 1,000 rows/s / a bare loop's", "delay udp", None, 1.5),
+    ("TCP delay at 1,000 rows/s / a bare loop's", "delay tcp", None, 1.5),
+    ("1 % loss: learner's layer / TCP", "layer/tcp", None, 3),
+    ("the layer's 20,000 rows (s; no limit)", "layer_s", None, math.inf),
     ("1M rows reconciled / read_csv of both", "reconcile/read_csv", None, 3),
     ("1M rows reconciled (s; no limit)", "test_reconcile", None, math.inf),
 ]
