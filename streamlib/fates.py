@@ -80,6 +80,8 @@ def _reconcile(source: Iterable[dict] | Path | str, received: Iterable) -> "pd.D
         foreign = strange.difference(altered.values())
         besides |= dict.fromkeys(foreign, ("never in the source", None))
     table = _table(expected, arrivals, matched, altered, dict(sorted(besides.items())), sent)
+    # A list of records says itself where it ends; a file without an end record may be cut short.
+    table.attrs["ended"] = sent is not None or not isinstance(received, str | Path)
     table.attrs["columns"] = (len(fewer), len(columns)) if some else None
     return table
 
@@ -132,7 +134,7 @@ def _arrivals(
     if not isinstance(received, str | Path):
         every = list(received)
         arrivals = [Arrival(one.get("seq"), one["row"]) for one in every if "row" in one]
-        return arrivals, next((one["seq"] for one in every if "end" in one), len(every))
+        return arrivals, next((one["seq"] for one in every if "end" in one), None)
     path = Path(received)
     if not path.is_file():
         raise OSError(f"{path} is not there: give the file that the receiver wrote.")
@@ -296,5 +298,4 @@ def _table(
             "got": pd.Series([one and one.content for one in got], dtype=object),
         }
     ).astype(dict.fromkeys(["line", "seq", "arrival"], "Int64"))
-    table.attrs["ended"] = sent is not None
     return table

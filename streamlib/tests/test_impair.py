@@ -15,7 +15,6 @@ from streamlib import impair, wire
 from streamlib.tests.test_stream import DEADLINE_S, aside, nobody  # noqa: F401
 from streamlib.tests.test_stream_programs import UNIX, run, start, until  # noqa: F401
 
-SOON_S = 3  # the deadline of what hangs today
 DRAWS = 10_000
 
 
@@ -74,16 +73,15 @@ def connect(proxy):
 @pytest.mark.parametrize("way", ["there", "back"])
 def test_the_fate_of_the_nth_datagram_hangs_on_the_seed_and_n_alone(way):
     network = impair.Network(0.2, 0.2, 0.2, delay_s=0.1, jitter_s=0.5, seed=3)
-    fates = []
-    for step, size in ((0.0001, 10), (7.3, 60_000)):
-        one = impair._Lane(network, way, Counter())
+    other = impair.Network(0.2, 0.2, 0.2, delay_s=0.1, jitter_s=0.5, seed=4)
+    fates, delays = [], []
+    for net, step, size in ((network, 0.0001, 10), (network, 7.3, 60_000), (other, 1, 10)):
+        one = impair._Lane(net, way, Counter())
         dues = [one.datagram(size, n * step) for n in range(500)]
-        fates.append([due - n * step for n, times in enumerate(dues) for due in [0, *times]])
-    assert fates[0] == pytest.approx(fates[1], abs=1e-9)
-    other = impair._Lane(impair.Network(0.2, 0.2, 0.2, seed=4), way, Counter())
-    assert [len(other.datagram(10, 0)) for _ in range(500)] != [
-        len(impair._Lane(network, way, Counter()).datagram(10, 0)) for _ in range(500)
-    ]
+        fates.append([len(times) for times in dues])
+        delays.append([due - n * step for n, times in enumerate(dues) for due in times])
+    assert fates[0] == fates[1] != fates[2]
+    assert delays[0] == pytest.approx(delays[1], abs=1e-9)
 
 
 def test_there_and_back_are_not_the_same():
@@ -97,10 +95,10 @@ def test_there_and_back_are_not_the_same():
 def test_probabilities_are_kept_over_ten_thousand_datagrams():
     one = lane(loss=0.1, duplicate=0.05, reorder=0.2, seed=7)
     times = Counter(len(one.datagram(100, n)) for n in range(DRAWS))
-    assert one.counts == {"came": DRAWS, "lost": 985, "held back": 1814, "repeated": 435}
-    assert times == {0: 985, 1: 8580, 2: 435}
-    assert abs(985 - 0.1 * DRAWS) < 4 * 30  # four standard deviations
-    assert abs(1814 - 0.9 * 0.2 * DRAWS) < 4 * 39 and abs(435 - 0.9 * 0.05 * DRAWS) < 4 * 21
+    assert one.counts == {"came": DRAWS, "lost": 1008, "held back": 1811, "repeated": 473}
+    assert times == {0: 1008, 1: DRAWS - 1008 - 473, 2: 473}
+    assert abs(1008 - 0.1 * DRAWS) < 4 * 30  # four standard deviations
+    assert abs(1811 - 0.9 * 0.2 * DRAWS) < 4 * 39 and abs(473 - 0.9 * 0.05 * DRAWS) < 4 * 21
 
 
 @pytest.mark.parametrize(("chance", "times"), [("loss", 0), ("duplicate", 2), ("reorder", 1)])
@@ -131,7 +129,7 @@ def test_reordering_lets_later_ones_pass():
 def test_a_rate_makes_a_queue_which_drops_what_would_wait_too_long():
     one = lane(rate=1000)
     dues = [one.datagram(100, 0) for _ in range(15)]
-    assert sum(dues[:10], []) == pytest.approx([n / 10 for n in range(1, 11)])
+    assert [due for [due] in dues[:10]] == pytest.approx([n / 10 for n in range(1, 11)])
     assert dues[11:] == [[]] * 4 and one.counts["dropped: queue full"] >= 4
     assert one.datagram(100, 100) == [pytest.approx(100.1)]  # by then the queue is empty
 
@@ -192,7 +190,8 @@ def test_endpoints_that_do_not_fit_together(to, listen):
 @pytest.mark.xfail(strict=True, reason="without `to` a tcp:// proxy fails at its first connection")
 def test_connections_need_a_receiver():
     with pytest.raises(ValueError):
-        impair.Proxy(impair.Network(), listen="tcp://localhost:0").__exit__()
+        with impair.Proxy(impair.Network(), listen="tcp://localhost:0"):
+            pass
 
 
 def test_a_port_that_is_in_use(server):
@@ -353,18 +352,20 @@ def test_an_abrupt_client_is_told_to_the_receiver_and_costs_others_nothing(serve
         clients[1].close()
 
 
+@pytest.mark.xfail(strict=True, reason="tcp:// without SO_REUSEADDR", raises=OSError)
 def test_a_port_can_be_listened_on_again_at_once(server):
     with impair.Proxy(impair.Network(), url_of(server), "tcp://localhost:0") as proxy:
         with connect(proxy) as client:
-            server.accept()[0].close()  # the proxy is the first to close: its port rests a minute
+            server.accept()[0].close()  # so the proxy closes first: its port rests for a minute
             assert client.recv(100) == b""
     assert not proxy._thread.is_alive()
     with impair.Proxy(impair.Network(), url_of(server), proxy.url) as again:
         assert again.url == proxy.url
 
 
-@pytest.mark.xfail(strict=True, reason="a half that sends to a deaf receiver never looks up again")
+@pytest.mark.xfail(strict=True, reason="a half that waits in sendall never looks up again")
 def test_a_network_ends_though_a_receiver_does_not_read(server):
+    before = set(threading.enumerate())
     with impair.Proxy(impair.Network(), url_of(server), "tcp://localhost:0") as proxy:
         client = connect(proxy)
         connection, _ = server.accept()
@@ -372,9 +373,8 @@ def test_a_network_ends_though_a_receiver_does_not_read(server):
         with contextlib.suppress(TimeoutError):
             for _ in range(1000):  # until all buffers are full
                 client.sendall(b"x" * 100_000)
-    client.settimeout(SOON_S)
-    with connection, client, contextlib.suppress(ConnectionError):
-        assert rest_of(client) == b""
+    with connection, client:
+        assert set(threading.enumerate()) <= before
 
 
 # the program

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamlib import home, records, rows, stream, udp, wire
+from streamlib import home, receiving, records, rows, stopping, stream, udp, wire
 
 DEADLINE_S = 30  # who waits for another thread or process longer than that, fails
 
@@ -265,8 +265,8 @@ def test_rows_that_come_after_the_end_are_late(tmp_path):
 def book(monkeypatch):
     """The book of a receiver, with a clock that stands still: `book.clock.now`."""
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(stream, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    book = stream._Book(stream.Received("udp://localhost:0"))
+    monkeypatch.setattr(receiving, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    book = receiving._Book(receiving.Received("udp://localhost:0"))
     book.clock = clock
     return book
 
@@ -276,7 +276,7 @@ def test_junk_does_not_keep_a_receiver_whose_senders_have_ended(book):
     assert book.enter(records.encode(1, {}), sender) == "row"
     assert book.enter(records.encode_end(2), sender) == "end" and not book.is_over()
     for _ in range(20):
-        book.clock.now += stream.LINGER_S / 2
+        book.clock.now += receiving.LINGER_S / 2
         book.enter(b"junk", stranger)
     assert book.is_over()
 
@@ -284,7 +284,7 @@ def test_junk_does_not_keep_a_receiver_whose_senders_have_ended(book):
 def test_missing_numbers_are_kept_in_bounded_memory(book):
     for port in range(1, 11):
         book.enter(records.encode(2**50, {}), ("127.0.0.1", port))
-    assert len(book.gaps) == stream.GAPS
+    assert len(book.gaps) == receiving.GAPS
 
 
 def test_a_row_too_large_for_a_datagram(tmp_path):
@@ -401,7 +401,7 @@ def test_a_first_ctrl_c_ends_a_stream_between_two_rows(tmp_path):
     done = stream.send(source(), f"file:{out}")
     assert (done.rows, done.stopped, done.ok) == (5, "stopped by hand", True)
     assert [one["seq"] for one in stored(out)] == [1, 2, 3, 4, 5, 5]
-    assert signal.getsignal(signal.SIGINT) is before and not stream._stop.asked
+    assert signal.getsignal(signal.SIGINT) is before and not stopping.stop.asked
 
 
 def test_what_senders_import_is_light():
