@@ -181,6 +181,10 @@ def by_system(windows: str, mac: str, other: str) -> str:
 def problems(facts: dict[str, Any]) -> list[Problem]:
     """What is wrong, what stops the lab first."""
     wrong, me, port, outputs = [], python(facts["lab"]), facts["port"], facts["outputs"]
+    own = Path(".venv", by_system("Scripts", "bin", "bin"), "python")
+    if facts["environment"] == "none" and (facts["lab"] / own.parent).is_dir():
+        reason = "this is not the lab's own Python, which stands in .venv"
+        return [Problem(True, reason, f"{own} about.py")]  # the rest would be about this one
     install = f"{me} -m pip install -r requirements.txt"
     renew = by_system("py -3", "python3", "python3.13") + " -m venv --clear .venv"
     if tuple(int(part) for part in facts["Python"].split(".")[:2]) < OLDEST:

@@ -175,7 +175,8 @@ def _send(given: argparse.Namespace) -> int:
         format=given.format,
         flow_control=not given.no_flow_control,
     )
-    tell.last()
+    if tell.pending and tell.pending[0] <= done.rows:
+        tell.last()
     print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
     return 0 if done.ok else 1
 
@@ -231,17 +232,22 @@ class _Seldom:
     """Acts at most five times a second; `last` makes up for the last call, if it was left out."""
 
     def __init__(self, act):
-        self.act, self.pending, self.at = act, None, 0.0
+        self.act, self.pending, self.at, self.skipped = act, None, 0.0, False
 
     def __call__(self, *arguments: object) -> None:
         now = time.monotonic()
         self.pending = arguments
         if now - self.at >= 0.2:
-            self.at, self.pending = now, None
-            self.act(*arguments)
+            self.at = now
+            self.last()
+        else:
+            self.skipped = True
 
     def last(self) -> None:
         if self.pending:
+            if self.skipped:
+                print("(not every row is shown)")
+                self.skipped = False
             self.act(*self.pending)
             self.pending = None
 

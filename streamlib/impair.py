@@ -12,6 +12,7 @@ import heapq
 import random
 import select
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ QUEUE_S = 1.0  # with a cap on the rate: who would have to wait longer, is dropp
 HELD = 1_048_576  # bytes of a stream under way; then its sender has to wait
 LOOK_S = 0.1
 MOST_WAITING, MOST_LOGGED = 50_000, 100_000  # datagrams under way; those noted in the log
+MOST_RESENT = 100  # so often a part of a stream is lost, at most
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ class _Lane:
         if lost < net.loss:
             self.counts["lost"] += 1
             return []
-        due = self._through(size, now) + net.delay_s + net.jitter_s * more
-        if due > now + QUEUE_S + net.delay_s + net.jitter_s:
+        if self._free_at > now + QUEUE_S:
             self.counts["dropped: queue full"] += 1
             return []
+        due = self._through(size, now) + net.delay_s + net.jitter_s * more
         if late < net.reorder:
             self.counts["held back"] += 1
             due += max(0.005, net.delay_s)
@@ -93,7 +95,9 @@ class _Lane:
         net = self.network
         self.counts["came"] += 1
         due = self._through(size, now) + net.delay_s + net.jitter_s * self._rng.random()
-        while self._rng.random() < net.loss:
+        for _ in range(MOST_RESENT):
+            if self._rng.random() >= net.loss:
+                break
             self.counts["lost"] += 1
             due += max(0.010, 2 * net.delay_s)
         self._last = max(self._last, due)
@@ -121,6 +125,10 @@ class Proxy:
         schemes = {endpoint.scheme, target.scheme if target else endpoint.scheme}
         if len(schemes) > 1 or schemes & {"file"}:
             raise ValueError(f"{listen} and {to} must both be udp:// or both be tcp://.")
+        if endpoint.scheme == "tcp" and not to:
+            raise ValueError(f"{listen} needs a receiver: give its URL, as in to=receiver.url.")
+        if target and len(target.address) != len(endpoint.address):
+            raise ValueError(f"{listen} and {to} must both be IPv4 or both be IPv6 addresses.")
         self.counts: Counter[str] = Counter()
         self.log: list[tuple[float, str, bytes, list[float]]] = []
         self._target, self._stop = target, threading.Event()
@@ -169,7 +177,7 @@ class Proxy:
         receiver = None
         while not self._stop.is_set():
             ready, _, _ = select.select([self._front, *names], [], [], self._deliver())
-            for sock in ready:
+            for sock in sorted(ready, key=lambda sock: sock is not self._rear):
                 try:
                     data, sender = sock.recvfrom(LARGEST)
                 except OSError:
@@ -199,9 +207,11 @@ class Proxy:
 
     def _impair(self, lane: _Lane, way: str, data: bytes, now: float, send: tuple) -> None:
         dues = lane.datagram(len(data), now)
-        if len(self._queue) < MOST_WAITING:
-            for due in dues:
-                self._later(due, *send)
+        if dues and len(self._queue) >= MOST_WAITING:
+            lane.counts["dropped: too many under way"] += 1
+            dues = []
+        for due in dues:
+            self._later(due, *send)
         if len(self.log) < MOST_LOGGED:
             self._began = self._began or now
             times = [due - self._began for due in dues]
@@ -224,6 +234,7 @@ class Proxy:
         try:
             server = socket.create_connection(self._target.address)
         except OSError:
+            self.counts["connections to a receiver that was not there"] += 1
             client.close()
             return
         with client, server:
@@ -242,14 +253,23 @@ class Proxy:
     def _one_way(self, source: socket.socket, sink: socket.socket, lane: _Lane) -> None:
         parts: list[tuple[float, bytes]] = []  # in order, since a stream is
         held, ended = 0, False
+        sink.setblocking(False)  # it may not read; then we still hear that it is all over
         with contextlib.suppress(OSError):
             while not self._stop.is_set() and not (ended and not parts):
                 now = time.perf_counter()
-                while parts and parts[0][0] <= now:
-                    _, data = parts.pop(0)
-                    held -= len(data)
-                    sink.sendall(data)
                 wait = min(LOOK_S, parts[0][0] - now) if parts else LOOK_S
+                while parts and parts[0][0] <= now:
+                    due, data = parts.pop(0)
+                    try:
+                        size = sink.send(data)
+                    except BlockingIOError:
+                        size = 0
+                    held -= size
+                    if size < len(data):
+                        parts.insert(0, (due, data[size:]))
+                        wait = 0.005
+                        break
+                    wait = min(LOOK_S, parts[0][0] - now) if parts else LOOK_S
                 listen = [source] if not ended and held < HELD else []
                 if not listen:
                     time.sleep(max(0.0, wait))
@@ -266,6 +286,8 @@ class Proxy:
 def _bound(endpoint: wire.Endpoint, is_udp: bool) -> socket.socket:
     family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+    if not is_udp and sys.platform != "win32":  # there it would let two programs have the port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(endpoint.address)
         if not is_udp:

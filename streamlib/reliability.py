@@ -30,13 +30,15 @@ SILENCE_S = 0.5
 class Trial:
     """What came of it: fates (a table), the seconds it took to send, problems (sentences).
 
-    log: each datagram that came to the network, as in `impair.Proxy`.
+    log: each datagram that came to the network, as in `impair.Proxy`; output: what the two
+    functions printed, and their tracebacks.
     """
 
     fates: "pd.DataFrame"
     seconds: float
     log: list[tuple]
     problems: list[str]
+    output: dict[str, str]
 
     @property
     def ok(self) -> bool:
@@ -52,7 +54,7 @@ def trial(
     receive: Callable,
     lines: Sequence[bytes],
     network: impair.Network,
-    timeout_s: float = 30,
+    timeout_s: float = 15,
 ) -> Trial:
     """Send lines (records, as `records.encode` makes them) over a bad network; see what arrives.
 
@@ -69,7 +71,7 @@ def trial(
             with _connected(front) as sock:
                 before = time.perf_counter()
                 send(sock, lines)
-                print(time.perf_counter() - before)
+                me.db.with_suffix(".seconds").write_text(repr(time.perf_counter() - before))
 
         def receiver(me):
             with _connected(back) as sock, wire.open_for_lines(delivered) as file:
@@ -84,17 +86,20 @@ def trial(
 
         plan = {"sender": sender, "receiver": receiver}
         run = processes.run(plan, setup=setup, timeout_s=timeout_s, label="reliability")
-        said = run.output["sender"].split()
         end = {"seq": len(lines), "end": True}
         source = [records.decode(line)["row"] for line in lines]
         table = fates.reconcile(source, [*records.read(delivered), end])
-        seconds = float(said[-1]) if run.ok and said else float("nan")
-        return Trial(table, seconds, list(proxy.log), list(run.problems))
+        took = Path(run.db).with_suffix(".seconds")
+        seconds = float(took.read_text(encoding="ascii")) if took.exists() else float("nan")
+        problems = [said.replace("run.output", "trial.output") for said in run.problems]
+        return Trial(table, seconds, list(proxy.log), problems, run.output)
 
 
 def _fresh_file() -> Path:
     home.runs.mkdir(parents=True, exist_ok=True)
-    return home.runs / "delivered.txt"
+    path = home.runs / "delivered.txt"
+    path.unlink(missing_ok=True)
+    return path
 
 
 def _connected(url: str) -> socket.socket:

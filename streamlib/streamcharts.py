@@ -34,7 +34,7 @@ def arrivals(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     of_source = table["fate"].isin(fates.OF_SOURCE)
     place = pd.Series(np.arange(1, of_source.sum() + 1), table.index[of_source])
     first = dict(zip(table["line"][of_source], place, strict=True))
-    x = place.reindex(table.index).fillna(table["line"].map(first)).fillna(0).astype(float)
+    x = place.reindex(table.index).fillna(table["line"].map(first).astype(float)).fillna(0)
     y = table["arrival"].astype(float)
     top, bottom = np.nanmax([1, y.max()]), -0.06 * np.nanmax([1, y.max()])
     size = float(np.clip(400 / len(table), 2, 7))
@@ -65,6 +65,7 @@ def lateness(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `table` has one row a record and one column a way of keeping the pace, seconds. Returns the
     Axes.
     """
+    _need(table)
     ax = drawing.axes(ax, 8, 3.2)
     for at, name in enumerate(table.columns):
         late = 1000 * table[name].to_numpy()
@@ -87,19 +88,24 @@ def losses(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axe
 
     `tables`: name -> table of fates. Returns the Axes.
     """
+    _need(tables)
     ax = drawing.axes(ax, 8, 3.2)
-    said = []
+    said, most = [], 0
     for at, (name, table) in enumerate(tables.items()):
         of_source = table["fate"].isin(["arrived", "out of order", "altered", "lost"])
         lost = (table["fate"][of_source] == "lost").cumsum().to_numpy()
         colour = drawing.hue(at)
         ax.step(np.arange(len(lost) + 1), np.append(0, lost), where="post", color=colour)
         end = int(lost[-1]) if len(lost) else 0
-        drawing.say(ax, name, (len(lost), end), (6, 0), color=colour, weight="bold")
+        if len(tables) <= drawing.FEW:
+            drawing.say(ax, name, (len(lost), end), (6, 0), color=colour, weight="bold")
         said.append(f"{name} lost {end:,} of {len(lost):,} rows")
+        most = max(most, end)
     ax.set(xlabel="rows sent so far", ylabel="of these never came")
     ax.set_ylim(bottom=-0.02 * max(1.0, ax.get_ylim()[1]))
     ax.spines[["top", "right"]].set_visible(False)
+    if len(said) > 4:
+        said = [f"Of {len(said)} streams the worst one lost {most:,} rows"]
     return drawing.title(ax, "; ".join(said))
 
 
@@ -109,18 +115,21 @@ def delays(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `table`: one column a stream, one row a row of the source, seconds; missing for a row that never
     came, so its curve ends below 1. Returns the Axes.
     """
+    _need(table)
     ax = drawing.axes(ax, 8, 3.6)
-    said = []
+    said, few = [], len(table.columns) <= 3
     for at, name in enumerate(table.columns):
         came = np.sort(1000 * table[name].dropna().to_numpy(float))
         if not len(came):
+            said.append(f"{name} 0%")
             continue
         share = np.arange(1, len(came) + 1) / len(table)
         ax.step(came, share, where="post", color=drawing.hue(at))
         middle, slow = np.percentile(came, [50, 99])
         style = {"color": drawing.hue(at), "weight": "bold", "xycoords": "axes fraction"}
         words = f"{name}: half within {middle:.3g} ms, 99 % of those that came within {slow:.3g} ms"
-        drawing.say(ax, words, (0.02, 0.95 - 0.08 * at), **style)
+        if few:
+            drawing.say(ax, words, (0.02, 0.95 - 0.08 * at), **style)
         said.append(f"{name} {share[-1]:.0%}")
     ax.set(xlabel="milliseconds from sending to arrival", ylabel="share of the rows that had come")
     ax.set(xscale="log", ylim=(0, 1.25))
@@ -130,6 +139,8 @@ def delays(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.axhline(1, ls="--", lw=1, color="dimgrey")
     ax.spines[["top", "right"]].set_visible(False)
+    if len(said) > 4:
+        said = [f"{len(said)} streams"]
     return drawing.title(ax, "Rows that came: " + ", ".join(said))
 
 
@@ -139,6 +150,7 @@ def overhead(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `table`: one row a way of sending (its index), columns `rows` and `headers`, bytes. Returns the
     Axes.
     """
+    _need(table)
     ax = drawing.axes(ax, 8, 0.9 + 0.5 * len(table))
     places = np.arange(len(table))
     ax.barh(places, table["rows"], color=drawing.HUES[0], height=0.6)
@@ -156,15 +168,19 @@ def overhead(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
 
 
-def sequence(log: Sequence[tuple], *, number: bytes | None = None, ax: Axes | None = None) -> Axes:
+def sequence(
+    log: Sequence[tuple], *, number: int | str | None = None, ax: Axes | None = None
+) -> Axes:
     """Show datagrams between a sender and a receiver, time running down; × is one that was lost.
 
     `log`: those of `impair.Proxy`: when it came (seconds), "there" or "back", how it begins, when
-    it is delivered; `number`: only those that begin with it. Returns the Axes.
+    it is delivered; `number`: only those that begin with it. At most 30. Returns the Axes.
     """
-    chosen = [one for one in log if number is None or one[2].split()[0] == number]
+    word = None if number is None else str(number).encode()
+    chosen = [one for one in log if word in (None, *one[2].split()[:1])]
     if not chosen:
         raise ValueError("There is no datagram to draw: choose another number, or run the trial.")
+    every, chosen = len(chosen), chosen[:30]
     ax = drawing.axes(ax, 6, min(8, 1.6 + 0.45 * len(chosen)))
     began = chosen[0][0]
     ends = [came for came, *_ in chosen] + [due for *_, dues in chosen for due in dues]
@@ -172,7 +188,7 @@ def sequence(log: Sequence[tuple], *, number: bytes | None = None, ax: Axes | No
         start, stop = (0.0, 1.0) if way == "there" else (1.0, 0.0)
         at = 1000 * (came - began)
         colour = drawing.HUES[0] if way == "there" else drawing.HUES[2]
-        words = text.decode(errors="replace")
+        words = text.decode(errors="replace").replace("$", r"\$")  # no formula
         for due in dues:
             arrow = {"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", (stop, 1000 * (due - began)), (start, at), arrowprops=arrow)
@@ -193,4 +209,10 @@ def sequence(log: Sequence[tuple], *, number: bytes | None = None, ax: Axes | No
     ax.tick_params(length=0)
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     lost = sum(not dues for *_, dues in chosen)
-    return drawing.title(ax, f"{len(chosen)} datagrams, {lost} of them lost", pad=22)
+    first = f"The first {len(chosen)} of {every:,}" if every > len(chosen) else f"{every}"
+    return drawing.title(ax, f"{first} datagrams, {lost} of them lost", pad=22)
+
+
+def _need(table: Mapping | pd.DataFrame) -> None:
+    if len(table) == 0:
+        raise ValueError("There is no row to draw: run the cell that makes the stream first.")

@@ -216,6 +216,17 @@ def test_no_checkout_is_a_note(lab, run):
     assert wrong[0].startswith("note: .git not found, so this is not a whole checkout")
 
 
+def test_another_python_than_the_labs_own_is_told_so(lab, monkeypatch, run):
+    monkeypatch.setattr(about, "environment", lambda: "none")
+    (lab / "requirements.txt").write_text("no-such-package==1.0\n" + SOUND)
+    own = Path(".venv", "Scripts" if sys.platform == "win32" else "bin")
+    (lab / own).mkdir(parents=True)
+    status, wrong = run()
+    assert status == 1 and len(wrong) == 1
+    assert wrong[0].startswith("STOPS THE LAB: this is not the lab's own Python")
+    assert wrong[0].endswith(f"type: {own / 'python'} about.py")
+
+
 def test_no_git_is_a_note(lab, monkeypatch, run):
     monkeypatch.undo()
     monkeypatch.setenv("STREAMLIB_OUTPUTS", str(lab / "outputs"))

@@ -151,13 +151,25 @@ def test_an_endless_layer_is_ended():
     assert trial.log == [] and set(trial.fates["fate"]) == {"lost"}
 
 
-@pytest.mark.xfail(strict=True, reason="float('.0.004')", raises=ValueError)
 def test_a_layer_that_prints_dots_is_tried_too():
     def dotted(sock, lines):
         print(".", end="")
         stop_and_wait(sock, lines)
 
     assert reliability.trial(dotted, deliver_in_order, LINES[:3], impair.Network()).ok
+
+
+def test_a_layer_that_delivers_no_record_does_not_spoil_the_next_trial(tmp_path, monkeypatch):
+    def deliver_with_number(sock, deliver):
+        while True:
+            datagram = sock.recv(65_507)
+            sock.send(datagram.partition(b" ")[0])
+            deliver(datagram)
+
+    monkeypatch.setattr(home, "runs", tmp_path)  # and not those of other tests
+    network = impair.Network()
+    assert not reliability.trial(stop_and_wait, deliver_with_number, LINES[:3], network).ok
+    assert reliability.trial(stop_and_wait, deliver_in_order, LINES[:3], network, timeout_s=2).ok
 
 
 # checks
@@ -215,12 +227,10 @@ def test_03_2_counts_that_agree_though_the_rows_do_not(check):
         assert check("03.2", table(12, came)).startswith("not yet; give the table")
 
 
-@pytest.mark.xfail(strict=True, reason="what is none of the source's rows is not counted")
 def test_03_2_thirteen_that_came_are_not_as_many_as_twelve(check):
     assert check("03.2", table(12, [*range(1, 12), 11, 50])).startswith("not yet")
 
 
-@pytest.mark.xfail(strict=True, reason="looks up what is not there", raises=KeyError)
 @pytest.mark.parametrize("exercise", ["03.2", "04.2"])
 def test_a_table_of_ones_own_making_is_no_answer(exercise, check):
     assert check(exercise, pd.DataFrame({"fate": ["arrived"] * 11})).startswith("not yet")
@@ -272,9 +282,6 @@ def test_04_1_wrong_pairs(pair, check):
     assert check("04.1", pair).startswith("not yet; give both functions")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only a dozen texts are tried, none with the pair's own sign"
-)
 def test_04_1_a_sign_that_a_text_may_hold_keeps_no_fields_apart(check):
     def encode(values):
         return "§".join(value.replace("\n", "¶").replace("\r", "¬") for value in values)
@@ -346,7 +353,7 @@ def first_network(monkeypatch):
 
 
 def test_05_3_tells_stop_and_wait_from_a_window(check, first_network):
-    patient = functools.partial(stop_and_wait, patience_s=DEADLINE_S)  # nothing is lost here
+    patient = functools.partial(stop_and_wait, patience_s=0.4)  # no resend looks like a window
     said = check("05.3", (patient, deliver_in_order))
     assert said == "not yet; it works, but without a window: one line at a time is under way."
 
@@ -357,7 +364,6 @@ def test_05_3_tells_a_layer_that_does_not_resend(check, monkeypatch):
     assert said.startswith("not yet; with Network(loss=0.2") and " lost" in said
 
 
-@pytest.mark.xfail(strict=True, reason="looks for an acknowledgement: none", raises=ValueError)
 def test_05_3_a_first_step_without_acknowledgements_is_no_error(check, first_network):
     def receive(sock, deliver):
         while True:
@@ -366,7 +372,6 @@ def test_05_3_a_first_step_without_acknowledgements_is_no_error(check, first_net
     assert check("05.3", (never_resends, receive)).startswith(("not yet; ", "correct."))
 
 
-@pytest.mark.xfail(strict=True, reason="the TypeError of processes.run", raises=TypeError)
 def test_05_3_functions_that_cannot_be_sent_to_a_process_are_no_error(check):
     lock = threading.Lock()
 
@@ -377,7 +382,6 @@ def test_05_3_functions_that_cannot_be_sent_to_a_process_are_no_error(check):
     assert "open files, connections and locks inside" in check("05.3", (send, deliver_in_order))
 
 
-@pytest.mark.xfail(strict=True, reason="the trials are made again for the hint")
 def test_05_3_tries_a_wrong_layer_once(check, monkeypatch):
     tried = []
     trial = SimpleNamespace(ok=False)
