@@ -165,12 +165,13 @@ def read(
     assumed = {"encoding": encoding or guess.encoding(path, head)}
     try:
         with _open(path, assumed["encoding"]) as file:
-            lines = list(islice((line for line in Lines(file, path) if line.strip()), 200))
+            full = (line for line in Lines(file, path) if line.strip("\r\n"))
+            lines = list(islice(full, 200))
     except UnicodeError as error:
         raise ValueError(
             f"{path} is not in the encoding {encoding} ({error}): name another one, or none."
         ) from None
-    if not lines:
+    if not "".join(lines).strip():
         raise ValueError(f"{path} holds nothing but blank lines: give a CSV file with rows.")
     assumed["delimiter"] = delimiter or guess.delimiter(lines)
     mark = re.escape(assumed["delimiter"])
