@@ -284,8 +284,7 @@ class Proxy:
 
 
 def _bound(endpoint: wire.Endpoint, is_udp: bool) -> socket.socket:
-    family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
+    sock = socket.socket(endpoint.family, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM)
     if not is_udp and sys.platform != "win32":  # there it would let two programs have the port
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -34,8 +34,7 @@ class TcpSink:
         self.endpoint, self.problems = endpoint, []
         self.sent, self.acknowledged, self.refused = 0, False, 0
         self.stopping = lambda: False
-        family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
         try:
             self._socket.connect(endpoint.address)
         except OSError as error:
@@ -136,8 +135,7 @@ class TcpSource:
     tells_who_leaves = True
 
     def __init__(self, endpoint: Endpoint):
-        family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
         if sys.platform != "win32":  # there it would let two programs have the same port
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

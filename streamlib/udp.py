@@ -34,8 +34,7 @@ class UdpSink:
         self._control, self._hurried = flow_control, flow_control is False
         self._rows = self._bytes = 0  # since the last question
         self._asked = b""  # the question that is not answered yet
-        family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         try:
             self._socket.connect(endpoint.address)  # so that refusals are reported to us
         except OSError as error:
@@ -145,8 +144,7 @@ class UdpSource:
     tells_who_leaves = False
 
     def __init__(self, endpoint: Endpoint):
-        family = socket.AF_INET6 if len(endpoint.address) == 4 else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         try:
             self._socket.bind(endpoint.address)
         except OSError as error:

@@ -30,6 +30,11 @@ class Endpoint:
     note: str = ""
 
     @property
+    def family(self) -> socket.AddressFamily:
+        """IPv6 or IPv4, by the address."""
+        return socket.AF_INET6 if len(self.address) == 4 else socket.AF_INET
+
+    @property
     def url(self) -> str:
         if self.path is not None:
             return f"file:{self.path.as_posix()}"

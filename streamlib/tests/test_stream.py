@@ -161,6 +161,14 @@ def test_without_flow_control_what_is_missing_was_dropped(tmp_path, monkeypatch)
     assert f"{received.missing:,} missing" in repr(received)
 
 
+@pytest.mark.parametrize("every", [None, 0.01])
+def test_the_end_of_a_short_stream_is_acknowledged(tmp_path, every):
+    """Too short for a question of flow control: only the echo of the end record can tell."""
+    receiver = Receiver(tmp_path / "out9.txt")
+    assert stream.send(table(3), receiver.url, every=every).acknowledged
+    assert receiver.end().ok
+
+
 def test_with_a_pace_and_a_limit_an_endless_source_ends(tmp_path):
     receiver, drawn = Receiver(tmp_path / "out9.txt"), []
 
