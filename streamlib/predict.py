@@ -1,7 +1,7 @@
 """A prediction before a run, held against what the run then showed.
 
     predict.ask("lost at 3 s", "How many of the six rows will be lost?", ...)   # write a number
-    predict.check("lost at 3 s", run.lost, run)
+    predict.check("lost at 3 s", run.lost)
 
 As long as `...` stands there, `check` stops the notebook and shows nothing; "skip" goes on
 without a prediction. STREAMLIB_PREDICT=skip in the environment skips them all.
@@ -13,7 +13,6 @@ import os
 import pandas as pd
 
 from streamlib import home
-from streamlib.runs import Run
 
 _KEPT = home.runs / "predictions.json"
 
@@ -51,15 +50,14 @@ def first(key: str) -> None:
     _entry(key)
 
 
-def check(key: str, measured: object, run: Run | None = None, *, within: float = 0) -> None:
+def check(key: str, measured: object, *, within: float = 0) -> None:
     """Hold the prediction against what was measured; print both in one sentence.
 
     within: how far off a number may be and still be right.
 
-    run: the run that it was measured in, so that it can be found again.
     Raises NotPredicted while there is no answer, and reveals nothing.
     """
-    entry = _entry(key) | {"measured": _plain(measured), "run": run.id if run else None}
+    entry = _entry(key) | {"measured": _plain(measured)}
     predicted, result = entry["predicted"], entry["measured"]
     skipped = predicted == "skip"
     if not skipped and _number(result) is not None and _number(predicted) is None:
@@ -69,8 +67,6 @@ def check(key: str, measured: object, run: Run | None = None, *, within: float =
         )
     entry["right"] = None if skipped else _same(predicted, result, within)
     _keep(_kept() | {key: entry})
-    if run:
-        run.keep_prediction(key, entry)
     hit = "as you predicted" if entry["right"] else "not as you predicted"
     said = "(no prediction)" if skipped else f"(you said {predicted}: {hit})"
     print(f"{entry['question']} {result} {said}")

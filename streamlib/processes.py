@@ -21,7 +21,7 @@ import cloudpickle
 
 from streamlib import database, home
 from streamlib.children import Children, Event
-from streamlib.rounds import Chooser, Given, Round, parse
+from streamlib.rounds import Given, Round, parse
 
 if TYPE_CHECKING:
     from streamlib.runs import Run
@@ -39,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
 def run(
     plan: Mapping[str, Callable],
     *,
-    schedule: str | Sequence[str] | Iterator[Chooser] | None = None,
+    schedule: str | Sequence[str] | Iterator | None = None,
     rounds: int = 1,
     think_s: float = 0,
     seed: int | None = None,
@@ -189,8 +189,8 @@ def _check(plan: Mapping[str, Callable], rounds: int) -> None:
 
 
 def _choosers(
-    schedule: str | Sequence[str] | Iterator[Chooser] | None, rounds: int, names: list[str]
-) -> tuple[Iterator[Chooser | None], int]:
+    schedule: str | Sequence[str] | Iterator | None, rounds: int, names: list[str]
+) -> tuple[Iterator, int]:
     """Return who chooses the turns of each round, None for luck; and how many rounds (0: open)."""
     if schedule is None:
         return repeat(None, rounds), rounds
@@ -205,7 +205,7 @@ def _choosers(
     return iter(given), len(given)
 
 
-def _play_turns(chooser: Chooser, children: Children, tally: "_Tally") -> bool:
+def _play_turns(chooser, children: Children, tally: "_Tally") -> bool:
     """Play one round under a schedule; True if all processes can play another."""
     before = len(children.problems)
     tally.look()

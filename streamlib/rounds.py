@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from streamlib.children import Child, Children
 from streamlib.turns import Answer
@@ -24,27 +24,6 @@ class Item(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.process}{self.step or ''}"
-
-
-class Chooser(Protocol):
-    """Whoever says whose turn is next; `Given` follows a text, `Walk` explores."""
-
-    items: list[Item]
-
-    def choose(self, waiting: dict[int, str], holders: dict[str, int]) -> Item | None:
-        """Return the turn to be given next, or None to end the round.
-
-        waiting: process number -> the step it waits at ("" at first); holders: resource -> number.
-        """
-
-    def refused(self, step: str, resource: str) -> None:
-        """Hear that the last turn's step was refused, since another process has the resource."""
-
-    def answered(self, child: Child, answer: Answer) -> None:
-        """Hear what was done in the last turn."""
-
-    def finished(self, played: "Played", errors: list[str], db: Path) -> list[str]:
-        """Hear how the round ended; return the sentences that are problems of the run."""
 
 
 @dataclass
@@ -112,7 +91,7 @@ class Played(NamedTuple):
 class Round:
     """One round under a schedule: where each process is, and who holds what."""
 
-    def __init__(self, children: Children, chooser: Chooser):
+    def __init__(self, children: Children, chooser):
         self.children = children
         self.chooser = chooser
         self.places: dict[int, str | None] = dict.fromkeys(range(1, len(children.all) + 1), "")

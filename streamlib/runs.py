@@ -47,17 +47,6 @@ class Run:
         return self._about["problems"] + self.events.attrs["problems"]
 
     @property
-    def predictions(self) -> dict[str, dict]:
-        """What was predicted of this run, and measured: key -> question, predicted, measured."""
-        path = self.folder / "predictions.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    def keep_prediction(self, key: str, entry: dict) -> None:
-        """Keep a prediction with the run that it was held against."""
-        text = json.dumps(self.predictions | {key: entry}, indent=1)
-        (self.folder / "predictions.json").write_text(text, encoding="utf-8")
-
-    @property
     def output(self) -> dict[str, str]:
         """What the workers printed, tracebacks included: process -> text."""
         files = [self.folder / f"{n + 1}.out" for n in range(len(self.params["processes"]))]

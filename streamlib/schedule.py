@@ -14,34 +14,18 @@ The method is that of the controlled-concurrency testers (CHESS, loom, shuttle):
 at a time, and a choice is made at each step.
 """
 
-import random as luck
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, processes
 from streamlib.exploration import Search, Verdict
-from streamlib.rounds import parse, process_of, switches
+from streamlib.rounds import parse, process_of, switches  # noqa: F401 - part of schedule
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from streamlib.runs import Run
-
-__all__ = ["at", "explore", "parse", "random", "switches"]
-
-
-def random(counts: Sequence[int], seed: int) -> str:
-    """Return a schedule in which process p has counts[p - 1] turns, each order as likely.
-
-    The same seed gives the same schedule on every machine.
-
-    >>> random((2, 2, 2), seed=1).split().count("3")
-    2
-    """
-    turns = [str(p) for p, n in enumerate(counts, start=1) for _ in range(n)]
-    luck.Random(f"schedule {seed}").shuffle(turns)  # a text seeds alike everywhere
-    return " ".join(turns)
 
 
 def explore(

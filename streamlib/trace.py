@@ -11,19 +11,15 @@ seq, detail                the caller's number; words
 A span lasts until the process's next mark on the same resource. Text columns are categories.
 """
 
-import json
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from streamlib import recorder
-
-if TYPE_CHECKING:
-    from streamlib.runs import Run
 
 INSTANTS = {"started", "step", "done", "gave_up", "ended", "died", "sent", "received"}
 LAST = {"ended", "died"}  # these end every span of their process
@@ -218,32 +214,3 @@ def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:
         if letter:
             moves.append((process, letter))
     return moves
-
-
-def to_perfetto(run: "Run", path: Path | str) -> Path:
-    """Write the events as Trace Event JSON, to be opened at ui.perfetto.dev; return the path.
-
-    Format: the "Trace Event Format" document of the Chromium project.
-    """
-    first = run.events.groupby("round")["start"].transform("min")
-    lasts = (run.events["end"] - first).groupby(run.events["round"]).max()
-    offset = run.events["round"].map(lasts.cumsum().shift(fill_value=0)) - first
-    entries = []
-    for event, at in zip(run.events.to_dict("records"), offset, strict=True):
-        entry = {
-            "name": event["state"],
-            "cat": str(event["resource"]),
-            "ts": (event["start"] + at) * 1e6,
-            "pid": event["pid"],
-            "tid": event["pid"],
-            "args": {key: str(event[key]) for key in ("round", "record", "resource", "detail")},
-        }
-        span = event["end"] > event["start"]
-        dur = (event["end"] - event["start"]) * 1e6
-        entries.append(entry | ({"ph": "X", "dur": dur} if span else {"ph": "i", "s": "t"}))
-    for pid, process in run.events.groupby("pid")["process"].first().items():
-        name = {"name": "process_name", "ph": "M", "pid": pid, "args": {"name": process}}
-        entries.append(name)
-    path = Path(path)
-    path.write_text(json.dumps({"traceEvents": entries}), encoding="utf-8")
-    return path

@@ -154,7 +154,7 @@ def test_rows_that_were_not_sent_and_rows_that_were_lost(tmp_path):
     assert fates.verdict(table) == "Of 10 rows 6 arrived in order, 4 lost" + ENDED
 
 
-@pytest.mark.parametrize("content", [b"", records.encode_end(0) + b"\n"])
+@pytest.mark.parametrize("content", [b"", records.encode_end(0) + b"\n"], ids=["empty", "end"])
 def test_nothing_was_received(content, tmp_path):
     out = tmp_path / "out9.txt"
     out.write_bytes(content)

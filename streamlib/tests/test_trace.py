@@ -1,7 +1,5 @@
 """Marks become spans and instants as the table's rules say, whatever their processes did."""
 
-import json
-from types import SimpleNamespace
 from unittest import mock
 
 import pandas as pd
@@ -282,24 +280,3 @@ def test_resources_and_rounds_have_handoffs_of_their_own(tmp_path):
         (6, "holding", "a"),
     ]
     assert trace.handoffs(trace.events([write(tmp_path, "P1", marks)])).empty
-
-
-def test_perfetto_gets_every_event(tmp_path):
-    """The export is strict JSON with one entry an event, rounds one after another."""
-    marks = [started(), (1, "holding", "db", "Ace", "it's „so“"), (2, "done", "db"), started(5)]
-    paths = [*three_processes(tmp_path), write(tmp_path, "P4", marks)]
-    table = trace.events(paths)
-    written = trace.to_perfetto(SimpleNamespace(events=table), tmp_path / "out.json")
-    assert written == tmp_path / "out.json"
-    text = written.read_text(encoding="utf-8")
-    entries = json.loads(text, parse_constant=pytest.fail)["traceEvents"]
-    events = [entry for entry in entries if entry["ph"] != "M"]
-    assert len(events) == len(table) and len(entries) == len(events) + 1
-    assert all(entry["ts"] >= 0 for entry in events)
-    assert sorted(e["name"] for e in events) == sorted(table["state"])
-    lasting = [entry for entry in events if entry["ph"] == "X"]
-    assert len(lasting) == (table["end"] > table["start"]).sum() and all(
-        entry["dur"] > 0 for entry in lasting
-    )
-    first = max(e["ts"] for e in events if e["args"]["round"] == "1")
-    assert all(e["ts"] >= first for e in events if e["args"]["round"] == "2")
