@@ -182,7 +182,8 @@ def _send(given: argparse.Namespace) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from streamlib import fates, rows
+    from streamlib import rows
+    from streamlib.stream import fates
 
     source = fates.load(given.source)
     table, how = fates.reconcile(source, given.received), ""

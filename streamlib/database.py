@@ -8,9 +8,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from streamlib import home
-from streamlib.worker import Me
+
+Me = Any  # the handle that a worker gets, `streamlib.processes.child.Me`: it stands above this room
 
 PETS = {"P1": ("Ace", "Buddy"), "P2": ("Cooper", "Dingo"), "P3": ("Emma", "Felix")}
 TABLE = """CREATE TABLE IF NOT EXISTS pets (

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home
-from streamlib.children import Event, exit_words
+from streamlib.processes.parent import Event, exit_words
 
 if TYPE_CHECKING:
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
 
 def start(path: Path | str) -> logging.Logger:
@@ -63,7 +63,7 @@ def watcher(log: logging.Logger) -> Callable[[Event], None]:
     since: dict[tuple, float] = {}
 
     def watch(event: Event) -> None:
-        at, who, pet = event.start, event.process, event.record
+        at, who, pet = event.start, event.process, event.item
         waited = since.get((who, pet, "holding"), at) - since.get((who, pet, "waiting"), at)
         if event.state in ("waiting", "holding"):
             since[who, pet, event.state] = at

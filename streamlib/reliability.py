@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from streamlib import database, fates, home, impair, processes, records, wire
+from streamlib import database, home, impair, processes, records, wire
+from streamlib.stream import fates
 
 if TYPE_CHECKING:
     import pandas as pd

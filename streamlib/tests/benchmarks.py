@@ -30,8 +30,10 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from streamlib import charts, database, home, orders, processes, recorder, schedule, trace
-from streamlib.recorder import Recorder
+from streamlib import charts, database, home, orders, processes, schedule
+from streamlib.processes import events as trace
+from streamlib.processes import recorder
+from streamlib.processes.recorder import Recorder
 
 CALLS = 200_000  # so many that the growth of the log is part of the figure
 EVENTS = 1_000_000

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 
-from streamlib import charts, drawing
+from streamlib import charts
+from streamlib.charts import drawing, happened
+from streamlib.processes import events as trace
 
 OWNERS = {"A": "P1", "B": "P1", "C": "P2", "D": "P2", "E": "P3", "F": "P3"}
 
@@ -27,11 +29,16 @@ def table(rows, names=("P1", "P2", "P3"), scale=1.0):
     """Events from rows of (process, state, start, end, detail), all on pets.db."""
     events = pd.DataFrame(rows, columns=["process", "state", "start", "end", "detail"])
     events["process"] = pd.Categorical(events["process"], names)
-    events = events.assign(run="r", round=1, pid=1, record=None, resource="pets.db", seq=0)
-    for column in ("run", "state", "record", "resource", "detail"):
+    events = events.assign(run="r", round=1, pid=1, item=None, resource="pets.db", seq=0)
+    for column in ("run", "state", "item", "resource", "detail"):
         events[column] = events[column].astype("category")
     events.attrs["scale"] = scale
     return events.sort_values("start", kind="stable", ignore_index=True)
+
+
+def handoff(events, **options):
+    """The hand-off chart of the events, with the table that belongs to them."""
+    return charts.handoff(events, trace.handoffs(events), **options)
 
 
 def lesson(scale=1.0, names=("P1", "P2", "P3")):
@@ -48,15 +55,15 @@ def lesson(scale=1.0, names=("P1", "P2", "P3")):
     return table(rows, names, scale)
 
 
-def records(lost="", n=3):
-    """Two records a process, stored in the order of their letters."""
+def items(lost="", n=3):
+    """Two items a process, stored in the order of their letters."""
     labels = [chr(ord("A") + i) for i in range(2 * n)]
     ids = [None if label in lost else i for i, label in enumerate(labels, 1)]
     return pd.DataFrame(
         {
             "round": 1,
             "process": pd.Categorical([f"P{i // 2 + 1}" for i in range(2 * n)]),
-            "record": [label * 3 for label in labels],
+            "item": [label * 3 for label in labels],
             "label": labels,
             "called": np.arange(2.0 * n),
             "waited": 0.0,
@@ -96,8 +103,8 @@ def drawn_in(image, hue):
 
 ALL = {
     "timeline": (charts.timeline, lambda: [lesson()]),
-    "handoff": (charts.handoff, lambda: [lesson()]),
-    "strip": (charts.strip, lambda: [records()]),
+    "handoff": (handoff, lambda: [lesson()]),
+    "strip": (charts.strip, lambda: [items()]),
     "many": (charts.many, lambda: [["ABCDEF", "CAEDFB"], OWNERS]),
     "positions": (charts.positions, lambda: [["ABCDEF", "CAEDFB"], OWNERS]),
     "discovery": (charts.discovery, lambda: [["ABCDEF", "CAEDFB"], 90]),
@@ -264,7 +271,7 @@ def test_timeline_says_the_time_scale_only_if_it_is_not_one():
     assert charts.timeline(lesson(0.1)).get_xlabel().endswith("(time scale 0.1)")
 
 
-@pytest.mark.parametrize("chart", [charts.timeline, charts.handoff])
+@pytest.mark.parametrize("chart", [charts.timeline, handoff])
 def test_of_several_rounds_the_first_is_drawn_and_named(chart):
     later = lesson().assign(round=2)
     later["start"] += 100
@@ -274,7 +281,7 @@ def test_of_several_rounds_the_first_is_drawn_and_named(chart):
     assert ax.get_xlim()[1] < 20
 
 
-@pytest.mark.parametrize("chart", [charts.timeline, charts.handoff])
+@pytest.mark.parametrize("chart", [charts.timeline, handoff])
 def test_a_single_instant_can_be_drawn(chart):
     ax = chart(table([("P1", "started", 0.0, 0.0, None)], ["P1"]))
     assert title(ax)
@@ -305,7 +312,7 @@ def test_long_names_stay_inside_the_figure_and_apart():
 
 
 def test_handoff_counts_those_that_barged():
-    ax = charts.handoff(lesson())
+    ax = handoff(lesson())
     assert title(ax) == "1 of 3 hand-offs barged past a longer wait"
     assert words(ax)[-1] == "past 2 waiting" and words(ax).count("database is locked") == 2
     again = [place for marks in ax.collections for place in marks.get_offsets() if place[0] < 4]
@@ -315,17 +322,17 @@ def test_handoff_counts_those_that_barged():
 def test_handoff_draws_barging_dashed_and_red():
     rows = [("P1", "holding", 0.0, 1.0, None), ("P2", "waiting", 0.1, 3.0, None)]
     rows += [("P3", "waiting", 0.2, 1.0, None), ("P3", "holding", 1.0, 3.0, None)]
-    ax = charts.handoff(table([*rows, ("P2", "holding", 3.0, 4.0, None)]))
+    ax = handoff(table([*rows, ("P2", "holding", 3.0, 4.0, None)]))
     fair, barged = ax.lines
     assert (fair.get_linestyle(), barged.get_linestyle()) == ("-", "--")
-    assert barged.get_color() == charts.BARGED
+    assert barged.get_color() == happened.BARGED
     assert barged.get_xdata()[:2] == pytest.approx([1.0, 1.0])  # P1 to P3, past P2
     assert fair.get_xdata()[:2] == pytest.approx([3.0, 3.0])  # P3 to P2
     assert barged.get_ydata()[0] < barged.get_ydata()[1]
 
 
 def test_a_single_hold_is_no_hand_off():
-    ax = charts.handoff(table([("P1", "holding", 0.0, 1.0, None)]))
+    ax = handoff(table([("P1", "holding", 0.0, 1.0, None)]))
     assert title(ax) == "Nothing was handed on"
 
 
@@ -333,9 +340,8 @@ def test_a_thousand_hand_offs_are_a_few_artists(monkeypatch):
     at = np.arange(1000.0)
     who = ["P1", "P2"] * 500
     hands = {"resource": "pets.db", "releaser": who, "taker": who[1:] + who[:1], "released": at}
-    hands |= {"taken": at, "waited": 0.0, "passed": 1, "barging": at % 2 == 0, "record": "x"}
-    monkeypatch.setattr(charts.trace, "handoffs", lambda events: pd.DataFrame(hands))
-    ax = charts.handoff(lesson())
+    hands |= {"taken": at, "waited": 0.0, "passed": 1, "barging": at % 2 == 0, "item": "x"}
+    ax = charts.handoff(lesson(), pd.DataFrame(hands | {"round": 1}))
     assert len(ax.lines) + len(ax.collections) + len(ax.texts) < 20
     assert title(ax) == "500 of 1,000 hand-offs barged past a longer wait"
 
@@ -344,7 +350,7 @@ def test_a_thousand_hand_offs_are_a_few_artists(monkeypatch):
 
 
 def test_strip_shows_commit_order_then_hollow_those_not_stored():
-    table = records("DF").sample(frac=1, random_state=1)
+    table = items("DF").sample(frac=1, random_state=1)
     ax = charts.strip(table, schedule="1 1 2 2x 3 3x")
     assert words(ax) == [
         *"A P1 B P1 C P2 E P3 D P2 F P3".split(),
@@ -355,23 +361,23 @@ def test_strip_shows_commit_order_then_hollow_those_not_stored():
     blue, red, green = drawing.HUES[:3]
     assert faces == [blue, blue, red, green, "#FFFFFF", "#FFFFFF"]
     assert [to_hex(s.get_edgecolor()).upper() for s in ax.patches][-2:] == [red, green]
-    assert title(ax) == "4 of 6 records stored, in the order they were called; 2 locked"
+    assert title(ax) == "4 of 6 items stored, in the order they were called; 2 locked"
 
 
 def test_strip_tells_commit_order_from_called_order():
-    table = records()
+    table = items()
     table["id"] = table["id"].to_numpy()[::-1]
     ax = charts.strip(table)
     assert words(ax)[0] == "F"
-    assert title(ax) == "6 of 6 records stored, not in the order they were called"
+    assert title(ax) == "6 of 6 items stored, not in the order they were called"
 
 
 def test_strip_where_nothing_was_stored():
-    assert title(charts.strip(records("ABCDEF"))) == "None of 6 records stored; 6 locked"
+    assert title(charts.strip(items("ABCDEF"))) == "None of 6 items stored; 6 locked"
 
 
 def test_strip_wraps_and_keeps_its_schedule_in_lines():
-    ax = charts.strip(records(n=30), schedule=" ".join("1" * 60))
+    ax = charts.strip(items(n=30), schedule=" ".join("1" * 60))
     corners = {(square.get_x(), square.get_y()) for square in ax.patches}
     assert len(corners) == 60
     assert len({y for _, y in corners}) == 2
@@ -379,7 +385,7 @@ def test_strip_wraps_and_keeps_its_schedule_in_lines():
 
 
 def test_strip_gives_long_names_wider_squares():
-    table = records(n=10)
+    table = items(n=10)
     table["process"] = table["process"].cat.rename_categories(lambda name: f"a-long-name-{name}")
     ax = charts.strip(table)
     assert len({square.get_x() for square in ax.patches}) == 10
@@ -391,7 +397,7 @@ def test_strip_gives_long_names_wider_squares():
 
 
 def test_strip_draws_the_first_round_only():
-    ax = charts.strip(pd.concat([records(), records().assign(round=2)]))
+    ax = charts.strip(pd.concat([items(), items().assign(round=2)]))
     assert len(ax.patches) == 6
     assert "round 1; the table has 2 rounds" in title(ax)
 

@@ -23,7 +23,7 @@ def me(tmp_path):
         marks=marks,
         code=lambda *words: words[0],
         mark=marks.append,
-        step=lambda name, record=None: None,
+        step=lambda name, item=None: None,
         hold=lambda seconds: None,
         think=lambda: None,
         watch_sql=lambda connection: None,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamlib import fates, home, records, rows, stream
+from streamlib import home, records, rows, stream
+from streamlib.stream import fates
 
 OPS = ("keep", "drop", "duplicate", "alter", "swap")
 ENDED = "; there is no end record, so the last ones may never have been sent."

@@ -38,7 +38,7 @@ def test_three_processes_store_six_rows():
 
 def test_the_committed_order_is_the_order_of_the_row_ids():
     run = processes.run(PLAN, rounds=5, think_s=0.01)
-    letters = run.records.set_index(["round", "record"])["label"]
+    letters = run.items.set_index(["round", "item"])["label"]
     for number, order in run.orders().set_index("round")["committed"].items():
         rows = sorted((row["id"], row["name"]) for row in run.rows if row["round"] == number)
         assert order == "".join(letters[number, name] for _, name in rows)
@@ -74,7 +74,7 @@ def test_a_seed_repeats_the_luck_of_each_process():
         me.step("draw", me.rng.randrange(10**9))
 
     drawn = [
-        processes.run({"P1": worker, "P2": worker}, rounds=2, seed=7).records["record"].tolist()
+        processes.run({"P1": worker, "P2": worker}, rounds=2, seed=7).items["item"].tolist()
         for _ in range(2)
     ]
     assert sorted(drawn[0]) == sorted(drawn[1])
@@ -170,7 +170,7 @@ def test_a_worker_that_never_ends_is_ended():
 
 
 def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
-    monkeypatch.setattr("streamlib.children.LEAVE_S", 1)
+    monkeypatch.setattr("streamlib.processes.parent.LEAVE_S", 1)
 
     def threads(me):
         threading.Thread(target=time.sleep, args=(600,)).start()
@@ -319,7 +319,7 @@ def test_a_run_is_kept_found_again_and_cleared(monkeypatch, tmp_path):
     assert [run.label for run in processes.history()] == ["one", "two"]
     again = processes.history("one")[0]
     assert again.id == first.id and again.params["seed"] == 5
-    assert again.records.equals(first.records)
+    assert again.items.equals(first.items)
     assert json.loads((again.folder / "run.json").read_text(encoding="utf-8"))["label"] == "one"
     processes.clear()
     assert processes.history() == []

@@ -11,7 +11,8 @@ from contextlib import closing
 import nbformat
 import pytest
 
-from streamlib import checks, database, home, predict, processes
+from streamlib import database, home, predict, processes
+from streamlib import exercises as checks
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
 
@@ -166,7 +167,7 @@ def test_what_children_import_is_light():
     """A child that imports pandas starts half a second later."""
     code = (
         "import sys\n"
-        "from streamlib import children, database, home, logs, processes, recorder, worker\n"
+        "from streamlib import database, home, logs, processes, schedule\n"
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     assert run("-c", code, outputs=home.outputs).stdout == "[]\n"

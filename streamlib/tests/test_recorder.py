@@ -17,8 +17,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamlib import recorder, trace
-from streamlib.recorder import Recorder
+from streamlib.processes import events as trace
+from streamlib.processes import recorder
+from streamlib.processes.recorder import Recorder
 
 SLOT = struct.Struct("qqQ")  # stated again, so that a change of the format does not pass
 A_SEGMENT = recorder.SEGMENT // SLOT.size
@@ -33,14 +34,14 @@ events_marked = st.tuples(
 
 
 def words(log):
-    """What the marks of a log say: state, record, resource, detail and seq of each."""
+    """What the marks of a log say: state, item, resource, detail and seq of each."""
     return [[*log.texts[code], seq] for _, seq, code in log.marks]
 
 
 def read_both(path):
     """Read the log both ways, see that they agree, and return it."""
     log, table = recorder.read(path), trace.events([path])
-    columns = ["state", "record", "resource", "detail", "seq"]
+    columns = ["state", "item", "resource", "detail", "seq"]
     rows = table[columns].astype(object).where(table[columns].notna(), None).to_numpy().tolist()
     assert rows == words(log)
     assert table.attrs["problems"] == log.problems
@@ -66,19 +67,19 @@ def sample():
         log = Recorder(path, "P1")
         for n in range(12):
             state = ("waiting", "holding", "done")[n % 3]
-            log.mark(log.code(state, f"record {n // 3}", "lab.db", "the same words again"), n)
+            log.mark(log.code(state, f"item {n // 3}", "lab.db", "the same words again"), n)
         log.close()
         return path.read_bytes()
 
 
 def slots(data):
-    """The records of a log as (part, code, is it a mark)."""
+    """The items of a log as (part, code, is it a mark)."""
     for _, _, word in SLOT.iter_unpack(data):
         yield word >> 32, word >> 8 & 0xFFFFFF, not word >> 32
 
 
 def marks_of(data):
-    """The (t_ns, seq, code) of the marks in whole records, found without the recorder."""
+    """The (t_ns, seq, code) of the marks in whole items, found without the recorder."""
     whole = data[: len(data) // 24 * 24]
     return [(t, seq, word >> 8) for t, seq, word in SLOT.iter_unpack(whole) if word >> 32 == 0]
 
@@ -203,14 +204,14 @@ def test_threads_lose_nothing(tmp_path, switching_often):
     assert found.problems == table.attrs["problems"] == []
     for n in range(4):
         assert [word[4] for word in words(found) if word[1] == str(n)] == list(range(each))
-        assert table["seq"][table["record"] == str(n)].tolist() == list(range(each))
+        assert table["seq"][table["item"] == str(n)].tolist() == list(range(each))
 
 
 def test_threads_get_one_code_for_one_kind(tmp_path, switching_often):
     """Threads that ask for the same new kinds at once get the same codes, and distinct ones."""
     log = Recorder(tmp_path / "1.rec", "P1")
     got = [[], [], [], []]
-    in_threads(4, lambda n: got[n].extend(log.code("step", record) for record in range(200)))
+    in_threads(4, lambda n: got[n].extend(log.code("step", item) for item in range(200)))
     assert got[0] == got[1] == got[2] == got[3]
     assert len(set(got[0])) == 200
     for code in got[0]:
@@ -222,7 +223,7 @@ def test_threads_get_one_code_for_one_kind(tmp_path, switching_often):
 @settings(max_examples=150, deadline=None, database=None)
 @given(st.integers(0, len(sample())))
 def test_a_log_cut_at_any_byte_is_read_up_to_there(cut):
-    """Everything before the cut is returned, and a cut within a record is said."""
+    """Everything before the cut is returned, and a cut within a item is said."""
     data = sample()
     header = sum(1 for part, code, _ in slots(data) if part and code == 0)
     with tempfile.TemporaryDirectory() as folder:
@@ -238,7 +239,7 @@ def test_a_log_cut_at_any_byte_is_read_up_to_there(cut):
 
 @pytest.mark.parametrize("at", range(len(sample()) // 24))
 def test_a_torn_record_costs_only_what_it_holds(tmp_path, at):
-    """Without the word of one record, that record is missing, or the marks with its text."""
+    """Without the word of one item, that item is missing, or the marks with its text."""
     data = bytearray(sample())
     part, code, is_mark = list(slots(data))[at]
     data[at * 24 + 16 : at * 24 + 24] = bytes(8)
@@ -287,7 +288,7 @@ def test_a_foreign_file_is_refused(data):
 @quickly
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=400))
 def test_trim_cuts_no_record(seqs):
-    """An unfinished log keeps every record when it is trimmed, and loses only the empty ones."""
+    """An unfinished log keeps every item when it is trimmed, and loses only the empty ones."""
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder, "1.rec"), Path(folder, "copy.rec")
         log = Recorder(path, "P1")
@@ -354,7 +355,7 @@ def test_a_full_disk_stops_the_recording_once(tmp_path, monkeypatch, capsys):
 
 FULL = """
 import resource, sys
-from streamlib.recorder import Recorder, SEGMENT
+from streamlib.processes.recorder import Recorder, SEGMENT
 resource.setrlimit(resource.RLIMIT_FSIZE, (2 * SEGMENT + 100, 2 * SEGMENT + 100))
 log = Recorder(sys.argv[1], "P1")
 code = log.code("holding")
@@ -385,7 +386,7 @@ def test_a_file_that_may_not_grow_costs_no_earlier_event(tmp_path):
 # kill may leave a 0 in the one, and then the other has the count before.
 WRITER = """
 import mmap, struct, sys
-from streamlib.recorder import Recorder
+from streamlib.processes.recorder import Recorder
 path, count_path, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = Recorder(path, "P")
 code = log.code("holding", "Ace", "lab.db")

@@ -18,7 +18,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from streamlib import checks, fates, home, impair, records, reliability
+from streamlib import exercises as checks
+from streamlib import home, impair, records, reliability
+from streamlib.stream import fates
 from streamlib.tests import reliable
 from streamlib.tests.test_stream import DEADLINE_S
 from streamlib.tests.test_stream_programs import until

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamlib import charts, database, orders, processes, rounds, schedule
+from streamlib import charts, database, orders, processes, schedule
+from streamlib.processes import turns as rounds
 
 PLAN = {name: database.pets(pets) for name, pets in database.PETS.items()}
 OWNERS = orders.owners((2, 2, 2))
@@ -100,8 +101,8 @@ def test_a_free_run_is_replayed_from_its_string():
     again = processes.run(PLAN, schedule=free.schedule)
     assert again.schedule == free.schedule and again.problems == []
     assert again.orders()["committed"][0] == free.orders()["committed"][0]
-    assert (again.records.set_index("record")["outcome"].sort_index()).equals(
-        free.records.set_index("record")["outcome"].sort_index()
+    assert (again.items.set_index("item")["outcome"].sort_index()).equals(
+        free.items.set_index("item")["outcome"].sort_index()
     )
 
 
@@ -156,7 +157,7 @@ def test_what_cannot_be_followed(text, sentence):
 def test_giving_up_can_be_scheduled():
     run = processes.run(PLAN, schedule="1b 2x 1i 1c 1b 1i 1c 2b 2i 2c 3b 3i 3c 3b 3i 3c")
     assert run.verdict == "5 of 6 rows are stored, 1 lost"
-    assert run.records.set_index("record")["outcome"]["Cooper"] == "locked"
+    assert run.items.set_index("item")["outcome"]["Cooper"] == "locked"
 
 
 def test_a_worker_without_steps_is_one_turn():

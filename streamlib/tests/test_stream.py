@@ -13,7 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamlib import home, receiving, records, rows, stopping, stream, udp, wire
+from streamlib import home, records, rows, stream, wire
+from streamlib.stream import receiving, sending, stopping
+from streamlib.wire import udp
 
 DEADLINE_S = 30  # who waits for another thread or process longer than that, fails
 
@@ -363,7 +365,7 @@ def clock(monkeypatch):
         clock.now += seconds + clock.late
 
     fake = SimpleNamespace(perf_counter=lambda: clock.now, sleep=sleep)
-    monkeypatch.setattr(stream, "time", fake)
+    monkeypatch.setattr(sending, "time", fake)
     return clock
 
 
@@ -416,7 +418,7 @@ def test_what_senders_import_is_light():
     """A sender that imports pandas starts half a second later."""
     code = (
         "import sys\n"
-        "from streamlib import fates, programs, records, rows, stream, wire\n"
+        "from streamlib import programs, records, rows, stream, wire\n"
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(

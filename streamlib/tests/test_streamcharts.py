@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from streamlib import fates, streamcharts
+from streamlib.charts import flowed as streamcharts
+from streamlib.stream import fates
 from streamlib.tests.test_charts import close_figures, drawn_in, inside, title, words  # noqa: F401
 
 NAN = float("nan")

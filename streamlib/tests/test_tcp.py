@@ -14,10 +14,11 @@ from itertools import count, islice
 import psutil
 import pytest
 
-from streamlib import records, stream, tcp, wire
+from streamlib import records, stream, wire
 from streamlib.tests import test_stream
 from streamlib.tests.test_stream import DEADLINE_S, aside, stored, table
 from streamlib.tests.test_stream_programs import UNIX, counters, numbers, run, start, until  # noqa: F401
+from streamlib.wire import tcp
 
 SOON_S = 10
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamlib import recorder, trace
+from streamlib.processes import events as trace
+from streamlib.processes import recorder
 
 GATE = 10**12  # ns, of the first round
 
@@ -15,15 +16,15 @@ GATE = 10**12  # ns, of the first round
 def write(folder, process, marks):
     """Write the log of a process that made these marks; return its path.
 
-    A mark is (second, state, resource) and may go on with record, detail and seq.
+    A mark is (second, state, resource) and may go on with item, detail and seq.
     """
     path = folder / f"{process}.rec"
     with mock.patch("time.perf_counter_ns") as clock:
         log = recorder.Recorder(path, process)
         for at, state, resource, *more in marks:
-            record, detail, seq = (*more, *(None, None, 0)[len(more) :])
+            item, detail, seq = (*more, *(None, None, 0)[len(more) :])
             clock.return_value = GATE + round(at * 1e9)
-            log.mark(log.code(state, record, resource, detail), seq)
+            log.mark(log.code(state, item, resource, detail), seq)
     log.close()
     return path
 
@@ -33,9 +34,9 @@ def started(at=0.0, gate=None):
     return at, "started", None, None, None, GATE + round((at if gate is None else gate) * 1e9)
 
 
-def step(at, name, record=None, turn=-1):
+def step(at, name, item=None, turn=-1):
     """The mark of a step."""
-    return at, "step", None, record, name, turn
+    return at, "step", None, item, name, turn
 
 
 def spans(table, *columns):
@@ -129,7 +130,7 @@ def test_steps_and_turns_are_filled_forward(tmp_path):
     assert table["turn"].astype(object).where(table["turn"].notna(), None).tolist() == [
         *[None, None, 4, 4, None, None, None, None]
     ]
-    assert table["record"].iloc[2] == "Ace"
+    assert table["item"].iloc[2] == "Ace"
 
 
 def test_ties_keep_the_order_of_the_plan(tmp_path):
@@ -206,7 +207,7 @@ def test_a_table_says_whose_and_how_fast_it_is(tmp_path):
     row = table.iloc[0]
     assert (row["run"], row["process"], row["round"], row["seq"]) == ("the run", "P1", 1, 7)
     assert row["pid"] == recorder.read(folder / "1.rec").header["pid"]
-    for column in ("run", "process", "step", "record", "resource", "state", "detail"):
+    for column in ("run", "process", "step", "item", "resource", "state", "detail"):
         assert isinstance(table[column].dtype, pd.CategoricalDtype)
 
 
@@ -235,7 +236,7 @@ def three_processes(folder):
 def test_a_handoff_that_passes_over_an_earlier_waiter_is_barging(tmp_path):
     """Taking the lock ahead of one who began to wait earlier is barging; in turn it is not."""
     table = trace.handoffs(trace.events(three_processes(tmp_path)))
-    assert table[["releaser", "taker", "record"]].values.tolist() == [
+    assert table[["releaser", "taker", "item"]].values.tolist() == [
         ["P1", "P3", "Cy"],
         ["P3", "P2", "Bo"],
     ]

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from streamlib.wire import LOOK_S, Endpoint, NoAnswer, why_unbound
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, why_unbound
 
 LONGEST = 1_048_576  # bytes of a line: who sends more without an end of line is cut off
 HELD = 33_554_432  # bytes of unfinished lines in all connections together

@@ -4,7 +4,7 @@ The table has one row a span or instant:
 
 run, round, process, pid   which run, which repetition (from 1), which process
 turn, step                 the turn under a schedule (missing when free), the step it was in
-record, resource, state    what was worked on, what was shared, and how
+item, resource, state    what was worked on, what was shared, and how
 start, end                 seconds since that round's start gate; equal for an instant
 seq, detail                the caller's number; words
 
@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from streamlib import recorder
+from streamlib.processes import recorder
 
 INSTANTS = {"started", "step", "done", "gave_up", "ended", "died", "sent", "received"}
 LAST = {"ended", "died"}  # these end every span of their process
-TEXTS = ["state", "record", "resource", "detail"]
+TEXTS = ["state", "item", "resource", "detail"]
 
 
 class _Log(NamedTuple):
@@ -62,7 +62,7 @@ def events(paths: Iterable[Path | str]) -> pd.DataFrame:
         table[column] = pd.Categorical.from_codes(table[column], list(values))
     table["run"] = pd.Categorical.from_codes(np.zeros(len(order), np.int8), [run])
     table["turn"] = pd.arrays.IntegerArray(table["turn"], table["turn"] < 0)
-    columns = "run round process pid turn step record resource state start end seq detail"
+    columns = "run round process pid turn step item resource state start end seq detail"
     found = pd.DataFrame({column: table[column] for column in columns.split()}, copy=False)
     found.attrs = {"scale": logs[0].header["scale"] if logs else 1.0, "problems": problems}
     return found
@@ -156,7 +156,7 @@ def _no_columns() -> dict[str, np.ndarray]:
 def handoffs(events: pd.DataFrame) -> pd.DataFrame:
     """Return how each shared resource went from holder to holder, one row a hand-off.
 
-    Columns: round, resource, releaser, taker, record (the taker's), released and taken (s),
+    Columns: round, resource, releaser, taker, item (the taker's), released and taken (s),
     waited (s, by the taker), passed (how many processes that had waited for longer were passed
     over) and barging (whether any was).
     """
@@ -176,14 +176,14 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
                     "resource": resource,
                     "releaser": before["process"],
                     "taker": taken["process"],
-                    "record": taken["record"],
+                    "item": taken["item"],
                     "released": before["end"],
                     "taken": taken["start"],
                     "waited": taken["start"] - since,
                     "passed": others["process"].nunique(),
                 }
             )
-    columns = "round resource releaser taker record released taken waited passed".split()
+    columns = "round resource releaser taker item released taken waited passed".split()
     table = pd.DataFrame(rows, columns=columns)
     table["barging"] = table["passed"] > 0
     table.attrs = dict(events.attrs)

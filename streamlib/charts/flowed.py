@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from streamlib import charts, drawing, fates
+from streamlib.charts import drawing
+from streamlib.charts.happened import BARGED
+from streamlib.stream import fates
 
 # marker and colour of each fate; those that never came are ticks below the first arrival
 LOOKS = {
@@ -195,7 +197,7 @@ def sequence(
         if not dues:
             middle = 0.5 * (start + stop)
             ax.plot([start, middle], [at, at], color=colour, lw=1.2)
-            ax.plot(middle, at, "x", color=charts.BARGED, markersize=9, markeredgewidth=2)
+            ax.plot(middle, at, "x", color=BARGED, markersize=9, markeredgewidth=2)
         side = {"ha": "right"} if way == "there" else {}
         aside = -6 if way == "there" else 6
         drawing.say(ax, drawing.short(words, 24), (start, at), (aside, 0), color=colour, **side)

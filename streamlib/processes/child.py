@@ -18,8 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from streamlib import home
-from streamlib.recorder import Recorder
-from streamlib.turns import Abandoned, Turns
+from streamlib.processes.recorder import Recorder
+from streamlib.processes.taking import Abandoned, Turns
 
 UNCALLED = (
     "its worker only returned a function; call the maker of workers in the plan, as in "
@@ -55,15 +55,15 @@ class Me:
         self._think_s = 0 if turns else think_s
         self._turns = turns
 
-    def step(self, name: str, record: object = None) -> None:
-        """Say that the next step begins, and on which record: `me.step("insert", "Ace")`.
+    def step(self, name: str, item: object = None) -> None:
+        """Say that the next step begins, and on which item: `me.step("insert", "Ace")`.
 
         Under a schedule it begins when it is this process's turn.
         """
         if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
         turn = self._turns.step(name) if self._turns else -1
-        self.mark(self.code("step", record, None, name), turn)
+        self.mark(self.code("step", item, None, name), turn)
 
     def watch_sql(self, connection: sqlite3.Connection) -> None:
         """Under a schedule, have the parent told of the SQL commands of each turn."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import orders
-from streamlib.children import Child
-from streamlib.rounds import Item, Played, switches
-from streamlib.turns import Answer
+from streamlib.processes.parent import Child
+from streamlib.processes.taking import Answer
+from streamlib.processes.turns import Item, Played, switches
 
 if TYPE_CHECKING:
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
 
 @dataclass

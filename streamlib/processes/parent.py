@@ -14,8 +14,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import recorder, worker
-from streamlib.turns import Answer
+from streamlib.processes import child as worker
+from streamlib.processes import recorder
+from streamlib.processes.taking import Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 LEAVE_S = 5  # for a process to leave after its last round
@@ -28,7 +29,7 @@ class Event(NamedTuple):
     start: float
     process: str
     state: str
-    record: str | None
+    item: str | None
     resource: str | None
     detail: str | None
 

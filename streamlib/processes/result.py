@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import orders, rounds, trace
+from streamlib import orders
+from streamlib.processes import events as trace
+from streamlib.processes import turns as rounds
 
 
 class Run:
@@ -65,16 +67,16 @@ class Run:
         return self._about["shared"]
 
     @cached_property
-    def records(self) -> pd.DataFrame:
-        """One row for each record that a process worked on, in the order of the calls.
+    def items(self) -> pd.DataFrame:
+        """One row for each item that a process worked on, in the order of the calls.
 
-        Columns: round, process, record, label (its letter in an order), called, waited, held
+        Columns: round, process, item, label (its letter in an order), called, waited, held
         (seconds), id (its row in the database; missing if it has none), outcome: `stored`,
         `locked` (it gave up waiting for the lock) or `lost`.
         """
-        keys = ["round", "process", "record"]
-        named = self.events.dropna(subset=["record"])
-        named = named.assign(record=named["record"].astype(str), s=named["end"] - named["start"])
+        keys = ["round", "process", "item"]
+        named = self.events.dropna(subset=["item"])
+        named = named.assign(item=named["item"].astype(str), s=named["end"] - named["start"])
         groups = named.groupby(keys, observed=True, sort=False)
         table = pd.DataFrame({"called": groups["start"].min()})
         for column, state in [("waited", "waiting"), ("held", "holding")]:
@@ -83,7 +85,7 @@ class Run:
         gave_up = named[named["state"] == "gave_up"].groupby(keys, observed=True).size()
         table["locked"] = gave_up.reindex(table.index, fill_value=0) > 0
         rows = pd.DataFrame(self.rows, columns=["round", "id", "name", "process"])
-        rows = rows.rename(columns={"name": "record"})
+        rows = rows.rename(columns={"name": "item"})
         ids = rows.drop_duplicates(keys).set_index(keys)["id"].astype("Int64")
         table = table.join(ids, how="outer").reset_index()
         stored = table["id"].notna()
@@ -99,8 +101,8 @@ class Run:
     @cached_property
     def workers(self) -> pd.DataFrame:
         """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
-        who, outcome = self.records["process"], self.records["outcome"]
-        by = self.records.groupby("process", observed=False)
+        who, outcome = self.items["process"], self.items["outcome"]
+        by = self.items.groupby("process", observed=False)
         exits = self._about["exits"]
         table = pd.DataFrame(
             {
@@ -116,19 +118,23 @@ class Run:
 
     @property
     def owners(self) -> dict[str, str]:
-        """Whose record a letter of an order is: label -> process."""
-        return self.records.attrs["owners"]
+        """Whose item a letter of an order is: label -> process."""
+        return self.items.attrs["owners"]
+
+    def handoffs(self) -> pd.DataFrame:
+        """How each shared resource went from holder to holder; see `events.handoffs`."""
+        return trace.handoffs(self.events)
 
     def orders(self) -> pd.DataFrame:
         """One row a round: called, committed, schedule (see `streamlib.orders`), stored, locked.
 
-        called: the records in the order in which their insert was called, as letters;
+        called: the items in the order in which their insert was called, as letters;
         committed: those stored, in the order of their row ids; ties: how many calls shared
         their time with another, so that their order is not known.
         """
         rows = []
         for number in range(1, self._about["rounds_run"] + 1):
-            group = self.records[self.records["round"] == number]
+            group = self.items[self.items["round"] == number]
             called = group.dropna(subset=["called"]).sort_values("called", kind="stable")
             stored = group[group["outcome"] == "stored"].sort_values("id")
             rows.append(
@@ -170,8 +176,8 @@ class Run:
 
     @cached_property
     def lost(self) -> int:
-        """How many records were worked on and are not in the database."""
-        return int((self.records["outcome"] != "stored").sum())
+        """How many items were worked on and are not in the database."""
+        return int((self.items["outcome"] != "stored").sum())
 
     @property
     def stopped(self) -> list[str]:
@@ -190,7 +196,7 @@ class Run:
             return "unknown: there is no table of pets to count"
         if twice := self._stored_twice():
             return f"unknown: {twice}"
-        total = len(self.records)
+        total = len(self.items)
         failed = [name for name, code in self._about["exits"].items() if code != 0]
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
         if failed or self._about["rounds_run"] < self.params["rounds"]:
@@ -215,11 +221,11 @@ class Run:
         many = self.params["rounds"] > 1
         gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
         said = [f"Round {e['round']}: " * many + self._why_locked(e) for e in gave_up]
-        lost = self.records[self.records["outcome"] == "lost"].to_dict("records")
+        lost = self.items[self.items["outcome"] == "lost"].to_dict("records")
         quiet = {name for name, code in self._about["exits"].items() if code == 0}
         followed = not any(self.stopped)
         said += [
-            f"Round {r['round']}: " * many + f"{r['process']} called {r['record']}, reported no "
+            f"Round {r['round']}: " * many + f"{r['process']} called {r['item']}, reported no "
             "error, and the row is not in the database: was it committed, or an error hidden?"
             for r in lost
             if self._about["rows"] is not None and r["process"] in quiet and followed
@@ -235,49 +241,49 @@ class Run:
             held = events[(events["state"] == "holding") & (events["end"] > until)]
             holder = " and ".join(held[held["start"] < until]["process"]) or "another program"
             return (
-                f"{who} gave up {gave_up['record']} in turn {gave_up['turn']}: {holder} held the "
+                f"{who} gave up {gave_up['item']} in turn {gave_up['turn']}: {holder} held the "
                 f"write lock of {lock}."
             )
         mine = events[(events["process"] == who) & (events["end"] == until)]
         waited = mine[mine["state"] == "waiting"]
         if waited.empty:
-            return f"{who} gave up {gave_up['record']} at {until:.3f} s ({gave_up['detail']})."
+            return f"{who} gave up {gave_up['item']} at {until:.3f} s ({gave_up['detail']})."
         since, limit = waited["start"].iloc[0], waited["detail"].iloc[0]
         held = events[
             (events["state"] == "holding") & (events["end"] > since) & (events["start"] < until)
         ]
         holders = [
-            f"{h['process']} from {h['start']:.3f} s to {h['end']:.3f} s ({h['record']})"
+            f"{h['process']} from {h['start']:.3f} s to {h['end']:.3f} s ({h['item']})"
             for h in held.to_dict("records")
         ]
         covered = (held["end"].clip(upper=until) - held["start"].clip(lower=since)).sum()
         if not holders or covered < (until - since) / 2:
             holders.append("another program, for most of the time no process of this run held it")
         return (
-            f"{who} lost {gave_up['record']}: it waited for the write lock of {lock} from "
+            f"{who} lost {gave_up['item']}: it waited for the write lock of {lock} from "
             f"{since:.3f} s to {until:.3f} s, longer than its {limit}, while the lock was held by "
             + " and ".join(holders)
             + "."
         )
 
 
-def _labels(records: pd.DataFrame) -> pd.Series:
-    """Return a letter for each record: its initial if those run A, B, C ... in plan order.
+def _labels(items: pd.DataFrame) -> pd.Series:
+    """Return a letter for each item: its initial if those run A, B, C ... in plan order.
 
-    Else letters are given in plan order; past 52 records, numbers such as 2.1.
+    Else letters are given in plan order; past 52 items, numbers such as 2.1.
     """
-    own = records.drop_duplicates(["process", "record"]).sort_values(
+    own = items.drop_duplicates(["process", "item"]).sort_values(
         ["process", "round", "called"], kind="stable"
     )
-    initials = [str(record)[:1] for record in own["record"]]
+    initials = [str(item)[:1] for item in own["item"]]
     if initials != sorted(set(initials)) or initials[:1] != ["A"]:
         initials = orders.letters(own.groupby("process", observed=False).size().tolist())
-    keys = zip(own["process"], own["record"], strict=True)
+    keys = zip(own["process"], own["item"], strict=True)
     label = dict(zip(keys, initials, strict=True))
-    pairs = zip(records["process"], records["record"], strict=True)
-    return pd.Series([label[pair] for pair in pairs], index=records.index, dtype=object)
+    pairs = zip(items["process"], items["item"], strict=True)
+    return pd.Series([label[pair] for pair in pairs], index=items.index, dtype=object)
 
 
-def _owners(records: pd.DataFrame) -> dict[str, str]:
-    own = records.drop_duplicates("label").sort_values(["process", "label"])
+def _owners(items: pd.DataFrame) -> dict[str, str]:
+    own = items.drop_duplicates("label").sort_values(["process", "label"])
     return dict(zip(own["label"], own["process"], strict=True))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from streamlib import impair, orders, records, reliability, schedule
-from streamlib.runs import Run
+from streamlib.processes.result import Run
 
 
 def _three_each(run: object) -> bool:
@@ -20,7 +20,7 @@ def _none_lost_at_3_s(run: object) -> bool:
         isinstance(run, Run)
         and run.ok
         and len(run.rows) == 6 * run.params["rounds"]
-        and bool((run.records["held"] >= 2.9 * run.params["scale"]).all())
+        and bool((run.items["held"] >= 2.9 * run.params["scale"]).all())
     )
 
 
@@ -175,7 +175,7 @@ EXERCISES: dict[str, tuple[Callable[[object], bool] | None, str | Callable[[obje
     ),
     "03.2": (
         _as_many_and_not_the_same,
-        "give the table of stream.reconcile(oldest[:12], received), with 12 records in received: "
+        "give the table of stream.reconcile(oldest[:12], received), with 12 items in received: "
         "eleven different ones, and one of them once more.",
     ),
     "04.1": (

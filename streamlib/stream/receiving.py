@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlib import stopping, wire
+from streamlib import wire
 from streamlib.records import Malformed, decode
+from streamlib.stream import stopping
 
 DRAIN_S = 2.0  # so long a stopped receiver still takes what had arrived before
 LINGER_S, SILENCE_S = 1.0, 10.0  # after an end record: for late rows; for senders that go on

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.image import AxesImage
 
-from streamlib import trace
-
+INSTANTS = {"started", "step", "done", "gave_up", "ended", "died", "sent", "received"}
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 FEW = 8  # the words beside more marks than this would overlap
 CROWD = 200  # more marks than this are drawn smaller
@@ -144,7 +143,7 @@ def draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared
     bands += [(lane, TEXTURES[HOLDING], hue) for lane in range(len(names), lanes) for hue in hues]
 
     states = events["state"].astype("category").cat
-    kinds = {"waiting": WAITING, "holding": HOLDING} | dict.fromkeys(trace.INSTANTS, TICK)
+    kinds = {"waiting": WAITING, "holding": HOLDING} | dict.fromkeys(INSTANTS, TICK)
     kind = np.array([kinds.get(state, OTHER) for state in states.categories])[states.codes]
     process, resource = lane_of(events["process"], names), lane_of(events["resource"], shared)
     held = np.flatnonzero((kind == HOLDING) & (resource >= 0))

@@ -42,7 +42,7 @@ class Log(NamedTuple):
     """What `read` found in one file."""
 
     header: dict  # process, pid, scale
-    texts: dict[int, list]  # code -> [state, record, resource, detail]
+    texts: dict[int, list]  # code -> [state, item, resource, detail]
     marks: list[tuple[int, int, int]]  # (t_ns, seq, code) in the order of storing
     problems: list[str]
 
@@ -65,7 +65,7 @@ class Recorder:
     error is told once; marks after that are dropped and earlier ones survive.
 
     >>> log = Recorder(path, process="P1")
-    >>> holding = log.code("holding", record="Ace", resource="lab.db")
+    >>> holding = log.code("holding", item="Ace", resource="lab.db")
     >>> log.mark(holding)
     """
 
@@ -99,16 +99,16 @@ class Recorder:
     def code(
         self,
         state: str,
-        record: object = None,
+        item: object = None,
         resource: str | None = None,
         detail: str | None = None,
     ) -> int:
         """Return the number that stands for this kind of event, to be given to `mark`.
 
         state: `waiting`, `holding`, `done`, `gave_up` ... or a word of your own;
-        record: what is worked on; resource: what is shared; detail: in words.
+        item: what is worked on; resource: what is shared; detail: in words.
         """
-        key = (state, None if record is None else str(record), resource, detail)
+        key = (state, None if item is None else str(item), resource, detail)
         if key not in self._codes:
             with self._lock:
                 if key not in self._codes:

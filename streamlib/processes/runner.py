@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from streamlib import database, home
-from streamlib.children import Children, Event
-from streamlib.rounds import Given, Round, parse
+from streamlib.processes.parent import Children, Event
+from streamlib.processes.turns import Given, Round, parse
 
 if TYPE_CHECKING:
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
 
@@ -129,14 +129,14 @@ def run(
         }
         (folder / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
     return Run(folder)
 
 
 def history(label: str | None = None) -> list["Run"]:
     """Return the kept runs, oldest first: all of them, or those with this label."""
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
     kept = [Run(path.parent) for path in sorted(home.runs.glob("*/run.json"))]
     return [run for run in kept if label is None or run.label == label]

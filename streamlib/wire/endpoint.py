@@ -4,17 +4,11 @@ A sink takes lines of bytes, a source yields them. Everything stays on this mach
 unless a URL names another host; then `Endpoint.note` says so.
 """
 
-import contextlib
 import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from streamlib.tcp import TcpSink, TcpSource
-    from streamlib.udp import UdpSink, UdpSource
 
 LOOK_S = 0.2  # a receiver that hears nothing looks up this often, to see whether it is to stop
 EXAMPLES = "udp://localhost:9999, tcp://localhost:9999 or file:outputs/out9.txt"
@@ -77,96 +71,8 @@ def parse(url: str) -> Endpoint:
     return Endpoint(scheme, address=address, note=note)
 
 
-def sink(url: str, flow_control: bool | None = None) -> "FileSink | UdpSink | TcpSink":
-    """Open what takes lines at a URL; use it in a `with` block, so that it is always closed.
-
-    flow_control: of a stream at full speed over UDP: whether to keep no more under way than the
-        receiver's buffer holds; None for a stream that has a pace.
-    """
-    from streamlib.tcp import TcpSink  # here: both import this module
-    from streamlib.udp import UdpSink
-
-    endpoint = parse(url)
-    if endpoint.scheme == "file":
-        return FileSink(endpoint)
-    return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, flow_control)
-
-
-class FileSink:
-    """A file that takes lines; each is on its way to the disk before the next is taken."""
-
-    def __init__(self, endpoint: Endpoint):
-        self.endpoint, self.problems = endpoint, []
-        self._file = open_for_lines(endpoint.path)
-
-    def send(self, line: bytes) -> None:
-        write_line(self._file, line)
-
-    def end(self, line: bytes | None) -> None:
-        """Write the end record, if there is one."""
-        if line is not None:
-            self.send(line)
-
-    def __enter__(self) -> "FileSink":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-
-def open_for_lines(path: Path | str):
-    """Open a file anew for `write_line`, without a buffer that a killed process would lose."""
-    path = Path(path)
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                if file.read(1) not in (b"", b"{", b"["):
-                    raise ValueError(
-                        f"{path} holds something else than a stream: give another name, or delete "
-                        "it first."
-                    )
-        return path.open("wb", buffering=0)
-    except OSError as error:
-        why = error.strerror
-        if path.is_dir():
-            why = "it is a folder"
-        elif not path.parent.is_dir():
-            why = f"there is no folder {path.parent}"
-        raise OSError(
-            f"{path} cannot be written ({why}): give the name of a file in a folder that you may "
-            "write to."
-        ) from None
-
-
-def write_line(file, line: bytes) -> None:
-    """Write a line whole or not at all; OSError with one sentence if the disk is full."""
-    left = line + b"\n"
-    size = len(left)
-    try:
-        while left:
-            left = left[file.write(left) :]
-    except OSError as error:
-        with contextlib.suppress(OSError):  # a device cannot be cut
-            file.truncate(file.tell() - (size - len(left)))
-        raise OSError(
-            f"{file.name} takes no more ({error.strerror}): what was written before is kept; "
-            "make room, then run this again."
-        ) from None
-
-
 class NoAnswer(OSError):
     """Raised by a sink whose receiver acknowledged before, and does so no more."""
-
-
-def source(url: str) -> "UdpSource | TcpSource":
-    """Open what yields lines at a URL, in a `with` block; OSError if the port cannot be had."""
-    from streamlib.tcp import TcpSource
-    from streamlib.udp import UdpSource
-
-    endpoint = parse(url)
-    if endpoint.scheme == "file":
-        raise ValueError(f"{url!r} cannot be listened on: give a port, as in {EXAMPLES[:20]}.")
-    return {"udp": UdpSource, "tcp": TcpSource}[endpoint.scheme](endpoint)
 
 
 def why_unbound(endpoint: Endpoint, error: OSError) -> OSError:

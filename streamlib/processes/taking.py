@@ -39,9 +39,9 @@ class Turns:
         self._thread = threading.get_ident()
         self.turn = -1
 
-    def code(self, state, record=None, resource=None, detail=None) -> int:
+    def code(self, state, item=None, resource=None, detail=None) -> int:
         """As `Recorder.code`."""
-        number = self._code(state, record, resource, detail)
+        number = self._code(state, item, resource, detail)
         self._states[number] = (state, resource)
         return number
 

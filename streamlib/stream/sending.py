@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from streamlib import home, stopping, wire
-from streamlib.fates import good, reconcile, verdict  # noqa: F401 - they belong to streams
-from streamlib.receiving import Received, receive  # noqa: F401 - the other end of a stream
+from streamlib import home, wire
 from streamlib.records import course, encode, encode_end
+from streamlib.stream import stopping
+from streamlib.stream.fates import good, reconcile, verdict  # noqa: F401 - they belong to streams
+from streamlib.stream.receiving import Received, receive  # noqa: F401 - the other end of a stream
 
 FORMATS = ("json", "course")
 SLICE_S = 0.2  # a pause is cut in such parts, so that a stop is heard

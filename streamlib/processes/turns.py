@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib.children import Child, Children
-from streamlib.turns import Answer
+from streamlib.processes.parent import Child, Children
+from streamlib.processes.taking import Answer
 
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 

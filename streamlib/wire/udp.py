@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from streamlib.wire import LOOK_S, Endpoint, NoAnswer, why_unbound
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, why_unbound
 
 LARGEST = 65_507  # bytes in a datagram: 65,535 less the headers of IP (20) and UDP (8)
 # Half a credit window. Linux's usual buffer, 208 kB, takes 256 small datagrams or 160 of 200 bytes,

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, processes
-from streamlib.exploration import Search, Verdict
-from streamlib.rounds import parse, process_of, switches  # noqa: F401 - part of schedule
+from streamlib.processes.turns import parse, process_of, switches  # noqa: F401 - part of schedule
+from streamlib.schedule.exploration import Search, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from streamlib.runs import Run
+    from streamlib.processes.result import Run
 
 
 def explore(

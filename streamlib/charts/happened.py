@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from streamlib import drawing, trace
+from streamlib.charts import drawing
 
 BARGED = "#B00020"
 
@@ -73,10 +73,10 @@ def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None
     return drawing.title(ax, finding + (f"; after turn {at}" if at is not None else "") + note)
 
 
-def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def handoff(events: pd.DataFrame, hands: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Show how a lock went from hand to hand: bars are holds, arrows go to the next holder.
 
-    `events` as for `timeline` (seconds); the arrows are `trace.handoffs(events)`, dashed and red
+    `events` as for `timeline` (seconds); `hands` as `run.handoffs()` has them, dashed and red
     where somebody who had waited longer was passed over. Returns the Axes.
     """
     events, note = _first_round(events, "event")
@@ -85,7 +85,7 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     crossed = (events["state"] == "gave_up").to_numpy()
     if crossed.any():
         drawing.draw_crosses(ax, events, events[crossed], names)
-    hands = trace.handoffs(events)
+    hands = hands[hands["round"].isin(events["round"].unique())]
     source, target = (
         drawing.lane_of(hands["releaser"], names),
         drawing.lane_of(hands["taker"], names),
@@ -111,37 +111,35 @@ def handoff(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return drawing.title(ax, (finding if len(hands) else "Nothing was handed on") + note)
 
 
-def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) -> Axes:
-    """Show the order in which records were stored, and hollow at the end those that were not.
+def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) -> Axes:
+    """Show the order in which items were stored, and hollow at the end those that were not.
 
-    `records` has one row a record (`called` in seconds, `id` the commit order); `schedule` is
+    `items` has one row an item (`called` in seconds, `id` the commit order); `schedule` is
     printed below. Returns the Axes.
     """
-    records, note = _first_round(records, "record")
-    names = drawing.plan(records["process"])
-    records = records.sort_values(["id", "called"], na_position="last")
-    stored = records["id"].notna().to_numpy()
-    slots = len(records) + (not stored.all())  # a gap before those that were not stored
+    items, note = _first_round(items, "item")
+    names = drawing.plan(items["process"])
+    items = items.sort_values(["id", "called"], na_position="last")
+    stored = items["id"].notna().to_numpy()
+    slots = len(items) + (not stored.all())  # a gap before those that were not stored
     per_line = int(np.clip(150 // (max(map(len, names)) + 1), 10, 30))
     lines = -(-slots // per_line)
     across = max(12, min(slots, per_line))
     inches = 8.6 / across  # a slot's width
-    items = schedule.split()
-    printed = [" ".join(items[i : i + 30]) for i in range(0, len(items), 30)]
+    turns = schedule.split()
+    printed = [" ".join(turns[i : i + 30]) for i in range(0, len(turns), 30)]
     printed[:1] = [f"schedule: {line}" for line in printed[:1]]
     height = 0.6 + inches * (1.5 * lines - 0.5) + 0.17 * len(printed) + 0.2 * bool(note)
     ax = drawing.axes(ax, 9, height)
 
-    y, x = np.divmod(np.arange(len(records)) + ~stored, per_line)
+    y, x = np.divmod(np.arange(len(items)) + ~stored, per_line)
     y = 1.5 * y  # room for the names below the squares
-    hues = [drawing.hue(lane) for lane in drawing.lane_of(records["process"], names)]
+    hues = [drawing.hue(lane) for lane in drawing.lane_of(items["process"], names)]
     fills = [hue if full else "white" for hue, full in zip(hues, stored, strict=True)]
     ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
-    size = 11 if records["label"].str.len().max() == 1 else 7
-    for i, record in enumerate(records.itertuples()):
-        label, name = (
-            drawing.short(word, int(17 * inches)) for word in (record.label, record.process)
-        )
+    size = 11 if items["label"].str.len().max() == 1 else 7
+    for i, item in enumerate(items.itertuples()):
+        label, name = (drawing.short(word, int(17 * inches)) for word in (item.label, item.process))
         ink = drawing.readable_on(fills[i]) if stored[i] else hues[i]
         drawing.say(ax, label, (x[i], y[i]), ha="center", size=size, color=ink)
         drawing.say(ax, name, (x[i], y[i] + 0.5), ha="center", va="top", size=7)
@@ -155,11 +153,11 @@ def strip(records: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) 
     ax.set(xlim=(-0.5, across - 0.5), ylim=(below, -0.5), aspect="equal", anchor="NW")
     ax.axis("off")
 
-    finding = f"{stored.sum() or 'None'} of {len(records)} records stored"
-    if stored.any() and records["called"].notna().all():
-        in_order = records["called"][stored].is_monotonic_increasing
+    finding = f"{stored.sum() or 'None'} of {len(items)} items stored"
+    if stored.any() and items["called"].notna().all():
+        in_order = items["called"][stored].is_monotonic_increasing
         finding += f", {'' if in_order else 'not '}in the order they were called"
-    lost = records["outcome"][~stored].value_counts()
+    lost = items["outcome"][~stored].value_counts()
     lost = [f"{n} {how}" for how, n in lost[lost > 0].items()]
     return drawing.title(ax, "; ".join([finding, *lost]) + note)
 

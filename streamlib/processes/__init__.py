@@ -1,0 +1,3 @@
+"""Run workers as real processes, and keep what happened."""
+
+from streamlib.processes.runner import Interrupted, clear, history, run  # noqa: F401
