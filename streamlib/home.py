@@ -1,8 +1,7 @@
-"""Where the lab's root, data and outputs are, and how fast its lessons run.
+"""Where the lab's root, data and outputs are, how fast its lessons run, and how it keeps files.
 
-Three environment variables change what is found here:
-STREAMLIB_OUTPUTS (another folder for outputs), STREAMLIB_SCALE (see `scale`) and
-STREAMLIB_PREDICT (see `streamlib.predict`).
+Three environment variables change what is found here: STREAMLIB_OUTPUTS (another folder for
+outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.predict`).
 """
 
 import json
@@ -20,10 +19,10 @@ LONGEST_S = 3600
 
 
 def scale() -> float:
-    """Return the factor that holds and lock timeouts are multiplied with: 1.0 for learners.
+    """Return the factor that multiplies holds and lock timeouts: 1.0 for learners.
 
-    Below 0.06 a "3 s" task is shorter than what the database itself needs, and the lesson
-    becomes another one; so that is refused with a ValueError.
+    Raises ValueError below 0.06: there a "3 s" task is shorter than what the database itself
+    needs, and the lesson becomes a different one.
     """
     text = os.environ.get("STREAMLIB_SCALE", "1.0")
     try:
@@ -38,17 +37,38 @@ def scale() -> float:
 
 
 def seconds(name: str, value: float) -> float:
-    """Return `value` if it is a duration a lesson can use (0 to 3600 s), else raise ValueError."""
+    """Return `value`, a duration in seconds; raise ValueError unless it is 0 to 3600."""
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return value
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Write a text file beside its place, then move it there: readers see all of it or the old one.
+
+    Raises OSError if the folder cannot be written; the old file is then still there.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, so that it is kept but no longer read; say so; return its new path."""
+    aside = path.with_name(f"{path.name}.damaged")
+    os.replace(path, aside)
+    print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
+    return aside
+
+
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
 
-    Raises OSError or ValueError with one sentence if a file is not there or is no notebook.
+    Raises OSError if a file is not there, ValueError if it is not a notebook.
     """
     paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
     for path in paths:
@@ -56,13 +76,10 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             notebook = json.loads(path.read_text(encoding="utf-8"))
             code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         except FileNotFoundError:
-            raise OSError(f"{path} is not there: give the path of a notebook.") from None
+            raise OSError(f"{path} does not exist: give the path of a notebook.") from None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"{path} is not a notebook: give a file that ends in .ipynb."
-            ) from None
+            raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
         for cell in code:
             cell["outputs"], cell["execution_count"] = [], None
-        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8", newline="\n")
+        replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     return paths

@@ -91,7 +91,7 @@ def test_all_notebooks_are_cleared_if_none_is_named(tmp_path, monkeypatch):
 
 def test_a_missing_notebook_is_named(tmp_path):
     """A path that is not there is an OSError with the path in its sentence."""
-    with pytest.raises(OSError, match=r"09\.ipynb is not there"):
+    with pytest.raises(OSError, match=r"09\.ipynb does not exist"):
         home.clear_outputs([tmp_path / "09.ipynb"])
 
 
@@ -105,3 +105,28 @@ def test_what_is_no_notebook_is_left_as_it_is(tmp_path, data):
     with pytest.raises(ValueError, match=r"pets\.csv is not a notebook"):
         home.clear_outputs([path])
     assert path.read_bytes() == data
+
+
+def test_a_replaced_file_is_the_new_one_whole_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "answer.json"
+    home.replace_file(path, "one, żółw")
+    home.replace_file(path, "two")
+    assert [one.name for one in tmp_path.iterdir()] == ["answer.json"]
+    assert path.read_text(encoding="utf-8") == "two"
+
+
+def test_a_file_that_cannot_be_written_anew_is_left_as_it_was(tmp_path):
+    path = tmp_path / "answer.json"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        home.replace_file(path, "half of it \ud800")
+    assert [one.name for one in tmp_path.iterdir()] == ["answer.json"]
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
+    path = tmp_path / "run.json"
+    path.write_text("{", encoding="utf-8")
+    aside = home.set_aside(path)
+    assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
+    assert "run.json" in capsys.readouterr().out
