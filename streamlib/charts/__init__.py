@@ -1,19 +1,8 @@
-"""Every picture of the lab: each chart takes a tidy table and returns its `Axes`."""
+"""Every chart takes a tidy table and returns its `Axes`; `ax=` is for axes that are there already.
 
-from streamlib.charts.flowed import (  # noqa: F401
-    arrivals,
-    delays,
-    lateness,
-    losses,
-    overhead,
-    sequence,
-)
-from streamlib.charts.happened import (  # noqa: F401
-    discovery,
-    handoff,
-    interleaving,
-    many,
-    positions,
-    strip,
-    timeline,
-)
+The title says what the table shows, and is also the text of the figure.
+"""
+
+from .drawing import HUES, axes  # noqa: F401
+from .flowed import arrivals, sequence  # noqa: F401
+from .happened import discovery, handoff, interleaving, many, positions, strip, timeline  # noqa: F401

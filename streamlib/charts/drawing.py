@@ -1,226 +1,156 @@
-"""What the charts share: colours, rows with names, words, and spans of time as one image."""
+"""What the charts share. Hue is the process, texture the state; names stand at the ends of rows."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.image import AxesImage
+from matplotlib.figure import Figure
 
-INSTANTS = {"started", "step", "done", "gave_up", "ended", "died", "sent", "received"}
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
-FEW = 8  # the words beside more marks than this would overlap
-CROWD = 200  # more marks than this are drawn smaller
-LANE = 20  # image rows in a lane
-WAITING, OTHER, HOLDING, TICK = range(4)
-# first image row, row after the last, ink of the shortest span (fainter is missed), of long ones
-TEXTURES = ((9, 13, 0.35, 0.45), (7, 15, 0.35, 0.6), (5, 16, 0.35, 1.0), (17, 20, 0.8, 1.0))
+FEW = 8  # words beside more marks than this would overlap
+# How far a bar goes up and down in its lane, and how strong: waiting, holding, instants, others.
+TEXTURES = np.array([(-0.1, 0.1, 0.45), (-0.27, 0.27, 1), (0.32, 0.45, 1), (-0.17, 0.17, 0.6)])
 
 
-def plan(process: pd.Series) -> list[str]:
-    """Process names in plan order."""
-    return list(process.astype("category").cat.categories)
+class Chart(Figure):
+    """A figure whose text is its title, so that the finding can be read without seeing it."""
+
+    def __repr__(self) -> str:
+        titles = [ax.get_title("left") for ax in self.axes]
+        return " ".join("; ".join(filter(None, titles)).split()) or super().__repr__()
 
 
-def hue(i: int) -> str:
-    return HUES[i % len(HUES)]
+def axes(title: str, width: float = 8, height: float = 3) -> Axes:
+    """Return the axes of a new figure of this size in inches; its title states the finding."""
+    figure = plt.figure(FigureClass=Chart, figsize=(width, height), layout="constrained")
+    return entitle(figure.add_subplot(), title)
 
 
-def lane_of(process: pd.Series, names: Sequence[str]) -> np.ndarray:
-    """The place of each row in `names`, -1 if it has none."""
-    column = pd.Categorical(process)
-    lane = pd.Index(names).get_indexer(column.categories)
-    return np.append(lane, -1)[column.codes]
-
-
-def readable_on(colour: str | np.ndarray) -> str:
-    return "black" if np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.55 else "white"
-
-
-def axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """The axes asked for, or those of a new figure of so many inches."""
-    return ax or plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def inches(ax: Axes) -> np.ndarray:
-    """About how wide and high the axes are."""
-    return ax.figure.get_size_inches() * ax.get_position().size
-
-
-def title(ax: Axes, finding: str, pad: float = 6) -> Axes:
-    long = max(map(len, finding.split("\n"))) > 75
-    ax.set_title(finding.replace("; ", ";\n") if long else finding, loc="left", size=11, pad=pad)
+def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
+    """Write the finding above the axes, in as many lines as it takes."""
+    letters = int(12 * ax.bbox.width / ax.figure.dpi)
+    lines = [textwrap.fill(line, letters) for line in finding.split("\n")]
+    ax.set_title("\n".join(lines), loc="left", size=11, pad=pad, parse_math=False)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
 def say(ax: Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
-    """Write words at a place in the chart, so many printer's points aside."""
-    ax.annotate(words, at, aside, textcoords="offset points", **{"va": "center", "size": 8} | style)
+    """Write words at a place in the chart, moved aside by so many points."""
+    style = {"va": "center", "size": 8, "parse_math": False} | style
+    ax.annotate(words, at, aside, textcoords="offset points", **style)
+
+
+def mark_time(ax: Axes, second: float, words: str, **style) -> None:
+    """Draw a line at a time, with words above it."""
+    ax.axvline(second, zorder=1, **style)
+    place = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
+    say(ax, words, (second, 1), (0, 6), **place)
+
+
+def list_beside(ax: Axes, words: Iterable[str], colors: Iterable) -> None:
+    """List words to the right of the axes, each in its color, in columns."""
+    for i, (word, color) in enumerate(zip(words, colors, strict=True)):
+        aside = 8 + 72 * (i // FEW), -6 - 12 * (i % FEW)
+        say(ax, word, (1, 1), aside, xycoords="axes fraction", color=color, weight="bold")
 
 
 def short(name: str, room: int = 20) -> str:
-    """A long name without its middle: the ends tell worker-1 from worker-12."""
+    """Return a long name without its middle: the ends tell worker-1 from worker-12."""
     return name if len(name) <= room else f"{name[: room - room // 2 - 1]}…{name[-(room // 2) :]}"
 
 
-def times(n: int) -> str:
-    return {1: "once", 2: "twice"}.get(n, f"{n:,} times")
+def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.ndarray:
+    """Return the color of each lane (red, green and blue), paler at less strength."""
+    hues = np.array([to_rgb(hue) for hue in HUES])[np.asarray(lanes, int) % len(HUES)]
+    return 1 - np.asarray(strength)[..., None] * (1 - hues)
 
 
-def nth(n: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{'th' if n // 10 % 10 == 1 else ending}"
+def need(table: Sequence | pd.DataFrame) -> None:
+    """Raise ValueError if the table is empty."""
+    if len(table) == 0:
+        raise ValueError("There is nothing to draw: run the cell that makes the run first.")
 
 
 def name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
-    """Names at the left ends of rows: processes in their hue, shared resources in grey."""
-    ax.set_yticks(range(len(names) + len(shared)), [short(name) for name in [*names, *shared]])
+    """Name the rows at their left ends: processes in their hue, shared resources in gray."""
+    labels = [short(name) for name in [*names, *shared]]
+    ax.set_yticks(range(len(labels)), labels, fontweight="bold", parse_math=False)
     ax.tick_params(axis="y", length=0)
-    for i, text in enumerate(ax.get_yticklabels()):
-        text.set(color=hue(i) if i < len(names) else "dimgrey", fontweight="bold")
+    for lane, text in enumerate(ax.get_yticklabels()):
+        text.set_color(tint(lane) if lane < len(names) else "dimgray")
 
 
-def draw_cells(ax: Axes, rgb: np.ndarray, words: np.ndarray | None) -> None:
-    """A grid of coloured cells, positions along x; the words inside if they can be read there."""
-    rows, columns = rgb.shape[:2]
-    ax.imshow(rgb, aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(0, columns, -(-columns // 15)))
-    ax.set_xticklabels([nth(int(i) + 1) for i in ax.get_xticks()])
-    ax.set_xlabel("position in the order")
+def draw_cells(ax: Axes | None, colors: np.ndarray, words: np.ndarray, across: str) -> Axes:
+    """Draw a grid of colored cells, numbered along x, with words inside if they can be read."""
+    rows, columns = words.shape
+    ax = ax or axes("", *np.clip((2 + 0.55 * columns, 1.3 + 0.3 * rows), (6.5, 2), (12, 8)))
+    ax.imshow(colors, aspect="auto", extent=(0.5, columns + 0.5, rows - 0.5, -0.5))
+    ax.locator_params(axis="x", integer=True)
+    ax.set_xlabel(across)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    if words is None:
-        return
-    ax.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
-    ax.grid(which="minor", color="white")
-    ax.tick_params(which="minor", length=0)
-    width, height = 72 * inches(ax) / (columns, rows)  # points a cell
+    width, height = 72 * ax.bbox.size / ax.figure.dpi / (columns, rows)  # of a cell, in points
     size = min(9, 0.8 * height, 1.4 * width / max(map(len, words.ravel())))
     if size > 4:
+        ax.hlines(np.arange(1, rows) - 0.5, 0.5, columns + 0.5, "white", linewidth=1)
+        ax.vlines(np.arange(1, columns) + 0.5, -0.5, rows - 0.5, "white", linewidth=1)
         for (i, j), word in np.ndenumerate(words):
-            ax.text(j, i, word, ha="center", va="center", size=size, color=readable_on(rgb[i, j]))
-
-
-def draw_crosses(ax: Axes, events: pd.DataFrame, crosses: pd.DataFrame, names: list) -> None:
-    """Who gave up: a cross with the error's words, and a dashed line where the time was out."""
-    width = ax.get_xlim()[1]
-    crosses = crosses.assign(lane=lane_of(crosses["process"], names)).sort_values("start")
-    pixel = (crosses["start"] * (500 / width)).astype(int)
-    crosses = crosses[~(pixel * len(names) + crosses["lane"]).duplicated()]  # they would coincide
-    hues = [hue(lane) for lane in crosses["lane"]]
-    size, pen = (60, 2.5) if len(crosses) <= CROWD else (10, 1)
-    ax.scatter(crosses["start"], crosses["lane"], size, hues, marker="x", linewidths=pen, zorder=3)
-    spoken = crosses.drop_duplicates("lane")  # a lane says its words once
-    for cross in spoken.itertuples() if len(spoken) <= FEW else ():
-        words = cross.detail if pd.notna(cross.detail) else "gave up"
-        aside, side = (5, "left") if cross.start < width / 2 else (-5, "right")
-        place = cross.start, cross.lane - 0.37
-        say(ax, words, place, (aside, 0), color=hue(cross.lane), ha=side)
-
-    # Those who gave up together share a line; where lines would be many the first stands for all.
-    apart = crosses[crosses["start"].diff().fillna(np.inf) > 0.01 * width]
-    waits, labelled = events[events["state"] == "waiting"], -np.inf
-    for cross in apart[: None if len(apart) <= FEW else 1].itertuples():
-        before = (waits["process"] == cross.process) & (waits["start"] <= cross.start)
-        timeout = waits["detail"][before].dropna()
-        ax.axvline(cross.start, ls="--", lw=1, color="dimgrey", zorder=1)
-        if len(timeout) and cross.start - labelled > 0.1 * width:
-            labelled = cross.start
-            style = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
-            say(ax, timeout.iloc[-1], (labelled, 1), (0, 6), **style)
-
-
-def draw_spans(ax: Axes | None, events: pd.DataFrame, chosen: np.ndarray, shared: list) -> Axes:
-    """Draw the chosen events in their process's lanes, and holds in their resource's lane, too."""
-    names = plan(events["process"])
-    lanes = len(names) + len(shared)
-    ax = axes(ax, 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
-    hues = [to_rgb(hue(i)) for i in range(len(names))]
-    bands = [(lane, texture, hue) for lane, hue in enumerate(hues) for texture in TEXTURES]
-    bands += [(lane, TEXTURES[HOLDING], hue) for lane in range(len(names), lanes) for hue in hues]
-
-    states = events["state"].astype("category").cat
-    kinds = {"waiting": WAITING, "holding": HOLDING} | dict.fromkeys(INSTANTS, TICK)
-    kind = np.array([kinds.get(state, OTHER) for state in states.categories])[states.codes]
-    process, resource = lane_of(events["process"], names), lane_of(events["resource"], shared)
-    held = np.flatnonzero((kind == HOLDING) & (resource >= 0))
-    rows = np.concatenate([np.flatnonzero(chosen), held])
-    band = process * len(TEXTURES) + kind
-    held_band = len(names) * len(TEXTURES) + resource[held] * len(names) + process[held]
-    band = np.concatenate([band[chosen], held_band])
-
-    start, end = events["start"].to_numpy(), events["end"].to_numpy()
-    left, right = min(0.0, start.min()), end.max()
-    margin = 0.01 * (right - left) or 0.5  # a lone instant at the gate needs an axis, too
-    left, right = left - margin, right + margin
-    Spans(ax, start[rows], end[rows], band, bands, (left, right, lanes - 0.5, -0.5))
-    scale = events.attrs.get("scale", 1.0)
-    note = f" (time scale {scale:g})" if scale != 1 else ""
-    ax.set(xlim=(left, right), ylim=(lanes - 0.5, -0.5))
-    ax.set_xlabel(f"seconds since the start gate{note}")
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    name_rows(ax, names, shared)
+            ink = "black" if colors[i, j] @ (0.299, 0.587, 0.114) > 0.55 else "white"
+            say(ax, word, (j + 1, i), ha="center", size=size, color=ink)
     return ax
 
 
-class Spans(AxesImage):
-    """Spans of time as one image, painted for the seconds and the pixels there are when drawn.
+def draw_spans(ax: Axes | None, events: pd.DataFrame, names: list, shared: list) -> Axes:
+    """Draw events in the lanes of their processes, and holds in that of their resource too."""
+    lanes = len(names) + len(shared)
+    ax = ax or axes("", 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
+    state, instant = events["state"], events["start"] == events["end"]
+    kind = np.select([state == "waiting", state == "holding", instant], range(3), 3)
+    spans = events[["start", "end", "lane"]].assign(hue=events["lane"], kind=kind)
+    resource = pd.Index(shared, dtype=object).get_indexer(events["resource"])
+    held = (state == "holding") & (resource >= 0)
+    spans = pd.concat([spans, spans[held].assign(lane=len(names) + resource[held])])
+    left, right = min(0.0, spans["start"].min()), max(0.0, spans["end"].max())
+    width = right - left or 1.0
+    if len(spans) > 10_000:  # of those that would look alike, one is enough
+        places = (spans.to_numpy() * [2000 / width, 2000 / width, 1, 1, 1]).astype(int)
+        spans = spans[~pd.DataFrame(places).duplicated().to_numpy()]
+    # An edge, so that the narrowest leaves ink; white on long ones, so that two in a row are two.
+    spans["long"] = spans["end"] - spans["start"] > 0.01 * width
+    spans = spans.sort_values("long", ascending=False, kind="stable")  # short ones on top
+    start, end, lane, hue, kind, long = spans.to_numpy(float).T
+    upper, lower, strength = TEXTURES[kind.astype(int)].T
+    upper, lower = lane + upper, lane + lower
+    corners = np.array([(start, upper), (start, lower), (end, lower), (end, upper)])
+    colors = tint(hue, strength)
+    edges = np.where(long[:, None], 1.0, colors)
+    bars = PolyCollection(corners.transpose(2, 0, 1), facecolors=colors, edgecolors=edges)
+    ax.add_collection(bars, autolim=False)
 
-    Matplotlib's bars drop what is narrower than a pixel, and cost microseconds each. Here each
-    pixel column sums up how much of it is covered, and whatever touches it at all leaves ink.
-    """
+    scale = events.attrs.get("scale", 1.0)
+    ax.set_xlabel("seconds since the start gate" + f" (time scale {scale:g})" * (scale != 1))
+    ax.set(xlim=(left - 0.01 * width, right + 0.01 * width), ylim=(lanes - 0.5, -0.5))
+    name_rows(ax, names, shared)
+    draw_crosses(ax, events)
+    return ax
 
-    def __init__(self, ax, start, end, band, bands, extent):
-        super().__init__(ax, interpolation="nearest", extent=extent)
-        self.start, self.end, self.band, self.bands = start, end, band, bands
-        self.set_data(np.zeros((1, 1, 4), np.uint8))
-        self.painted = None
-        ax.add_image(self)
-        self.set_clip_path(ax.patch)
 
-    def draw(self, renderer):
-        seconds, (_, _, bottom, top) = self.axes.get_xlim(), self.get_extent()
-        # One column fewer than pixels: then each column contains a pixel's middle and is seen.
-        pixels = self.axes.bbox.width * renderer.get_image_magnification()
-        columns = max(int(pixels) - 1, 1)
-        if (seconds, columns) != self.painted:
-            self.set_extent((*seconds, bottom, top))
-            self.set_data(self.paint(columns))
-            self.painted = seconds, columns
-        super().draw(renderer)
-
-    def paint(self, columns: int) -> np.ndarray:
-        """The image so many columns wide, from cumulative sums of starts less ends."""
-        left, right, bottom, _ = self.get_extent()
-        seen = (self.end >= left) & (self.start <= right)
-        band = self.band[seen]
-        start = (self.start[seen].clip(left) - left) * (columns / (right - left))
-        end = (self.end[seen].clip(max=right) - left) * (columns / (right - left))
-        first, last = start.astype(int), end.astype(int)
-        shape = len(self.bands), columns + 2
-        row = band * shape[1]
-
-        def total(column, weights=None):
-            return np.bincount(row + column, weights, shape[0] * shape[1]).reshape(shape)
-
-        # A start in mid-column covers the rest of that column, and all the columns after it.
-        change = total(first, first + 1 - start) + total(first + 1, start - first)
-        change -= total(last, last + 1 - end) + total(last + 1, end - last)
-        cover = change.cumsum(axis=1).clip(0, 1)
-        touched = (total(first) > 0) | (cover > 1e-6)  # a million fractions never sum to quite 0
-        seam = np.zeros(shape, bool)  # parts a long span from the one that it follows at once
-        long = (end - start > 8) & (start > 0)
-        seam[band[long], first[long]] = True
-        image = np.zeros((round(bottom + 0.5) * LANE, columns, 4), np.uint8)
-        for i in np.flatnonzero(touched.any(axis=1)):
-            lane, (top, below, least, full), hue = self.bands[i]
-            ink = 255 * touched[i] * (least + (full - least) * cover[i] * ~seam[i])
-            ink = ink[:columns].astype(np.uint8)
-            rows = slice(lane * LANE + top, lane * LANE + below)
-            wins = ink > image[rows.start, :, 3]  # in a resource's lane: who held it longest
-            image[rows, wins, :3] = np.multiply(hue, 255)
-            image[rows, wins, 3] = ink[wins]
-        return image
+def draw_crosses(ax: Axes, events: pd.DataFrame) -> None:
+    """Draw a cross with the error's words where a process gave up, and a line at the first one."""
+    crosses = events[events["state"] == "gave_up"].sort_values("start")
+    ax.scatter(crosses["start"], crosses["lane"], 60, tint(crosses["lane"]), marker="x", lw=2.5)
+    spoken = crosses.drop_duplicates("lane") if crosses["lane"].nunique() <= FEW else crosses[:0]
+    words = spoken["detail"].astype(object).fillna("gave up")
+    for at, lane, word in zip(spoken["start"], spoken["lane"], words, strict=True):
+        # Beside the wait that ended, if there is room: an arrow may follow the cross.
+        aside, side = (-5, "right") if at > 0.2 * ax.get_xlim()[1] else (5, "left")
+        say(ax, word, (at, lane - 0.37), (aside, 0), color=tint(lane), ha=side)
+    for first in crosses["start"][:1]:
+        timeout = events["detail"][(events["state"] == "waiting") & (events["end"] == first)]
+        mark_time(ax, first, "".join(timeout.dropna()[:1]), ls="--", lw=1, color="dimgray")

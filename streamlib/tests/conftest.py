@@ -1,1 +1,94 @@
 """What several test files share."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+# Charts: what is drawn, and the tables to draw.
+
+
+@pytest.fixture
+def close_figures():
+    """Close all figures when the test is over."""
+    yield
+    plt.close("all")
+
+
+def title(ax):
+    """The finding that a chart states."""
+    return ax.get_title("left")
+
+
+def words(ax):
+    """What is written in a chart, apart from its axes."""
+    return [text.get_text() for text in ax.texts if text.get_text().strip()]
+
+
+def inside(ax, dpi=100):
+    """What is drawn between the axis lines, as rows of RGB."""
+    ax.figure.set_dpi(dpi)
+    ax.figure.canvas.draw()
+    image = np.asarray(ax.figure.canvas.buffer_rgba())[:, :, :3].astype(int)
+    left, bottom, right, top = ax.bbox.extents.astype(int)
+    return image[len(image) - top : len(image) - bottom - 2, left + 2 : right]
+
+
+def drawn_in(image, color):
+    """How many pixels have exactly this color."""
+    return (np.abs(image - np.round(255 * np.array(to_rgb(color)))).max(axis=-1) <= 1).sum()
+
+
+def fits(ax):
+    """Whether all that is drawn, each text too, is inside the figure and leaves the chart room."""
+    ax.figure.canvas.draw()
+    box, whole = ax.get_tightbbox(), ax.figure.bbox
+    inner = min(box.x0, box.y0) >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
+    return inner and min(ax.bbox.size) > 50
+
+
+def overlapping(ax):
+    """The pairs of words, titles and row names in a chart that overlap each other."""
+    ax.figure.canvas.draw()
+    texts = [*ax.texts, *ax.get_yticklabels(), *ax.get_xticklabels(), ax._left_title]
+    texts = [text for text in texts if text.get_text().strip() and text.get_visible()]
+    boxes = [text.get_window_extent() for text in texts]
+    return [
+        (texts[i].get_text(), texts[j].get_text())
+        for i in range(len(texts))
+        for j in range(i)
+        if min(boxes[i].x1, boxes[j].x1) - max(boxes[i].x0, boxes[j].x0) > 1
+        and min(boxes[i].y1, boxes[j].y1) - max(boxes[i].y0, boxes[j].y0) > 1
+    ]
+
+
+def events_of(rows, names=("P1", "P2", "P3"), scale=1.0):
+    """A table of events from rows of (process, state, start, end, detail), all on pets.db."""
+    events = pd.DataFrame(rows, columns=["process", "state", "start", "end", "detail"])
+    events["process"] = pd.Categorical(events["process"], names)
+    events = events.assign(run="r", round=1, pid=1, item=None, resource="pets.db", seq=0)
+    for column in ("run", "state", "item", "resource", "detail"):
+        events[column] = events[column].astype("category")
+    events.attrs["scale"] = scale
+    return events.sort_values("start", kind="stable", ignore_index=True)
+
+
+def locked_out(names=("P1", "P2", "P3"), scale=1.0):
+    """The first of the processes holds for 3 s twice; at 5 s the others lose their first row."""
+    first, *others = names
+    rows = [(name, "started", 0.0, 0.0, None) for name in names]
+    rows += [(first, "holding", 0.0, 3.0, None), (first, "waiting", 3.0, 3.001, "timeout 5 s")]
+    rows += [(first, "holding", 3.001, 6.0, None)]
+    for turn, name in enumerate(others):
+        until = 6.0 + 3 * turn
+        rows += [(name, "waiting", 0.0, 5.01, "timeout 5 s")]
+        rows += [(name, "gave_up", 5.01, 5.01, "database is locked")]
+        rows += [(name, "waiting", 5.01, until, "timeout 5 s")]
+        rows += [(name, "holding", until, until + 3.0, None)]
+    return events_of(rows, names, scale)
+
+
+MANY_NAMES = tuple(f"P{n}" for n in range(1, 31))
+LONG_NAMES = tuple(f"a-process-with-a-very-long-name-that-ends-in-{n}" for n in (1, 2, 3))
+DOLLAR_NAMES = ("$1", r"$\nope$", "c$")

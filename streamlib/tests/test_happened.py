@@ -1,0 +1,399 @@
+"""Charts of runs: their findings, their labels, and what is drawn for what happened."""
+
+import math
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from streamlib import charts
+from streamlib.charts import drawing
+from streamlib.processes import events as trace
+from streamlib.tests.conftest import (
+    DOLLAR_NAMES,
+    LONG_NAMES,
+    MANY_NAMES,
+    drawn_in,
+    events_of,
+    fits,
+    inside,
+    locked_out,
+    overlapping,
+    title,
+    words,
+)
+
+pytestmark = pytest.mark.usefixtures("close_figures")
+
+OWNERS = {"A": "P1", "B": "P1", "C": "P2", "D": "P2", "E": "P3", "F": "P3"}
+NO_HANDS = pd.DataFrame(
+    columns=["round", "releaser", "taker", "released", "taken", "passed", "barging"]
+)
+
+
+def handoff(events, **options):
+    """The hand-off chart of the events, with the table that belongs to them."""
+    return charts.handoff(events, trace.handoffs(events), **options)
+
+
+def items(lost="", names=("P1", "P2", "P3")):
+    """Two items a process, stored in the order of their letters."""
+    labels = [chr(ord("A") + i) for i in range(2 * len(names))]
+    ids = [None if label in lost else i for i, label in enumerate(labels, 1)]
+    return pd.DataFrame(
+        {
+            "round": 1,
+            "process": pd.Categorical([name for name in names for _ in range(2)], names),
+            "item": [label * 3 for label in labels],
+            "label": labels,
+            "called": np.arange(2.0 * len(names)),
+            "waited": 0.0,
+            "held": 0.0,
+            "id": pd.array(ids, "Int64"),
+            "outcome": ["locked" if label in lost else "stored" for label in labels],
+        }
+    )
+
+
+def scheduled(tokens, names=("P1", "P2")):
+    """The events of a run under a schedule; of "1b" P1 takes the step b, "2x" is giving up."""
+    rows = []
+    for turn, token in enumerate(tokens.split(), 1):
+        name, step, at = names[int(token[:-1]) - 1], token[-1], turn / 1000
+        rows.append((name, "step", at, at, None, turn, step))
+        if step == "x":
+            rows.append((name, "gave_up", at, at, "database is locked", turn, step))
+    events = events_of([row[:5] for row in rows], names)
+    return events.assign(turn=[row[5] for row in rows], step=[row[6] for row in rows])
+
+
+def orders_of(names):
+    """Five orders of two items a process, and whose each is."""
+    owners = {f"{name}-{n}": name for name in names for n in (1, 2)}
+    rng = np.random.default_rng(1)
+    return [" ".join(rng.permutation(list(owners))) for _ in range(5)], owners
+
+
+CHARTS = {
+    "timeline": lambda names: (charts.timeline, [locked_out(names)]),
+    "handoff": lambda names: (handoff, [locked_out(names)]),
+    "strip": lambda names: (charts.strip, [items("BD", names)]),
+    "interleaving": lambda names: (
+        charts.interleaving,
+        [scheduled(" ".join(f"{n}b {n}i {n}c" for n in range(1, len(names) + 1)), names)],
+    ),
+    "many": lambda names: (charts.many, orders_of(names)),
+    "positions": lambda names: (charts.positions, orders_of(names)),
+    "discovery": lambda names: (charts.discovery, [orders_of(names)[0], 20]),
+}
+THREE = ("P1", "P2", "P3")
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_chart_returns_its_axes_and_has_a_finding_that_is_its_figures_text(name):
+    chart, arguments = CHARTS[name](THREE)
+    ax = chart(*arguments)
+    assert isinstance(ax, Axes) and title(ax) and not ax.get_legend()
+    assert repr(ax.figure) == " ".join(title(ax).split())
+    mine = plt.subplots()[1]
+    assert chart(*arguments, ax=mine) is mine and plt.gcf() is mine.figure
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_an_empty_table_says_what_to_do(name):
+    chart, (first, *others) = CHARTS[name](THREE)
+    others = [NO_HANDS] if name == "handoff" else others
+    chart = charts.handoff if name == "handoff" else chart
+    message = r"^There is nothing to draw: run the cell that makes the run first\.$"
+    with pytest.raises(ValueError, match=message):
+        chart(first[:0], *others)
+
+
+@pytest.mark.parametrize("names", [THREE, MANY_NAMES, LONG_NAMES], ids=["three", "thirty", "long"])
+@pytest.mark.parametrize("name", CHARTS)
+def test_no_label_is_cut_off_or_overlaps_another(name, names):
+    chart, arguments = CHARTS[name](names)
+    ax = chart(*arguments)
+    assert fits(ax) and overlapping(ax) == []
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_names_with_dollars_are_drawn_as_they_are(name):
+    chart, arguments = CHARTS[name](DOLLAR_NAMES)
+    assert fits(chart(*arguments))
+
+
+# timeline
+
+
+def test_timeline_says_who_won_and_who_gave_up_when():
+    assert title(charts.timeline(locked_out())) == "P1 won twice; P2 and P3 gave up at 5.0 s"
+
+
+def test_timeline_of_thirty_counts_who_gave_up():
+    said = title(charts.timeline(locked_out(MANY_NAMES)))
+    assert said == "P1 won twice; 29 of 30 processes gave up at 5.0 s"
+
+
+def test_timeline_says_between_which_times_they_gave_up():
+    rows = [("P1", "gave_up", 0.004, 0.004, "x"), ("P2", "gave_up", 2.0, 2.0, "x")]
+    assert title(charts.timeline(events_of(rows))) == "P1 and P2 gave up between 4 ms and 2.0 s"
+
+
+def test_timeline_of_fair_turns():
+    rows = [(name, "holding", at, at + 1.0, None) for at, name in enumerate(THREE)]
+    ax = charts.timeline(events_of(rows))
+    assert title(ax) == "P1, P2 and P3 won once; nobody gave up"
+    assert not words(ax)
+
+
+def test_timeline_tells_who_died():
+    rows = [("P1", "holding", 0.0, 1.25, None), ("P1", "died", 1.25, 1.25, None)]
+    assert title(charts.timeline(events_of(rows))) == "P1 won once; P1 died at 1.2 s"
+
+
+def test_a_process_that_left_nothing_keeps_its_lane():
+    ax = charts.timeline(events_of([("P2", "holding", 0.0, 1.0, None)]))
+    assert [label.get_text() for label in ax.get_yticklabels()][:3] == ["P1", "P2", "P3"]
+    assert ax.yaxis_inverted()  # P1 on top
+
+
+def test_timeline_says_the_time_scale_only_if_it_is_not_one():
+    assert charts.timeline(locked_out()).get_xlabel() == "seconds since the start gate"
+    said = charts.timeline(locked_out(scale=0.1)).get_xlabel()
+    assert said.endswith("(time scale 0.1)")
+
+
+def test_timeline_marks_the_end_of_a_turn():
+    ax = charts.timeline(scheduled("1b 1i 2x"), at=2)
+    assert "after turn 2" in words(ax)
+    assert ax.lines[-1].get_xdata()[0] == 0.002
+    assert charts.timeline(scheduled("1b 1i"), at=0).lines[-1].get_xdata()[0] == 0
+
+
+@pytest.mark.parametrize("chart", [charts.timeline, handoff])
+def test_of_several_rounds_the_first_is_drawn_and_named(chart):
+    later = locked_out().assign(round=2)
+    later["start"] += 100
+    later["end"] += 100
+    ax = chart(pd.concat([later, locked_out()], ignore_index=True))
+    assert title(ax).endswith("\n(round 1; the table has 2 rounds)")
+    assert ax.get_xlim()[1] < 20
+
+
+@pytest.mark.parametrize("chart", [charts.timeline, handoff])
+def test_a_single_instant_can_be_drawn(chart):
+    ax = chart(events_of([("P1", "started", 0.0, 0.0, None)], ["P1"]))
+    assert title(ax)
+    assert (drawn_in(inside(ax), drawing.HUES[0]) > 0) == (chart is charts.timeline)
+
+
+# interleaving
+
+
+def test_interleaving_has_a_step_a_turn_and_a_cross_for_giving_up():
+    ax = charts.interleaving(scheduled("1b 2x 1i 1c 2b"), at=3)
+    assert title(ax) == "5 turns, 3 switches between processes; after turn 3"
+    assert words(ax) == ["b", "i", "c", "×", "b"]
+    cells = ax.images[0].get_array()
+    assert [to_hex(cell).upper() for cell in cells[0, [0, 2]]] == [drawing.HUES[0]] * 2
+    assert to_hex(cells[0, 1]) == "#ffffff" and to_hex(cells[1, 1]).upper() == drawing.HUES[1]
+    assert (cells[0, 3] > cells[0, 2]).all()  # pale, after turn 3
+
+
+def test_interleaving_of_a_free_run_says_what_to_do():
+    with pytest.raises(ValueError, match=r"^This run was free: give processes.run a schedule, "):
+        charts.interleaving(scheduled("1b").assign(turn=np.nan))
+
+
+def test_interleaving_of_thousands_of_turns_has_no_words():
+    ax = charts.interleaving(scheduled("1b 2b " * 1000))
+    assert title(ax) == "2,000 turns, 1,999 switches between processes" and not words(ax)
+
+
+# handoff
+
+
+def test_handoff_counts_those_that_barged():
+    ax = handoff(locked_out())
+    assert title(ax) == "1 of 3 hand-offs barged past a longer wait"
+    assert words(ax)[-1] == "past 2 waiting" and words(ax).count("database is locked") == 2
+    again = [place for marks in ax.collections[-3:] for place in marks.get_offsets()]
+    again = [place for place in again if place[0] < 4]
+    assert len(again) == 1 and again[0][1] < -0.3  # P1 took it again: above its bar, not inside
+
+
+def test_handoff_draws_barging_dashed_and_red():
+    rows = [("P1", "holding", 0.0, 1.0, None), ("P2", "waiting", 0.1, 3.0, None)]
+    rows += [("P3", "waiting", 0.2, 1.0, None), ("P3", "holding", 1.0, 3.0, None)]
+    ax = handoff(events_of([*rows, ("P2", "holding", 3.0, 4.0, None)]))
+    (arrows,) = [marks for marks in ax.collections if hasattr(marks, "get_segments")]
+    barged, fair = arrows.get_segments()
+    assert barged[:, 0] == pytest.approx([1.0, 1.0])  # P1 to P3, past P2
+    assert fair[:, 0] == pytest.approx([3.0, 3.0])  # P3 to P2
+    assert barged[0, 1] < barged[1, 1] and fair[0, 1] > fair[1, 1]
+    assert [to_hex(color) for color in arrows.get_color()] == ["#b00020", "#696969"]
+    (_, dashes), (_, solid) = arrows.get_linestyle()
+    assert dashes and solid is None
+
+
+def test_a_single_hold_is_no_hand_off():
+    ax = handoff(events_of([("P1", "holding", 0.0, 1.0, None)]))
+    assert title(ax) == "Nothing was handed on"
+
+
+def test_a_thousand_hand_offs_are_a_few_artists():
+    at = np.arange(1000.0)
+    who = ["P1", "P2"] * 500
+    hands = {"resource": "pets.db", "releaser": who, "taker": who[1:] + who[:1], "released": at}
+    hands |= {"taken": at, "waited": 0.0, "passed": 1, "barging": at % 2 == 0, "item": "x"}
+    ax = charts.handoff(locked_out(), pd.DataFrame(hands | {"round": 1}))
+    assert len(ax.lines) + len(ax.collections) + len(ax.texts) < 20
+    assert title(ax) == "500 of 1,000 hand-offs barged past a longer wait"
+
+
+# strip
+
+
+def test_strip_shows_commit_order_then_hollow_those_not_stored():
+    table = items("DF").sample(frac=1, random_state=1)
+    ax = charts.strip(table, schedule="1 1 2 2x 3 3x")
+    assert words(ax) == [
+        *"A P1 B P1 C P2 E P3".split(),
+        *["D", "P2\nlocked", "F", "P3\nlocked"],
+        "schedule: 1 1 2 2x 3 3x",
+    ]
+    faces = [to_hex(square.get_facecolor()).upper() for square in ax.patches]
+    blue, red, green = drawing.HUES[:3]
+    assert faces == [blue, blue, red, green, "#FFFFFF", "#FFFFFF"]
+    assert [to_hex(s.get_edgecolor()).upper() for s in ax.patches][-2:] == [red, green]
+    assert title(ax) == "4 of 6 items stored, in the order they were called; 2 locked"
+
+
+def test_strip_tells_commit_order_from_called_order():
+    table = items()
+    table["id"] = table["id"].to_numpy()[::-1]
+    ax = charts.strip(table)
+    assert words(ax)[0] == "F"
+    assert title(ax) == "6 of 6 items stored, not in the order they were called"
+
+
+def test_strip_where_nothing_was_stored():
+    assert title(charts.strip(items("ABCDEF"))) == "None of 6 items stored; 6 locked"
+
+
+def test_strip_wraps_and_keeps_its_schedule_in_lines():
+    ax = charts.strip(items(names=MANY_NAMES), schedule=" ".join("1" * 60))
+    corners = {(square.get_x(), square.get_y()) for square in ax.patches}
+    assert len(corners) == 60
+    assert len({y for _, y in corners}) == 4
+    assert words(ax)[-1].count("\n") == 1
+
+
+def test_strip_of_thousands_of_turns_ends_its_schedule_in_dots():
+    ax = charts.strip(items(), schedule="1b 2b " * 1000)
+    assert words(ax)[-1].endswith("…") and words(ax)[-1].count("\n") == 5 and fits(ax)
+
+
+def test_strip_keeps_long_names_apart():
+    ax = charts.strip(items(names=tuple(f"a-long-name-P{n}" for n in range(10))))
+    ax.figure.canvas.draw()
+    names = [text for text in ax.texts if text.get_text().startswith("a-lo")]
+    boxes = [text.get_window_extent() for text in names]
+    assert len({text.get_text() for text in names}) == 10
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes) if a.y0 == b.y0)
+
+
+def test_strip_draws_the_first_round_only():
+    ax = charts.strip(pd.concat([items(), items().assign(round=2)]))
+    assert len(ax.patches) == 6
+    assert "round 1; the table has 2 rounds" in title(ax)
+
+
+# many rounds
+
+
+def test_many_merges_equal_orders_commonest_first():
+    ax = charts.many(["CAEDFB"] + ["ABCDEF"] * 3 + ["ABCDFE"], OWNERS)
+    assert title(ax) == "3 different orders in 5 rounds; the commonest 3 times"
+    assert "".join(words(ax)[:18]) == "ABCDEF" + "ABCDFE" + "CAEDFB"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["×3", "×1", "×1"]
+    assert words(ax)[18:] == ["P1", "P2", "P3"]
+
+
+def test_many_colors_cells_by_process_and_leaves_lost_items_blank():
+    image = charts.many(["CAB"], OWNERS).images[0].get_array()
+    assert [to_hex(cell) for cell in image[0]] == ["#d55e00", "#0072b2", "#0072b2"]
+    image = charts.many(["CAB", "CAB", "C", ""], OWNERS).images[0].get_array()
+    assert [to_hex(cell) for cell in image[2]] == ["#d55e00", "#ffffff", "#ffffff"]
+    assert (image[1] == 1).all()
+    assert words(charts.many([""], OWNERS)) == ["none", "P1", "P2", "P3"]
+
+
+def test_many_reads_long_labels_apart_by_spaces():
+    ax = charts.many(["Ace Cooper", "Cooper Ace"], {"Ace": "P1", "Cooper": "P2"})
+    assert words(ax)[:4] == ["Ace", "Cooper", "Cooper", "Ace"]
+
+
+def test_many_says_so_if_no_order_came_twice():
+    assert title(charts.many(["A", "B"], OWNERS)).endswith("in 2 rounds; none twice")
+
+
+def test_many_draws_hundreds_of_orders_a_row_each():
+    rng = np.random.default_rng(1)
+    seen = ["".join(rng.permutation(list("ABCDEF"))) for _ in range(300)]
+    ax = charts.many(pd.Series(seen), OWNERS)
+    assert len(ax.images[0].get_array()) == len(set(seen))
+    assert 20 <= len(ax.get_yticks()) <= 40
+    assert ax.figure.get_figheight() <= 12 and overlapping(ax) == []
+
+
+def test_positions_counts_who_came_where():
+    ax = charts.positions(["ABC", "ACB", "CAB", "AB"], OWNERS)
+    counts = np.array(words(ax)).reshape(3, 3).astype(int)
+    assert counts.tolist() == [[3, 3, 2], [1, 1, 1], [0, 0, 0]]
+    assert title(ax) == "P1 comes first in 75 % of 4 rounds"
+
+
+def test_positions_counts_are_readable_on_dark_and_pale():
+    ax = charts.positions(["A"] * 60 + ["C"] * 40, OWNERS)
+    assert [text.get_color() for text in ax.texts] == ["white", "black", "black"]
+
+
+def test_positions_of_thirty_processes_are_all_counted():
+    owners = {str(i): f"P{i // 2 + 1}" for i in range(60)}
+    assert len(words(charts.positions([" ".join(owners)], owners))) == 30 * 60
+
+
+def test_discovery_counts_distinct_orders():
+    ax = charts.discovery(["AB", "AB", "BA", "AB"], 90 // 45)
+    assert title(ax) == "2 of 2 orders after 4 rounds"
+    line, curve = ax.lines
+    assert (line.get_linestyle(), line.get_ydata()[0]) == ("--", 2)
+    assert list(curve.get_ydata()) == [0, 1, 1, 2, 2]
+    assert words(ax) == ["all 2"]
+
+
+@pytest.mark.parametrize("second", [["AB", "AB"], ["AB", "BA"], ["AB", "BA", "AC"], ["AB"] * 9])
+def test_discovery_twice_on_the_same_axes(second):
+    ax = charts.discovery(["AB", "BA"], 3, label="quick")
+    charts.discovery(second, 3, label="slow", ax=ax)
+    _, quick, slow = ax.lines
+    assert [to_hex(line.get_color()).upper() for line in (quick, slow)] == [*drawing.HUES[:2]]
+    assert words(ax) == ["all 3", "quick", "slow"]
+    assert title(ax) == (
+        "quick: 2 of 3 orders after 2 rounds;\n"
+        f"slow: {len(set(second))} of 3 orders after {len(second)} rounds"
+    )
+    assert fits(ax) and overlapping(ax) == []
+    assert ax.get_xlim()[1] >= len(second)
+
+
+def test_discovery_below_a_total_too_large_to_draw():
+    ax = charts.discovery(["AB", "BA"], math.factorial(300))
+    assert title(ax) == "2 of about 10^614 orders after 2 rounds" and not words(ax)
+    assert ax.get_ylim()[1] < 5
