@@ -74,8 +74,8 @@ def handoff(events: pd.DataFrame, hands: pd.DataFrame, *, ax: Axes | None = None
     for way, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
         ax.scatter(*ends[down == way, 1].T, 60, colors[down == way], marker=marker, zorder=3)
     for i in np.flatnonzero(barging) if barging.sum() <= drawing.FEW else ():
-        words, aside = f"past {hands['passed'].iloc[i]} waiting", (7, -6 if down[i] < 0 else 3)
-        drawing.say(ax, words, ends[i, 1], aside, color=colors[i])
+        words = f"past {hands['passed'].iloc[i]} waiting"
+        drawing.say(ax, words, ends[i, 1], (7, 3 * down[i]), color=colors[i])
     finding = f"{barging.sum() or 'None'} of {len(hands):,} hand-offs barged past a longer wait"
     return drawing.entitle(ax, (finding if len(hands) else "Nothing was handed on") + note, pad=16)
 
@@ -120,8 +120,7 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     `seen` has one order a round ("CAEDFB"); `owners` says whose each letter is. Returns the Axes.
     """
     ranked = dict(Counter(sorted(seen)).most_common())
-    names, labels, lanes = _orders(list(ranked), owners)
-    words = labels.fillna({0: "none"}).fillna("").to_numpy()
+    names, words, lanes = _orders(list(ranked), owners)
     ax = drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), words, "position in the order")
     drawing.list_beside(ax, [drawing.short(n, 12) for n in names], drawing.tint(range(len(names))))
     counts = list(ranked.values())
@@ -185,9 +184,10 @@ def _orders(seen: Sequence[str], owners: Mapping[str, str]) -> tuple:
     drawing.need(seen)
     names = list(dict.fromkeys(owners.values()))
     spaced = any(len(label) > 1 for label in owners)
-    labels = pd.DataFrame([(order.split() if spaced else list(order)) or [None] for order in seen])
+    orders = [(order if spaced else " ".join(order)) or "none" for order in seen]
+    labels = pd.Series(orders).str.split(expand=True).fillna("")
     lane_of = {label: names.index(name) for label, name in owners.items()}
-    return names, labels, labels.map(lambda label: lane_of.get(label, -1)).to_numpy()
+    return names, labels.to_numpy(), labels.map(lambda label: lane_of.get(label, -1)).to_numpy()
 
 
 def _duration(seconds: float) -> str:
