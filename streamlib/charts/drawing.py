@@ -96,13 +96,13 @@ def draw_cells(ax: Axes | None, colors: np.ndarray, words: np.ndarray, across: s
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     width, height = 72 * ax.bbox.size / ax.figure.dpi / (columns, rows)  # of a cell, in points
-    size = min(9, 0.8 * height, 1.4 * width / max(map(len, words.ravel())))
+    size = min(9, 0.8 * height, 1.4 * width / min(12, max(map(len, words.ravel()))))
     if size > 4:
         ax.hlines(np.arange(1, rows) - 0.5, 0.5, columns + 0.5, "white", linewidth=1)
         ax.vlines(np.arange(1, columns) + 0.5, -0.5, rows - 0.5, "white", linewidth=1)
         for (i, j), word in np.ndenumerate(words):
             ink = "black" if colors[i, j] @ (0.299, 0.587, 0.114) > 0.55 else "white"
-            say(ax, word, (j + 1, i), ha="center", size=size, color=ink)
+            say(ax, short(word, 12), (j + 1, i), ha="center", size=size, color=ink)
     return ax
 
 

@@ -339,6 +339,12 @@ def test_many_reads_long_labels_apart_by_spaces():
     assert words(ax)[:4] == ["Ace", "Cooper", "Cooper", "Ace"]
 
 
+def test_cells_shorten_long_words_rather_than_leave_them_out():
+    seen, owners = orders_of(LONG_NAMES)
+    said = words(charts.many(seen, owners))
+    assert len(said) == 5 * 6 + 3 and max(map(len, said)) == 12 and len(set(said)) == 6 + 3
+
+
 def test_many_says_so_if_no_order_came_twice():
     assert title(charts.many(["A", "B"], OWNERS)).endswith("in 2 rounds; none twice")
 
