@@ -87,13 +87,9 @@ class Rows:
                 size = len(line) + (size if reader.line_num > ended else 0)
                 if size >= LONGEST:
                     here = f"{self.path.name}, line {ended + 1}"
-                    raise ValueError(
-                        f"{here}: this row never ends; look for an unclosed quote in it."
-                    )
+                    raise ValueError(f"{here}: this row never ends; close its quotes.")
                 if "\ufffd" in line:
-                    self._note(
-                        "characters that cannot be read, shown as \ufffd", reader.line_num + 1
-                    )
+                    self._note("unreadable characters, shown as \ufffd", reader.line_num + 1)
                 yield line
             if reader.line_num > ended:  # the parser asked for more within a row
                 self._note("a quote is opened in this row and never closed", ended + 1)

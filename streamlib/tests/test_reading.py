@@ -170,7 +170,7 @@ def test_columns_are_chosen_by_name(csv_file):
 def test_characters_that_cannot_be_read_are_said(csv_file):
     table = rows.read(csv_file("a,b\n1,2\nZoë,3\n".encode("cp1252")), encoding="utf-8")
     assert values(table)[1] == ["Zo\ufffd", "3"]
-    assert table.problems == ["Line 3: characters that cannot be read, shown as \ufffd."]
+    assert table.problems == ["Line 3: unreadable characters, shown as \ufffd."]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_field_of_a_megabyte_is_read(csv_file):
     ids=["quote", "line", "fields", "near quote"],
 )
 def test_a_row_without_end_is_told_with_its_line(csv_file, good, rest):
-    read, words = [], rf"given.csv, line {good + 2}: this row never ends; look for an unclosed quo"
+    read, words = [], rf"given.csv, line {good + 2}: this row never ends; close its quotes"
     with pytest.raises(ValueError, match=words) as error:
         for row in rows.read(csv_file("a,b\n" + "1,2\n" * good + rest)):
             read.append(row["b"])
