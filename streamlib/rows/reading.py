@@ -17,8 +17,8 @@ LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
 BLOCK = 1024 * 1024
 FEW = 8  # a problem names this many lines and counts the others
-WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
-VALUE = re.compile(r"[-+$€£ ]*\.?\d[-+.,:/\d TZ%apm]*", re.IGNORECASE)  # a number, a time
+WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
+VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
 csv.field_size_limit(LONGEST)
 
 
@@ -129,7 +129,7 @@ class Rows:
         return f"<rows of {self.path.name}: {len(self.columns)} columns; assumed: {self.assumed}>"
 
 
-read = Rows  # rows.read(path) is what a loop over rows begins with
+read = Rows  # a lesson says rows.read(path)
 
 
 def in_lines(lines: Sequence[int], count: int, what: str) -> str:
@@ -147,7 +147,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
             head = file.peek()
     except OSError as error:
         why = "it is a folder" if path.is_dir() else error.strerror
-        raise OSError(f"{path} cannot be read ({why}): check the name and your folder.") from None
+        raise OSError(f"{path} cannot be read ({why}): check its name and folder.") from None
     encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding or _likeliest(path)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")

@@ -125,7 +125,16 @@ def test_what_a_long_row_has_too_much_gets_names(csv_file):
     assert list(table) == [{"a": "1", "column 2": "2", "column 3": "3"}]
 
 
-@pytest.mark.parametrize("text", ["1,2.5\n3,4\n", "Ace,3\nBo,4\n", "2013-04-15,x\n2013-04-16,y\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2.5\n3,4\n",
+        "Ace,3\nBo,4\n",
+        "2013-04-15,x\n2013-04-16,y\n",
+        "9-Apr-13,x\n10-Apr-13,y\n",
+        "9:00pm,$3\n10:00pm,$4\n",
+    ],
+)
 def test_a_first_row_of_values_is_not_a_header(csv_file, text):
     table = rows.read(csv_file(text))
     assert (table.columns, table.assumed["header"]) == (["column 1", "column 2"], False)
@@ -181,11 +190,12 @@ def test_characters_that_cannot_be_read_are_said(csv_file):
         ("a\nMünchen\n".encode("mac_roman"), {}, "München"),
         ("a\nMünchen\n".encode() * 50 + b"\xf6\n", {}, "München"),
         (b"a\nAndr\xe9", {}, "André"),
+        ("a\nGröße in ½ m²\n".encode("cp1252"), {}, "Größe in ½ m²"),
         ("a\nМосква, Россия\nСанкт-Петербург\n".encode("cp1251"), {}, "Москва"),
         ("a\nb\n".encode("utf-16-le"), {"encoding": "utf-16-le"}, "b"),
         (b"a\n" + b"b\n" * 1_000_000 + b"\xe9\n", {}, "b"),
     ],
-    ids="mark marked-utf-8 mac mostly-utf-8 cp1252 cp1251 unmarked late".split(),
+    ids="mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked late".split(),
 )
 def test_encodings_are_told_by_little_text(csv_file, content, said, expected):
     table = rows.read(csv_file(content), **said)
@@ -230,7 +240,7 @@ def test_a_path_that_cannot_be_read_is_refused_in_one_sentence(tmp_path):
         book.writestr("xl/workbook.xml", "<workbook/>")
     for name, kind, words in [
         ("none.csv", OSError, r"none.csv cannot be read \(No such file or directory\): check"),
-        (".", OSError, r"cannot be read \(it is a folder\): check the name"),
+        (".", OSError, r"cannot be read \(it is a folder\): check its name"),
         ("book.csv", ValueError, "book.csv is not plain text: save it as CSV"),
     ]:
         with pytest.raises(kind, match=words) as error:
@@ -345,3 +355,13 @@ def test_senders_need_not_wait_for_pandas():
     code = "import sys; from streamlib import rows; print({'pandas', 'numpy'} & {*sys.modules})"
     ran = subprocess.run([sys.executable, "-c", code], cwd=home.root, capture_output=True)
     assert ran.stdout.split() == [b"set()"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    "field", ["1" + "apm 12" * 9999 + "!", "1" + " " * 99_999 + "!", "9" * 99_999]
+)
+def test_no_field_keeps_the_search_for_a_header_busy(csv_file, field):
+    table = rows.read(csv_file(f"a\n{field}\n"))
+    assert values(table) == [[field]]
+    with pytest.raises(ValueError, match="No column has a time"):
+        rows.oldest_first(table)
