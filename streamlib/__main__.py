@@ -177,7 +177,7 @@ def _send(given: argparse.Namespace) -> int:
     )
     if tell.pending and tell.pending[0] <= done.rows:
         tell.last()
-    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
+    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.problems, sep="\n")
     return 0 if done.ok else 1
 
 

@@ -1,18 +1,21 @@
 """A row as one line of bytes, and back.
 
 A *record* is one line of JSON: {"seq": 1, "sent": 1700000000.5, "row": {"Species": "Adelie"}}. The
-last one of a stream, the end record, has "end": true in place of a row, and in `seq` the number of
-rows that were sent. `sent` is in seconds since 1970.
+last one of a stream, the end record, has "end": true instead of a row, and in `seq` the number of
+rows sent. `sent` is in seconds since 1970.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 
-from streamlib.rows import LOOK_S, Lines
+from streamlib.rows import LONGEST, Growing
 
-GREATEST = 2**53  # a whole number beyond it is none any more in other languages' JSON
+GREATEST = 2**53  # beyond it, JSON in other languages does not keep whole numbers exact
+DEEPEST = 20  # values nested deeper are not a row, but trouble for whoever prints them
 
 
 def _no_constant(word: str) -> None:
@@ -24,80 +27,67 @@ _decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
 
 
 class Malformed(ValueError):
-    """Raised by `decode` for JSON that is no record."""
+    """Raised by `decode` for JSON that is not a record."""
 
 
 def encode(seq: int, row: dict) -> bytes:
-    """Return a row as a record, without an end of line.
+    """Return a row as a record, without a line end.
 
-    Raises ValueError or TypeError if the row holds what JSON has no word for.
+    >>> decode(encode(1, {"Species": "Adelie"}))["row"]
+    {'Species': 'Adelie'}
+
+    Raises ValueError or TypeError if JSON has no way to write the row.
     """
     if not isinstance(row, dict):
         raise TypeError(f"a row is a dict of column and value, and this is a {type(row).__name__}")
-    try:
-        return _encode({"seq": seq, "sent": round(time.time(), 6), "row": row}).encode()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    return _encode({"seq": seq, "sent": round(time.time(), 6), "row": row}).encode()
 
 
 def encode_end(rows: int) -> bytes:
-    """Return the end record of a stream of so many rows."""
+    """Return the end record of a stream of that many rows."""
     return _encode({"seq": rows, "sent": round(time.time(), 6), "end": True}).encode()
 
 
 def course(row: dict) -> str:
-    """Return a row as `[a, b, c]`, as the course has it: nobody can read it back for certain."""
+    """Return a row as the course writes it, `[a, b, c]`, which cannot be read back for certain."""
     return " ".join(f"[{', '.join(map(str, row.values()))}]".splitlines())
 
 
 def decode(line: bytes) -> dict:
-    """Return the record of a line; raise ValueError if it is no JSON, Malformed if no record."""
+    """Return the record in a line. Raises ValueError if it is not JSON, Malformed if no record."""
     text = line.decode().strip()
     try:
         record, end = _decode(text)
+        deep = text.count("[") + text.count("{") > DEEPEST and _depth(record) > DEEPEST
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if end != len(text):
-        raise ValueError(f"more than one JSON value: {text[end : end + 20]!r} follows")
-    if type(record) is dict:
-        seq = record.get("seq")
-        sent = record.get("sent")
+    if end < len(text):
+        raise ValueError(f"the JSON is followed by {text[end : end + 20]!r}")
+    if type(record) is dict and not deep:
+        seq, sent = record.get("seq"), record.get("sent")
         numbers = type(seq) is int and type(sent) in (float, int)
         if numbers and 0 <= seq <= GREATEST and abs(sent) < GREATEST:
-            if "end" in record:
-                whole = record["end"] is True and "row" not in record
-            else:
-                whole = type(record.get("row")) is dict and seq > 0
-            if whole and not _is_deep(text, record):
+            is_row = "end" not in record and type(record.get("row")) is dict and seq > 0
+            if is_row or (record.get("end") is True and "row" not in record):
                 return record
     raise Malformed("it has no seq, sent and row")
 
 
-def _is_deep(text: str, record: dict) -> bool:
-    """Whether values are nested more than 20 deep: no row, but trouble for who prints it."""
-    if text.count("[") + text.count("{") <= 20:
-        return False
-    level, depth = [record], 0
-    while level:
-        depth += 1
-        inner = (value.values() if isinstance(value, dict) else value for value in level)
-        level = [one for values in inner for one in values if isinstance(one, dict | list)]
-    return depth > 20
+def _depth(value: object) -> int:
+    """How deep values are nested; 1 for a text or a number."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def read(path: Path | str, until: Callable[[], bool] | None = None) -> Iterator[dict]:
-    """Yield the records of rows that stand in a file such as out9.txt, without the end record.
+    """Yield the records of rows in a file such as out9.txt; what is not one is left out.
 
-    until: for a file that still grows: asked while no new line comes, True ends the reading.
-    Lines that are no record are left out here; `streamlib.stream.reconcile` accounts for them.
+    until: for a file that still grows: asked while no more comes, True ends the reading.
     """
-    path = Path(path)
-    while until and not path.exists() and not until():
-        time.sleep(LOOK_S)
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for line in Lines(file, path, until):
+    with BufferedReader(Growing(Path(path), until)) as file:
+        for line in iter(partial(file.readline, LONGEST), b""):
             try:
-                record = decode(line.encode())
+                record = decode(line)
             except ValueError:
                 continue
             if "row" in record:

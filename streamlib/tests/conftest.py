@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -92,3 +94,20 @@ def locked_out(names=("P1", "P2", "P3"), scale=1.0):
 MANY_NAMES = tuple(f"P{n}" for n in range(1, 31))
 LONG_NAMES = tuple(f"a-process-with-a-very-long-name-that-ends-in-{n}" for n in (1, 2, 3))
 DOLLAR_NAMES = ("$1", r"$\nope$", "c$")
+
+
+@pytest.fixture
+def csv_file(tmp_path):
+    """A function that writes a text or bytes into a file and returns the file's path."""
+
+    def write(content):
+        path = tmp_path / "given.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def is_one_sentence(text):
+    """Whether a text says what is wrong and, after a colon or semicolon, what to do."""
+    return re.fullmatch(r"[^\n]+[:;] [^\n]+\.", text) and not re.search(r"[.!?]\s", text)

@@ -252,7 +252,7 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
     [
         (["receive", "udp://localhost:70000", "--out", "x"], "has no port from 0 to 65535"),
         (["receive", "udp://localhost:0", "--out", "no/where.txt"], "there is no folder no"),
-        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],
 )
@@ -327,8 +327,8 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):  # noqa: F811
         (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
         (["receive", "file:x", "--out", "x"], "cannot be listened on"),
         (["receive", "udp://0.0.0.0:x", "--out", "x"], "has no port"),
-        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
-        (["compare", "nothing.csv", "out9.txt"], "nothing.csv is not there"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
+        (["compare", "nothing.csv", "out9.txt"], "nothing.csv cannot be read"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt is not there"),
     ],
 )

@@ -1,0 +1,203 @@
+"""Any CSV file by column name, in constant memory: what it does not say itself is found out."""
+
+import codecs
+import csv
+import io
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice, takewhile, zip_longest
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+LOOK_S = 0.05  # how often a growing file is looked at
+LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
+BLOCK = 1024 * 1024
+FEW = 8  # a problem names this many lines and counts the others
+WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
+VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
+csv.field_size_limit(LONGEST)
+
+
+class Row(dict):
+    """One row, column name -> text; `line` is the line of the file in which it ends."""
+
+    __slots__ = ("line",)
+
+
+class Growing(io.FileIO):
+    """A file that may still grow: where it ends so far, reading waits for more or for `until()`."""
+
+    def __init__(self, path: Path, until: Callable[[], bool] | None = None):
+        self._until = until or (lambda: True)
+        while not path.exists() and not self._until():
+            time.sleep(LOOK_S)
+        super().__init__(path)
+
+    def readinto(self, buffer: memoryview) -> int:
+        while not (count := super().readinto(buffer)) and not self._until():
+            time.sleep(LOOK_S)
+        return count or super().readinto(buffer)  # what came just before until() was true
+
+
+class Rows:
+    """The rows of a CSV file by column name; each loop over them reads the file anew.
+
+    columns: the names of those wanted (all, if left out);
+    encoding, delimiter (or several to choose from), header: say so where `.assumed` is wrong;
+    until: for a file that still grows: asked while no more comes, True ends the reading.
+
+    `.problems` says what was strange in the last loop. An empty or repeated column name gets the
+    column's number. Raises OSError or ValueError if the file is not a table with rows.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        columns: Sequence[str] | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+        until: Callable[[], bool] | None = None,
+    ):
+        self.path, self._until = Path(path), until
+        encoding, lines = _beginning(self.path, encoding, until)
+        (*_, width), delimiter, sample = _layout(lines, delimiter or ",\t;|")
+        titles = len(list(takewhile(lambda values: len(values) == 1 < width, sample)))
+        first, *others = sample[titles:]
+        header = _has_header(first, others) if header is None else header
+        if not first or (header and not others and not until):
+            raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
+        self.assumed = dict(encoding=encoding, delimiter=delimiter, header=header, titles=titles)
+        self._names = _names(first if header else [""] * len(first))
+        self.columns = [columns] if isinstance(columns, str) else list(columns or self._names)
+        if missing := [column for column in self.columns if column not in self._names]:
+            name, names = self.path.name, self._names
+            raise ValueError(f"{name} has no column {missing[0]!r}: choose from {names}.")
+        self._seen: dict[str, tuple[int, list[int]]] = {}
+
+    def __iter__(self) -> Iterator[Row]:
+        def lines() -> Iterator[str]:
+            size = 0  # of the row that is being read
+            for line in iter(partial(file.readline, LONGEST), ""):
+                size = len(line) + (size if reader.line_num > ended else 0)
+                if size >= LONGEST:
+                    here = f"{self.path.name}, line {ended + 1}"
+                    raise ValueError(f"{here}: this row never ends; close its quotes.")
+                if "\ufffd" in line:
+                    self._note("unreadable characters, shown as \ufffd", reader.line_num + 1)
+                yield line
+            if reader.line_num > ended:  # the parser asked for more within a row
+                self._note("a quote is opened in this row and never closed", ended + 1)
+
+        self._seen = {}
+        names, width, ended = self._names, len(self._names), 0
+        chosen = self.columns if self.columns != names else None
+        above, mark = self.assumed["titles"] + self.assumed["header"], self.assumed["delimiter"]
+        with io.BufferedReader(Growing(self.path, self._until)) as raw:
+            file = io.TextIOWrapper(raw, self.assumed["encoding"], "replace", newline="")
+            reader = csv.reader(lines(), delimiter=mark[0], skipinitialspace=mark[1:] > "")
+            for values in reader:
+                ended = reader.line_num
+                if above or not values:  # a title, the header, a blank line
+                    above -= bool(values)
+                    continue
+                row = Row(zip(names, values, strict=False))
+                if len(values) != width:
+                    what = "fewer" if len(values) < width else "more"
+                    self._note(f"{what} fields than the {width} columns", ended)
+                    wider = _names(names + [""] * (len(values) - width))
+                    row.update(zip_longest(wider, values, fillvalue=""))
+                if chosen:
+                    row = Row((name, row[name]) for name in chosen)
+                row.line = ended
+                yield row
+
+    def _note(self, what: str, line: int) -> None:
+        count, few = self._seen.get(what, (0, []))
+        self._seen[what] = (count + 1, few if count >= FEW else [*few, line])
+
+    @property
+    def problems(self) -> list[str]:
+        return [in_lines(few, count, what) for what, (count, few) in self._seen.items()]
+
+    def __repr__(self) -> str:
+        return f"<rows of {self.path.name}: {len(self.columns)} columns; assumed: {self.assumed}>"
+
+
+read = Rows  # a lesson says rows.read(path)
+
+
+def in_lines(lines: Sequence[int], count: int, what: str) -> str:
+    """Return a sentence on what is strange in `count` lines, the first of which are given."""
+    more = f" and {count - len(lines):,} more" if count > len(lines) else ""
+    return f"Line{'s' if count > 1 else ''} {', '.join(map(str, lines))}{more}: {what}."
+
+
+def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tuple[str, list[str]]:
+    """The encoding of a file, and its first lines, as soon as there are any."""
+    try:
+        with io.BufferedReader(Growing(path, until), BLOCK) as file:
+            any(map(bytes.strip, iter(partial(file.readline, BLOCK), b"")))  # waits for a line
+            file.seek(0)
+            head = file.peek()
+    except OSError as error:
+        why = "it is a folder" if path.is_dir() else error.strerror
+        raise OSError(f"{path} cannot be read ({why}): check its name and folder.") from None
+    encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding or _likeliest(path)
+    try:
+        text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
+        lines = list(islice((line for line in text if line.strip("\r\n")), 200))
+    except (LookupError, UnicodeError) as error:
+        raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
+    if "\0" in "".join(lines):
+        raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
+    return encoding, lines or [""]
+
+
+def _likeliest(path: Path) -> str:
+    """UTF-8 if half of what is beyond ASCII is; else Western if all of it fits; else a guess."""
+    with path.open("rb") as file:
+        blocks = iter(partial(file.read, BLOCK // 16), b"")
+        sample = b"".join(islice((block for block in blocks if not block.isascii()), 2))
+    letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "replace"))
+    if 2 * letters.count("\ufffd") <= len(letters):
+        return "utf-8"
+    for code in ("cp1252", "mac_roman"):  # of Windows and the old Macintosh
+        if WESTERN.fullmatch(sample.decode(code, "replace")):
+            return code
+    return guess.encoding if (guess := from_bytes(sample).best()) else "cp1252"
+
+
+def _layout(lines: list[str], marks: str) -> tuple[tuple, str, list[list[str]]]:
+    """How well it fits, the delimiter that gives most rows the same width, and these rows."""
+    ways = []
+    for mark in (delimiter + blank for delimiter in marks for blank in ("", " ")):
+        rows = list(csv.reader(lines, delimiter=mark[0], skipinitialspace=mark[1:] > ""))
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        quotes = sum(value.count('"') for values in rows for value in values)
+        fit = (count / len(rows), -quotes, width) if width > 1 else (0,)
+        ways.append((fit, mark, rows))  # "; " is a semicolon with blanks behind it
+    return max(ways, key=lambda way: way[0])
+
+
+def _has_header(first: list[str], others: list[list[str]]) -> bool:
+    """False if the first row has a value in each column where the others have them."""
+    columns = zip(first, *others[:10], strict=False)
+    telling = [name for name, *below in columns if all(map(VALUE.fullmatch, below))]
+    return not (telling and all(map(VALUE.fullmatch, telling)))
+
+
+def _names(texts: list[str]) -> list[str]:
+    """A name for each column, none of them empty and none twice."""
+    names: dict[str, None] = {}
+    for number, text in enumerate(texts, start=1):
+        name = text.strip() or f"column {number}"
+        while name in names:
+            name += f" {number}"
+        names[name] = None
+    return list(names)
