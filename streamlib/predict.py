@@ -4,8 +4,8 @@
     lost.required()         # first line of a cell that takes long
     lost.check(run.lost)    # prints the question, the result, and whether you were right
 
-The answer replaces the dots; until then these calls stop the notebook and reveal nothing. The answer
-"skip" goes on without one, and STREAMLIB_PREDICT=skip in the environment skips all that are missing.
+The answer replaces the dots; until then these calls stop the notebook and reveal nothing.
+The answer "skip" goes on without one, as does STREAMLIB_PREDICT=skip in the environment.
 """
 
 import json
