@@ -347,7 +347,8 @@ def test_06_2_wants_a_schedule_that_loses_the_update_of_p1(check):
 
 
 def counter(path):
-    with closing(sqlite3.connect(database.fresh(path))) as connection, connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE IF EXISTS counter")
         connection.execute("CREATE TABLE counter (value INTEGER)")
         connection.execute("INSERT INTO counter VALUES (0)")
 
