@@ -125,7 +125,7 @@ def test_counts_that_are_equal_prove_nothing(penguins, tmp_path):
         assert Counter(table["fate"]) == {"arrived": 167, "lost": 1, "header sent as data": 1}
         assert list(table["line"][table["fate"] == "lost"]) == [penguins[99].line]
         assert not fates.good(table)
-        said = "Of 168 rows 167 arrived in order, 1 lost; besides: 1 header sent as data"
+        said = "Of 168 rows 167 arrived in order, 1 lost; also: 1 header sent as data"
         assert fates.verdict(table).startswith(said)
 
 
