@@ -16,10 +16,13 @@ def align(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int
     >>> align("ABACD", "BACA")
     {0: 1, 1: 2, 2: 3, 3: 0}
     """
-    in_step = {
-        n: n for n, (one, other) in enumerate(zip(wanted, came, strict=False)) if one == other
-    }
-    in_order = max(in_step, _in_order(wanted, came), key=len)
+    in_order = max(
+        {n: n for n, (one, other) in enumerate(zip(wanted, came, strict=False)) if one == other},
+        _each_at_the_next(came, wanted),  # all of them, if rows were only lost
+        {at: place for place, at in _each_at_the_next(wanted, came).items()},  # or only repeated
+        _side_by_side(wanted, came),
+        key=len,
+    )
     taken, free = set(in_order.values()), defaultdict(deque)
     for place, item in enumerate(wanted):
         if place not in taken:
@@ -43,7 +46,14 @@ def _late(pairs: dict[int, int]) -> int:
     )
 
 
-def _in_order(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
+def _each_at_the_next(few: Sequence[Hashable], many: Sequence[Hashable]) -> dict[int, int]:
+    """Pair each of the few with the next equal one, until there is none."""
+    rest = enumerate(many)
+    found = (next((place for place, other in rest if other == item), None) for item in few)
+    return {at: place for at, place in enumerate(found) if place is not None}
+
+
+def _side_by_side(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
     """Go through both side by side; where they differ, compare the windows that begin there."""
     pairs, place, at = {}, 0, 0
     while place < len(wanted) and at < len(came):

@@ -4,6 +4,7 @@ A row's place is its index in the source; an arrival is the index of a line that
 pandas is imported only where a table is made, since senders import this module.
 """
 
+import gc
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,23 +36,20 @@ def reconcile(
     the source, header sent as data. attrs: ended (False: the end may be missing), columns (how
     many of how many were sent, if not all).
     """
-    expected = list(load(source) if isinstance(source, str | Path) else source)
+    expected = _all_rows(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     columns = list(expected[0]) if expected else []
-    got = seqs, contents, sent = _receive(received, expected, columns)
+    seqs, contents, sent = _receive(received, expected, columns)
     came = [one for one in contents if isinstance(one, dict)]
     names = list(came[0]) if came else []
-    some = (
-        bool(came)
-        and set(names) < set(columns)
-        and all(row.keys() == came[0].keys() for row in came)
-    )
+    some = bool(names) and set(names) < set(columns)
+    some = some and all(row.keys() == came[0].keys() for row in came)
     if some:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
     wanted = [course(row) for row in expected] if contents and not came else expected
-    header = {name: name for name in columns}
+    header = {name: name for name in (names if some else columns)}
     matches = _match(wanted, seqs, contents, {_key(header), course(header)})
-    table = _table(lines, expected, got, *matches)
+    table = _table(lines, expected, seqs, contents, sent, *matches)
     # A list of records is whole; a file without an end record may have been cut short.
     table.attrs["ended"] = sent is not None or not isinstance(received, str | Path)
     table.attrs["columns"] = (len(names), len(columns)) if some else None
@@ -94,9 +92,18 @@ def load(path: Path | str) -> Iterable[dict]:
     return rows.read(path)
 
 
-def _receive(
-    received: Iterable[dict] | Path | str, expected: list[dict], columns: list[str]
-) -> tuple[list, list, int | None]:
+def _all_rows(source: Iterable[dict] | Path | str) -> list[dict]:
+    """Read them without garbage collection, which would go through all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return list(load(source) if isinstance(source, str | Path) else source)
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _receive(received, expected: list, columns: list) -> tuple[list, list, int | None]:
     """Return the numbers (None: none) and contents by arrival, and how many rows were sent."""
     if not isinstance(received, str | Path):
         records = list(received)
@@ -153,15 +160,15 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
             places[place] = at
         else:
             besides[at] = "duplicated", place
-    keys = [_key(row) for row in wanted] if left else []
-    missing = [place for place, at in enumerate(places) if at is None]
-    pairs = align([keys[place] for place in missing], [*left.values()]) if left else {}
-    matched = {at: missing[pairs[n]] for n, at in enumerate(left) if n in pairs}
-    for at, place in matched.items():
-        places[place] = at
+    if not left:
+        return places, set(), besides
+    keys = [_key(row) for row in wanted]
+    missing, arrivals = [place for place, at in enumerate(places) if at is None], list(left)
+    for n, place in align([keys[place] for place in missing], list(left.values())).items():
+        places[missing[place]] = arrivals[n]
+    place_of = {at: place for place, at in enumerate(places) if at is not None}
     altered, first = set(), {key: place for place, key in reversed([*enumerate(keys)])}
-    place_of = {at: place for place, at in enumerate(places) if left and at is not None}
-    for at in (at for at in left if at not in matched):
+    for at in (at for at in arrivals if at not in place_of):
         before = place_of.setdefault(at, place_of.get(at - 1, -1))
         guess = seqs[at] - shift if seqs[at] else before + 1
         if left[at] in first:
@@ -188,12 +195,10 @@ def _alike(*contents: dict | str) -> bool:
     return bool(one & other)
 
 
-def _table(
-    lines: list, expected: list, got: tuple, places: list, altered: set, besides: dict
-) -> "pd.DataFrame":
+def _table(lines, expected, seqs, contents, sent, places, altered, besides) -> "pd.DataFrame":
+    """Make the table; only here is it said what is out of order, lost, or was not sent."""
     import pandas as pd
 
-    seqs, contents, sent = got
     fate, latest = ["lost"] * len(places), -1
     came = [place for place, at in enumerate(places) if at is not None]
     for place in sorted(came, key=places.__getitem__):
