@@ -74,7 +74,7 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
     """
     _path(question).unlink(missing_ok=True)  # an old answer does not stand for a new one
     if answer in (..., None) or not str(answer).strip():
-        answer = os.environ.get("STREAMLIB_PREDICT")
+        answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
     asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
     kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
     if answer is not None and kept["predicted"] is None:

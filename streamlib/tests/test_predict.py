@@ -169,6 +169,12 @@ def test_the_variable_skips_only_what_has_no_answer(monkeypatch, said):
     assert said(3, 2).endswith("(you said 3: not as you predicted)")
 
 
+@pytest.mark.parametrize("value", ["", "4"])
+def test_another_value_of_the_variable_answers_nothing(value, monkeypatch):
+    monkeypatch.setenv("STREAMLIB_PREDICT", value)
+    stopped(predict.ask(QUESTION, ...).required)
+
+
 def test_an_answer_is_given_back_to_be_run():
     mine = predict.ask("A schedule:", " 1r 2r\n2w ", kind="text")
     assert mine.answer(otherwise="") == "1r 2r\n2w"
