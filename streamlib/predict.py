@@ -1,149 +1,123 @@
-"""A prediction before a run, held against what the run then showed.
+"""A question before a run, answered by the learner, then held against what the run showed.
 
-    predict.ask("lost at 3 s", "How many of the six rows will be lost?", ...)   # write a number
-    predict.check("lost at 3 s", run.lost)
+    lost = predict.ask("Tasks of 3 s: how many of the six rows are lost?", ...)
+    lost.required()         # first line of a cell that takes long
+    lost.check(run.lost)    # prints the question, the result, and whether you were right
 
-As long as `...` stands there, `check` stops the notebook and shows nothing; "skip" goes on
-without a prediction. STREAMLIB_PREDICT=skip in the environment skips them all.
+The answer replaces the dots; until then these calls stop the notebook and reveal nothing.
+The answer "skip" goes on without one, as does STREAMLIB_PREDICT=skip in the environment.
 """
 
 import json
 import os
-
-import pandas as pd
+import re
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamlib import home
 
-_KEPT = home.runs / "predictions.json"
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBER = r"-?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
+KINDS = {  # kind of answer: what it looks like, and how to ask for it
+    "number": (rf"\D*?({NUMBER})\D*", "a number, such as 4"),
+    "yes or no": (r"(?:(y|yes|true)|n|no|false)\s*(?:[,.;:!].*)?", "yes or no"),
+    "order": (r"(?:([a-z])(?!.*\1)[\s,;>-]*)+", 'each letter once, such as "CAEDFB"'),
+    "text": (r"(?s:.+)", "text in quotes"),
+}
 
 
 class NotPredicted(Exception):
-    """Raised by `check` while there is no prediction; a notebook shows its one sentence."""
+    """Raised while a question has no usable answer; a notebook shows only its sentence."""
 
-    def _render_traceback_(self) -> list[str]:  # IPython shows this in place of a traceback
+    def _render_traceback_(self) -> list[str]:  # IPython shows this instead of a traceback
         return [str(self)]
 
 
-def ask(key: str, question: str, value: object = ...) -> None:
-    """Keep the learner's answer to the question; prints nothing.
+class Prediction(NamedTuple):
+    """A question that was asked, the kind of its answer, and what is kept of it in a file."""
 
-    value: the answer; `...` for not yet, "skip" to go on without one.
+    question: str
+    kind: str | list[str]
+    kept: dict
+
+    def required(self) -> None:
+        """Raise NotPredicted while there is no answer."""
+        if not _path(self.question).exists():
+            raise NotPredicted(f"{self.question} First put your answer in place of the dots.")
+
+    def answer(self, otherwise: object) -> object:
+        """Return the learner's answer, or `otherwise` if it was skipped."""
+        self.required()
+        return otherwise if self.kept["predicted"] == "skip" else self.kept["predicted"]
+
+    def check(self, measured: object, *, within: float = 0) -> None:
+        """Print the question, the result, and whether it was predicted, give or take `within`."""
+        predicted, result = self.answer("skip"), _read(measured, self.kind)
+        result, right, said = str(measured) if result is None else result, None, "no prediction"
+        if predicted != "skip":
+            right = bool(result == predicted or (within and abs(result - predicted) <= within))
+            said = f"you said {predicted}: {'' if right else 'not '}as you predicted"
+        _keep(self.kept | {"measured": result, "right": right})
+        print(f"{self.question} {result} ({said})")
+
+
+def ask(question: str, answer: object, kind: str | list[str] = "number") -> Prediction:
+    """Keep the learner's answer to a question (`...`: not yet); return both, to be checked later.
+
+    kind: "number", "yes or no", "order" (of letters), "text", or a list of words to choose from.
+
+    Raises NotPredicted if the answer is not of that kind.
     """
-    if isinstance(value, str):
-        value = value.strip()
-        value = "skip" if value.casefold() == "skip" else value
-    value = ... if value is None or value == "" else value
-    if value is ... and os.environ.get("STREAMLIB_PREDICT") == "skip":
-        value = "skip"
-    kept = _kept()
-    kept.pop(key, None)  # an old answer does not stand for a new one
-    if value is not ...:
-        kept[key] = {"question": question, "predicted": value}
-    _keep(kept)
+    _path(question).unlink(missing_ok=True)  # an old answer does not stand for a new one
+    if answer in (..., None) or not str(answer).strip():
+        answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
+    asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
+    kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
+    if answer is not None and kept["predicted"] is None:
+        wanted = KINDS[kind][1] if isinstance(kind, str) else "one of " + ", ".join(kind)
+        raise NotPredicted(f"{question} Your answer {answer!r} does not fit: write {wanted}.")
+    if answer is not None:
+        _keep(kept)
+    return Prediction(question, kind, kept)
 
 
-def first(key: str) -> None:
-    """Stop here while there is no prediction: a first line for a cell that takes long to run.
+def score() -> "pd.DataFrame":
+    """Return a row for each checked question: prediction, predicted, measured, right."""
+    import pandas as pd
 
-    Raises NotPredicted.
-    """
-    _entry(key)
-
-
-def check(key: str, measured: object, *, within: float = 0) -> None:
-    """Hold the prediction against what was measured; print both in one sentence.
-
-    within: how far off a number may be and still be right.
-
-    Raises NotPredicted while there is no answer, and reveals nothing.
-    """
-    entry = _entry(key) | {"measured": _plain(measured)}
-    predicted, result = entry["predicted"], entry["measured"]
-    skipped = predicted == "skip"
-    if not skipped and _number(result) is not None and _number(predicted) is None:
-        raise NotPredicted(
-            f"{entry['question']} Your answer {predicted!r} is not a number: write one, such as 4, "
-            "run that cell, then run this one again."
-        )
-    entry["right"] = None if skipped else _same(predicted, result, within)
-    _keep(_kept() | {key: entry})
-    hit = "as you predicted" if entry["right"] else "not as you predicted"
-    said = "(no prediction)" if skipped else f"(you said {predicted}: {hit})"
-    print(f"{entry['question']} {result} {said}")
-
-
-def answer(key: str, otherwise: object) -> object:
-    """Return the learner's answer itself, to run with it; `otherwise` if it was skipped.
-
-    Raises NotPredicted while there is none.
-    """
-    predicted = _entry(key)["predicted"]
-    return otherwise if predicted == "skip" else predicted
-
-
-def score() -> pd.DataFrame:
-    """Return one row a prediction that was checked: predicted, measured, right (None: skipped)."""
-    rows = [
-        {
-            "prediction": key,
-            "predicted": entry["predicted"],
-            "measured": entry["measured"],
-            "right": entry["right"],
-        }
-        for key, entry in _kept().items()
-        if "measured" in entry
-    ]
-    return pd.DataFrame(rows, columns=["prediction", "predicted", "measured", "right"])
-
-
-def _same(predicted: object, measured: object, within: float) -> bool:
-    numbers = _number(predicted), _number(measured)
-    if None not in numbers:
-        return abs(numbers[0] - numbers[1]) <= within
-    words = {True: "yes", False: "no"}
-    if isinstance(measured, str) and isinstance(predicted, str | bool):
-        said = words[predicted] if isinstance(predicted, bool) else predicted
-        return "".join(said.split()).casefold() == "".join(measured.split()).casefold()
-    return predicted == measured
-
-
-def _number(value: object) -> float | None:
-    """Return a number, or a text that is one, as a number."""
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
+    kept = []
+    for path in (home.runs / "predictions").glob("*.json"):
         try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
+            kept.append({**json.loads(path.read_text(encoding="utf-8"))})
+        except (ValueError, TypeError):
+            home.set_aside(path)
+    checked = sorted((one for one in kept if "measured" in one), key=lambda one: one["asked"])
+    return pd.DataFrame(checked, columns=["prediction", "predicted", "measured", "right"])
 
 
-def _entry(key: str) -> dict:
-    kept = _kept()
-    if key not in kept:
-        raise NotPredicted(
-            f"Write your answer first: replace the ... in the cell that asks for {key!r} "
-            'by it (or by "skip") and run that cell, then run this one again.'
-        )
-    return kept[key]
+def _read(answer: object, kind: str | list[str]) -> float | str | None:
+    """Return an answer as its kind has it; None if it is of another kind."""
+    text = " ".join(map(str, answer)) if isinstance(answer, list | tuple) else str(answer).strip()
+    if text.casefold() == "skip" or not isinstance(kind, str):
+        return {word.casefold(): word for word in ("skip", *kind)}.get(text.casefold())
+    found = re.fullmatch(KINDS[kind][0], text, re.IGNORECASE)
+    if found and kind == "number":
+        return json.loads(found[1].replace(",", ""))
+    if found and kind == "yes or no":
+        return "yes" if found[1] else "no"
+    plain = re.sub(r"\W", "", text).upper() if kind == "order" else text
+    return plain if found else None
 
 
-def _kept() -> dict:
-    try:
-        kept = json.loads(_KEPT.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
+def _keep(entry: dict) -> None:
+    path = _path(entry["prediction"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    home.replace_file(path, json.dumps(entry))
 
 
-def _keep(kept: dict) -> None:
-    _KEPT.parent.mkdir(parents=True, exist_ok=True)
-    _KEPT.write_text(json.dumps(kept, indent=1, default=_known), encoding="utf-8")
-
-
-def _plain(value: object) -> object:
-    """Return a value as it will be read back: a tuple or an array is a list, for example."""
-    return json.loads(json.dumps(value, default=_known))
-
-
-def _known(value: object) -> object:
-    return value.tolist() if hasattr(value, "tolist") else str(value)  # numpy's numbers, arrays
+def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
+    return home.runs / "predictions" / f"{sha256(question.encode()).hexdigest()[:16]}.json"

@@ -1,187 +1,228 @@
-"""A prediction comes first: without one nothing is revealed, and it is held against the result."""
+"""A prediction comes first: without one nothing is revealed; then it is held against the result."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from streamlib import predict
+from streamlib import home, predict
+
+QUESTION = "How many rows are lost?"
 
 
 @pytest.fixture(autouse=True)
-def kept(tmp_path, monkeypatch):
-    """The file of predictions, for each test its own; learners have no variable set."""
-    path = tmp_path / "runs" / "predictions.json"
-    monkeypatch.setattr(predict, "_KEPT", path)
+def folder(tmp_path, monkeypatch):
+    """The folder of predictions, a new one for each test; learners have no variable set."""
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
     monkeypatch.delenv("STREAMLIB_PREDICT", raising=False)
-    return path
-
-
-def ask(value=...):
-    """Ask how many rows will be lost."""
-    return predict.ask("lost", "How many rows will be lost?", value)
+    return tmp_path / "runs" / "predictions"
 
 
 @pytest.fixture
-def check(capsys):
-    """Hold the prediction against a result; return the one sentence that is printed."""
+def said(capsys):
+    """Return what a check of an answer prints: one line."""
 
-    def check(measured):
-        capsys.readouterr()
-        assert predict.check("lost", measured) is None
-        [said] = capsys.readouterr().out.splitlines()
-        return said
+    def said(answer, measured, kind="number", **more):
+        prediction = predict.ask(QUESTION, answer, kind=kind)
+        assert capsys.readouterr().out == ""
+        prediction.check(measured, **more)
+        [line] = capsys.readouterr().out.splitlines()
+        return line
 
-    return check
-
-
-def test_no_answer_reveals_nothing(capsys):
-    """While `...` stands there, neither the sentence nor the table gives the result away."""
-    assert ask() is None
-    with pytest.raises(predict.NotPredicted) as stopped:
-        predict.check("lost", 8713)
-    said = str(stopped.value) + "".join(stopped.value._render_traceback_())
-    printed = capsys.readouterr()
-    assert "'lost'" in said and "8713" not in said + printed.out + printed.err
-    assert predict.score().empty
+    return said
 
 
-def test_a_question_never_asked_stops_too():
-    """A check without its ask stops in the same way."""
-    with pytest.raises(predict.NotPredicted):
-        predict.check("never asked", 1)
+def stopped(call, *arguments):
+    """Return the one sentence with which a call stops the notebook."""
+    with pytest.raises(predict.NotPredicted) as stop:
+        call(*arguments)
+    assert stop.value._render_traceback_() == [str(stop.value)]
+    assert "\n" not in str(stop.value)
+    return str(stop.value)
+
+
+@pytest.mark.parametrize("answer", [..., None, "", "  "])
+def test_without_an_answer_everything_stops_and_nothing_is_revealed(answer, capsys):
+    lost = predict.ask(QUESTION, answer)
+    for said in (
+        stopped(lost.check, 8713),
+        stopped(lost.required),
+        stopped(lost.answer, 8713),
+    ):
+        assert QUESTION in said and "8713" not in said
+    assert capsys.readouterr() == ("", "") and predict.score().empty
+
+
+def test_the_sentence_has_the_question_the_result_and_the_prediction(said):
+    assert said(2, 2) == f"{QUESTION} 2 (you said 2: as you predicted)"
+    assert said(3, 2) == f"{QUESTION} 2 (you said 3: not as you predicted)"
+    assert said("skip", 2) == f"{QUESTION} 2 (no prediction)"
+
+
+RIGHT = [
+    ("number", 2, 2, "2"),
+    ("number", 0, 0, "0"),
+    ("number", "2", 2, "2"),
+    ("number", 2.0, 2, "2"),
+    ("number", 2, np.int64(2), "2"),
+    ("number", np.float64(0.5), 0.5, "0.5"),
+    ("number", "about 4,320 rows", 4320, "4320"),
+    ("number", "2.5 s.", 2.5, "2.5"),
+    ("number", -3, -3, "-3"),
+    ("yes or no", "yes", True, "yes"),
+    ("yes or no", " Yes, always ", np.bool_(True), "yes"),
+    ("yes or no", "n", False, "no"),
+    ("yes or no", "No.", np.bool_(False), "no"),
+    ("yes or no", True, True, "yes"),
+    ("yes or no", False, "no", "no"),
+    ("order", "CAEDFB", "CAEDFB", "CAEDFB"),
+    ("order", "c a e d f b", "CAEDFB", "CAEDFB"),
+    ("order", "C, A, E", ["C", "A", "E"], "CAE"),
+    ("order", ["C", "A", "E"], "CAE", "CAE"),
+    ("text", "1r 2r", "1r 2r", "1r 2r"),
+    (["waits", "loses"], "Waits ", "waits", "waits"),
+    (["UDP", "TCP"], "tcp", "TCP", "TCP"),
+]
+WRONG = [
+    ("number", 2, 3),
+    ("number", 2, float("nan")),
+    ("yes or no", "yes", False),
+    ("order", "CAEDFB", "ABCDEF"),
+    ("text", "1r 2r", "2r 1r"),
+    (["waits", "loses"], "loses", "waits"),
+    (["waits", "loses"], "loses", "another word"),
+]
+
+
+@pytest.mark.parametrize("kind, answer, measured, shown", RIGHT)
+def test_an_answer_is_right_however_it_is_written(kind, answer, measured, shown, said):
+    assert said(answer, measured, kind).endswith(": as you predicted)")
+    assert said("skip", measured, kind) == f"{QUESTION} {shown} (no prediction)"
+
+
+@pytest.mark.parametrize("kind, answer, measured", WRONG)
+def test_another_result_is_not_as_predicted(kind, answer, measured, said):
+    assert said(answer, measured, kind).endswith(": not as you predicted)")
+    assert predict.score()["right"].tolist() == [False]
 
 
 @pytest.mark.parametrize(
-    "predicted, measured, right",
+    "kind, answers, wanted",
     [
-        (2, 2, True),
-        (2, 3, False),
-        (0, 0, True),
-        (False, False, True),
-        (2.0, 2, True),
-        ("abc def", "ABCDEF", True),
-        ("CAEDFB", "ABCDEF", False),
-        ("2", 2, True),
-        (True, "yes", True),
-        (False, "yes", False),
-        (" Yes ", "yes", True),
-        (2, np.int64(2), True),
-        (["P1", "P2"], ["P1", "P2"], True),
-        (("P1", "P2"), ("P1", "P2"), True),
+        ("number", ["lots", True, "2 or 3", "2,5", [1, 2], {}, "1/2", "07"], "a number, such as 4"),
+        ("yes or no", ["perhaps", "no idea", "yes/no", 1, 0], "yes or no"),
+        ("order", ["ABA", "the same", 12, "A1", [], "1 2"], "each letter once, such as"),
+        (["waits", "loses"], ["neither", "wait", 1], "one of waits, loses"),
     ],
+    ids=["number", "yes or no", "order", "words"],
 )
-def test_a_prediction_is_held_against_the_result(predicted, measured, right, check):
-    """The sentence has both, says if they agree, and the score says the same."""
-    ask(predicted)
+def test_an_answer_of_another_kind_is_refused_at_once(kind, answers, wanted, folder):
+    for answer in answers:
+        said = stopped(predict.ask, QUESTION, answer, kind)
+        assert repr(answer) in said and wanted in said
+    assert not list(folder.glob("*"))
+
+
+def test_a_kind_that_does_not_exist_is_an_error():
+    with pytest.raises(KeyError, match="maybe"):
+        predict.ask(QUESTION, 1, kind="maybe")
+
+
+def test_near_enough_is_right(said):
+    assert "not as" not in said(60, np.int64(70), within=10)
+    assert "not as" in said(60, 71, within=10)
+
+
+def test_a_check_that_runs_again_counts_with_its_new_result():
+    lost = predict.ask(QUESTION, 2)
+    for measured, right in [(3, False), (2, True)]:
+        lost.check(measured)
+        assert predict.score()["right"].tolist() == [right]
+
+
+@pytest.mark.parametrize("new", [..., "lots"])
+def test_an_old_answer_does_not_stand_for_a_new_one(new):
+    lost = predict.ask(QUESTION, 2)
+    lost.check(2)
+    try:
+        lost = predict.ask(QUESTION, new)
+    except predict.NotPredicted:
+        assert new == "lots"  # it was refused, so `lost` is still the old one
+    stopped(lost.check, 2)
     assert predict.score().empty
-    said = check(measured)
-    assert str(list(measured) if isinstance(measured, tuple) else measured) in said
-    assert ("not as you predicted" in said) is not right
-    assert predict.score()["right"].tolist() == [right]
 
 
-def test_check_can_be_asked_again(check):
-    """Running the cell again compares again, with the new result."""
-    ask(2)
-    assert "not as" in check(3)
-    assert "not as" not in check(2)
-    assert predict.score()["right"].tolist() == [True]
-
-
-def test_taking_an_answer_back_stops_again(check):
-    """An old answer does not stand for a new one."""
-    ask(2)
-    check(2)
-    ask()
-    with pytest.raises(predict.NotPredicted):
-        predict.check("lost", 2)
-
-
-def test_skip_goes_on_without_a_prediction(check):
-    """With "skip" the result is told, and the score leaves it open."""
-    ask("skip")
-    said = check(2)
-    assert "2" in said and "as you predicted" not in said
+@pytest.mark.parametrize("word", ["skip", "SKIP", " Skip "])
+@pytest.mark.parametrize("kind", [*predict.KINDS, ["waits", "loses"]], ids=str)
+def test_skip_goes_on_without_a_prediction(word, kind):
+    mine = predict.ask(QUESTION, word, kind)
+    assert mine.required() is None
+    assert mine.answer(otherwise="1 2") == "1 2"
+    mine.check("yes")
     assert predict.score()["right"].tolist() == [None]
 
 
-def test_the_variable_skips_only_what_has_no_answer(monkeypatch, check):
-    """STREAMLIB_PREDICT=skip stands for each `...`; an answer that is there still counts."""
+def test_the_variable_skips_only_what_has_no_answer(monkeypatch, said):
     monkeypatch.setenv("STREAMLIB_PREDICT", "skip")
-    ask()
-    assert "no prediction" in check(2)
-    ask(3)
-    assert "not as you predicted" in check(2)
+    assert said(..., 2).endswith("(no prediction)")
+    assert said(3, 2).endswith("(you said 3: not as you predicted)")
 
 
-def test_the_score_has_one_row_a_prediction():
-    """Each key once, in the order first asked, with what was predicted and measured."""
-    for key, value in [("a", 1), ("b", "skip"), ("c", 3)]:
-        predict.ask(key, "How many?", value)
-    predict.check("a", 1)
-    predict.check("b", 5)
-    score = predict.score()
-    assert score["prediction"].tolist() == ["a", "b"]  # c has not been checked yet
-    assert score["predicted"].tolist() == [1, "skip"]
-    assert score["measured"].tolist() == [1, 5]
-    assert score["right"].tolist() == [True, None]
-
-
-def test_predictions_outlive_the_kernel(kept, check):
-    """The answer, the result and its run are found in the file."""
-    ask(3)
-    check(3)
-    text = kept.read_text(encoding="utf-8")
-    assert "How many rows" in text
-
-
-@pytest.mark.parametrize("value", [..., None, "", "  "])
-def test_what_is_no_answer_yet(value):
-    """Neither the run nor the result comes before an answer."""
-    ask(value)
-    for blocked in (lambda: predict.first("lost"), lambda: predict.answer("lost", 1)):
-        with pytest.raises(predict.NotPredicted):
-            blocked()
-
-
-@pytest.mark.parametrize("value", ["skip", "SKIP", " Skip "])
-def test_skip_however_it_is_written(value, check):
-    """A learner in a hurry is not taken at the letter."""
-    ask(value)
-    assert predict.first("lost") is None
-    assert predict.answer("lost", otherwise="1 2") == "1 2"
-    assert "no prediction" in check(2)
+@pytest.mark.parametrize("value", ["", "4"])
+def test_another_value_of_the_variable_answers_nothing(value, monkeypatch):
+    monkeypatch.setenv("STREAMLIB_PREDICT", value)
+    stopped(predict.ask(QUESTION, ...).required)
 
 
 def test_an_answer_is_given_back_to_be_run():
-    """A schedule, for instance."""
-    ask("1r 2r")
-    assert predict.answer("lost", otherwise="") == "1r 2r"
+    mine = predict.ask("A schedule:", " 1r 2r\n2w ", kind="text")
+    assert mine.answer(otherwise="") == "1r 2r\n2w"
 
 
-def test_a_text_where_a_number_is_meant_is_asked_again(check):
-    """The result is not given away for it."""
-    ask("lots")
-    with pytest.raises(predict.NotPredicted, match="'lots' is not a number") as stopped:
-        predict.check("lost", 8713)
-    assert "8713" not in str(stopped.value)
+def test_the_score_has_a_row_for_each_checked_question_in_the_order_asked():
+    asked = {answer: predict.ask(f"How many {answer}?", answer) for answer in (5, 1, "skip", 3)}
+    for answer in ("skip", 1, 5):  # 3 is not checked yet
+        asked[answer].check(1)
+    assert predict.score().to_dict("list") == {
+        "prediction": ["How many 5?", "How many 1?", "How many skip?"],
+        "predicted": [5, 1, "skip"],
+        "measured": [1, 1, 1],
+        "right": [False, True, None],
+    }
 
 
-def test_near_enough_is_right(capsys):
-    """Where only nearness makes sense."""
-    ask(60)
-    predict.check("lost", 70, within=10)
-    assert "not as" not in capsys.readouterr().out
-    predict.check("lost", 71, within=10)
-    assert "not as" in capsys.readouterr().out
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe"], ids=repr)
+def test_a_damaged_file_is_set_aside_and_hides_no_other(data, folder, capsys):
+    predict.ask("Whole?", 1).check(1)
+    [whole] = folder.iterdir()
+    predict.ask("Damaged?", 2).check(2)
+    [damaged] = set(folder.iterdir()) - {whole}
+    damaged.write_bytes(data)
+    capsys.readouterr()
+    assert predict.score()["prediction"].tolist() == ["Whole?"]
+    assert f"{damaged.name} in {folder} is damaged" in capsys.readouterr().out
+    assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == data
+    predict.ask("Damaged?", 2).check(2)
+    assert len(predict.score()) == 2
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
-def test_a_damaged_file_counts_as_none(kept, data, check):
-    """A file that cannot be read asks again instead of failing, and is then as good as new."""
-    kept.parent.mkdir()
-    kept.write_bytes(data)
-    assert predict.score().empty
-    with pytest.raises(predict.NotPredicted):
-        predict.check("lost", 2)
-    ask(2)
-    assert "not as" not in check(2)
+def test_two_kernels_at_once_lose_no_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(home, "runs", home.runs.parent / "side by side" / "runs")
+    code = (
+        "import sys; from pathlib import Path; from streamlib import home, predict\n"
+        "home.runs = Path(sys.argv[1])\n"
+        "for n in range(100): predict.ask(f'{sys.argv[2]} {n}?', n).check(n)\n"
+    )
+    kernels = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, home.runs, name], stdout=subprocess.DEVNULL, cwd=home.root
+        )
+        for name in "AB"
+    ]
+    assert [kernel.wait(60) for kernel in kernels] == [0, 0]
+    score = predict.score()
+    assert score["right"].tolist() == [True] * 200
+    for name in "AB":
+        mine = score[score["prediction"].str.startswith(name)]
+        assert mine["predicted"].tolist() == list(range(100))

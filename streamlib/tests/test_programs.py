@@ -11,8 +11,7 @@ from contextlib import closing
 import nbformat
 import pytest
 
-from streamlib import database, home, predict, processes
-from streamlib import exercises as checks
+from streamlib import database, home, processes
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
 
@@ -171,45 +170,3 @@ def test_what_children_import_is_light():
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     assert run("-c", code, outputs=home.outputs).stdout == "[]\n"
-
-
-@pytest.mark.parametrize(
-    ("exercise", "right", "wrong"),
-    [("00.1", 8, 6), ("01.1", 2520, 90), ("02.1", 3, 2)],
-)
-def test_checks_know_right_from_wrong(exercise, right, wrong, capsys):
-    said = []
-    for answer in (right, wrong, ...):
-        checks.check(exercise, answer)
-        said.append(capsys.readouterr().out)
-    assert "correct" in said[0] and "not yet" in said[1] and "not attempted" in said[2]
-
-
-def test_checks_of_runs(capsys):
-    two = processes.run({"P1": database.pets(["a", "b", "c"]), "P2": database.pets(["d", "e"])})
-    three = processes.run(
-        {"P1": database.pets(["a", "b", "c"]), "P2": database.pets(["d", "e", "f"])}
-    )
-    slow = processes.run({n: database.pets(p, 3, 20) for n, p in database.PETS.items()})
-    for exercise, right, wrong in [("01.2", three, two), ("02.2", slow, two)]:
-        checks.check(exercise, right)
-        assert "correct" in capsys.readouterr().out
-        for answer in (wrong, 3, None):
-            checks.check(exercise, answer)
-            assert "not yet" in capsys.readouterr().out
-
-
-def test_an_exercise_that_the_lab_does_not_have():
-    with pytest.raises(KeyError, match="There is no exercise 99"):
-        checks.check("99.1")
-
-
-def test_a_notebook_stops_at_a_missing_prediction(tmp_path, monkeypatch):
-    """What Jupyter shows is the sentence, not a traceback."""
-    monkeypatch.setattr(predict, "_KEPT", tmp_path / "predictions.json")
-    monkeypatch.delenv("STREAMLIB_PREDICT", raising=False)
-    predict.ask("lost", "How many?", ...)
-    with pytest.raises(predict.NotPredicted) as stopped:
-        predict.check("lost", 42)
-    assert stopped.value._render_traceback_() == [str(stopped.value)]
-    assert "42" not in str(stopped.value)
