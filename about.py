@@ -346,8 +346,8 @@ def of_python(facts: "dict[str, Any]") -> "Iterable[Problem]":
         yield Problem(True, reason, f"{typed(facts['interpreter'], lab)} -m ensurepip")
     elif facts["environment"] == "none":
         missing = any(package.needed and not package.found for package in facts["packages"])
-        reason = "the lab has no virtual environment of its own yet"
-        yield Problem(missing, reason, set_up(lab))
+        missing = missing or facts["jupyterlab"].startswith("MISSING")
+        yield Problem(missing, "the lab has no environment of its own, .venv, yet", set_up(lab))
 
 
 def of_packages(facts: "dict[str, Any]") -> "Iterable[Problem]":

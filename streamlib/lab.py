@@ -59,9 +59,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
         write_path_file()
         from jupyterlab import labapp
     except (OSError, ValueError, ImportError) as error:
-        print(
-            f"The lab cannot be opened ({error}): type {sys.executable} about.py", file=sys.stderr
-        )
+        print(f"The lab does not open ({error}): type {sys.executable} about.py", file=sys.stderr)
         return 2
     options = [f"--ServerApp.root_dir={home.root}", f"--LabApp.default_url={FIRST}"]
     if getattr(os, "geteuid", lambda: None)() == 0:

@@ -159,9 +159,11 @@ def test_an_environment_that_is_there_is_sound_whichever_python_looks_at_it(whol
 
 
 def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
-    monkeypatch.setattr(about.sys, "executable", getattr(sys, "_base_executable", sys.executable))
+    """Looked at by a Python outside of any environment, as a beginner's first one is."""
+    monkeypatch.setattr(about.sys, "executable", sys._base_executable)
+    (whole / "requirements.txt").write_text("no-such-package==1.0\n")
     (problem,) = wrong(whole)
-    assert problem.stops and "has no virtual environment of its own yet" in problem.reason
+    assert problem.stops and problem.reason == "the lab has no environment of its own, .venv, yet"
     readme = Path(about.LAB, "README.md").read_text(encoding="utf-8")
     line = re.search(r"^(?:py|python3) -m venv .* -m streamlib lab$", readme, re.M).group()
     if sys.platform != "win32":
@@ -200,6 +202,13 @@ def test_a_missing_pip_is_installed_by_ensurepip(whole):
     )
     type_in(whole, problem.command)
     assert "lacks pip" not in wrong(whole)[0].reason
+
+
+def test_no_environment_is_a_note_if_everything_is_there(found, run):
+    found["environment"] = "none"
+    status, lines = run()
+    assert status == 0 and len(lines) == 1
+    assert lines[0].startswith("note: the lab has no environment of its own, .venv, yet; type: ")
 
 
 def test_a_debian_python_without_ensurepip_is_told_the_package(found, run):
