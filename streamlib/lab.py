@@ -15,6 +15,7 @@ from types import ModuleType
 from streamlib import home
 
 FIRST = "/lab/tree/notebooks/00_start_here.ipynb"
+ADVICE = "type python3 about.py (Windows: py about.py), which says what to do."
 AS_ROOT = "You are root: code in a notebook may change any file on this machine (or container)."
 
 
@@ -59,7 +60,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
         write_path_file()
         from jupyterlab import labapp
     except (OSError, ValueError, ImportError) as error:
-        print(f"The lab does not open ({error}): type {sys.executable} about.py", file=sys.stderr)
+        print(f"The lab does not open ({error}): {ADVICE}", file=sys.stderr)
         return 2
     options = [f"--ServerApp.root_dir={home.root}", f"--LabApp.default_url={FIRST}"]
     if getattr(os, "geteuid", lambda: None)() == 0:
