@@ -27,19 +27,13 @@ OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python")) +
 )
 
 
-def free_port():
-    """A port that is free for UDP and for TCP just now."""
-    while True:
-        with (
-            socket.socket(type=socket.SOCK_DGRAM) as udp,
-            socket.socket(type=socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind(("127.0.0.1", 0))
-            try:
-                tcp.bind(udp.getsockname())
-            except OSError:
-                continue
-            return udp.getsockname()[1]
+REAL_PORT_STATE = about.port_state
+
+
+@pytest.fixture(autouse=True)
+def free_ports(monkeypatch):
+    """All ports are free: a real one may be taken by another program at any moment."""
+    monkeypatch.setattr(about, "port_state", lambda kind, port: "free")
 
 
 def fill(folder):
@@ -100,7 +94,7 @@ def lab(tmp_path, monkeypatch, found):
 
 def wrong(lab):
     """What is wrong in this lab, as (stops, sentence, command)."""
-    return about.problems(about.facts(lab, free_port()))
+    return about.problems(about.facts(lab))
 
 
 def type_in(lab, command, **options):
@@ -118,9 +112,9 @@ def type_in(lab, command, **options):
 def run(lab, capsys):
     """Run main there: its exit status, and the lines that say what is wrong."""
 
-    def run(port=None):
+    def run():
         to = lab / "about.txt"
-        status = about.main(lab, port or free_port(), to)
+        status = about.main(lab, to=to)
         printed = capsys.readouterr().out
         if to.is_file():
             assert printed.startswith(to.read_text(encoding="utf-8"))
@@ -136,7 +130,7 @@ def test_a_sound_lab_has_nothing_wrong(run):
 
 
 def test_the_report_has_every_fact(lab):
-    known = about.facts(lab, free_port())
+    known = about.facts(lab)
     text = about.report(known)
     assert f"Python            {sys.version.split()[0]}" in text
     assert re.search(r"^start methods +\w+ \(default\)", text, re.M)
@@ -152,7 +146,7 @@ def test_the_report_has_every_fact(lab):
 def test_an_environment_that_is_there_is_sound_whichever_python_looks_at_it(whole):
     make_venv(whole)
     assert wrong(whole) == []
-    known = about.facts(whole, free_port())
+    known = about.facts(whole)
     assert known["environment"] == f"venv {whole / '.venv'}"
     assert known["streamlib"] == str(whole / "streamlib")
     assert Path(known["kernel"]) == whole / OWN
@@ -188,7 +182,7 @@ def test_a_python_that_does_not_run_is_made_anew(whole, fault):
     make, install, opening = problem.command.split(" && ")
     if fault == "moved away":
         type_in(whole, make)
-        assert about.facts(whole, free_port())["it runs"] == "yes"
+        assert about.facts(whole)["it runs"] == "yes"
     assert install == f"{OWN} -m pip install -q -r requirements.txt"
     assert opening == f"{OWN} -m streamlib lab"
 
@@ -383,18 +377,21 @@ def test_requirements_are_read_as_pip_reads_them(lab):
 @pytest.mark.parametrize(
     "kind, socket_type", [("UDP", socket.SOCK_DGRAM), ("TCP", socket.SOCK_STREAM)]
 )
-def test_a_busy_port_is_a_note(run, kind, socket_type):
-    port = free_port()
+def test_a_busy_port_is_a_note(lab, monkeypatch, kind, socket_type):
+    def port_state(which, port):
+        return REAL_PORT_STATE(which, port) if which == kind else "free"
+
+    monkeypatch.setattr(about, "port_state", port_state)
     with socket.socket(type=socket_type) as busy:
-        busy.bind(("127.0.0.1", port))
+        busy.bind(("127.0.0.1", 0))
         if kind == "TCP":
             busy.listen()
-        status, lines = run(port)
-    assert status == 0
-    assert len(lines) == 1
-    assert lines[0].startswith(f"note: {kind} port {port} cannot be used (")
-    assert re.search(rf"; type: \S.*:{port}", lines[0])
-    assert run(port) == (0, ["Nothing."])
+        port = busy.getsockname()[1]
+        (problem,) = about.problems(about.facts(lab, port))
+    assert not problem.stops
+    assert problem.reason.startswith(f"{kind} port {port} cannot be used (")
+    assert re.search(rf"\w+ .*:{port}", problem.command)
+    assert REAL_PORT_STATE(kind, 0) == "free"
 
 
 def test_outputs_that_are_a_file_stop_the_lab_until_the_folder_is_made(lab, run):
@@ -563,12 +560,12 @@ def test_what_stops_the_lab_comes_first(lab, run):
 def test_a_report_that_cannot_be_written_is_still_printed(lab, run):
     (lab / "about.txt").mkdir()
     assert run() == (0, ["Nothing."])
-    assert about.main(lab, free_port(), lab / "no-such-folder" / "about.txt") == 0
+    assert about.main(lab, to=lab / "no-such-folder" / "about.txt") == 0
 
 
 def test_a_report_that_cannot_be_written_says_so(lab, capsys):
     to = lab / "no-such-folder" / "about.txt"
-    about.main(lab, free_port(), to)
+    about.main(lab, to=to)
     assert f"This report could not be written to {to} (" in capsys.readouterr().out
 
 
