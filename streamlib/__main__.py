@@ -15,6 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m streamlib")
     programs = parser.add_subparsers(dest="program", required=True)
 
+    lab = programs.add_parser(  # prefix_chars: what begins with a - goes on to JupyterLab
+        "lab", help="open the lab in JupyterLab", prefix_chars="+", add_help=False
+    )
+    lab.add_argument("options", nargs="*", help="options of JupyterLab, such as --no-browser")
+
     pets = programs.add_parser(
         "pets", help="three processes insert two pets each into one database (tasks 1 and 2)"
     )
@@ -78,6 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; nothing was left running.", file=sys.stderr)
         return 130
+
+
+def _lab(given: argparse.Namespace) -> int:
+    from streamlib import lab
+
+    return lab.open_lab(given.options)
 
 
 def _pets(given: argparse.Namespace) -> int:

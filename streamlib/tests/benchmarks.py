@@ -2,7 +2,7 @@
 
     python -m streamlib.tests.benchmarks              # with each target, met or missed
     python -m streamlib.tests.stream_benchmarks       # the same for streams
-    python -m pytest streamlib/tests/benchmarks.py --benchmark-only
+    python -m pytest streamlib/tests/benchmarks.py -n 0 --benchmark-only
 
 Contenders stand in one group and run one after another. Files are written to pytest's temporary
 folder, so put that on the disk in question (`--basetemp`), and leave the machine alone meanwhile.
@@ -438,7 +438,7 @@ def main(file=__file__, targets=TARGETS):
     """Run every benchmark of a file, then hold the figures against the targets."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder, "figures.json")
-        options = ["--benchmark-only", f"--benchmark-json={figures}", "-q"]
+        options = ["-n0", "--benchmark-only", f"--benchmark-json={figures}", "-q"]
         status = pytest.main([file, *options, *sys.argv[1:]])
         if status == 0:
             print("", *table(json.loads(figures.read_text())["benchmarks"], targets), sep="\n")

@@ -1,8 +1,8 @@
 """How the tests run, a pytest plugin (see pyproject.toml): lessons ten times as fast, nothing
-asked of a learner, and every output in a folder of its own.
+asked of a learner, and outputs in a temporary folder: one for each worker of pytest-xdist.
 
-That folder is in memory where the system has one (/dev/shm): in lessons that are ten times as
-fast a slow disk would be ten times as slow beside them, and cost rows that it costs no learner.
+That folder is in memory where there is room: at a tenth of the time, a slow disk would cost rows
+that it costs no learner.
 """
 
 import os
@@ -10,13 +10,30 @@ import shutil
 import tempfile
 from pathlib import Path
 
-memory = Path("/dev/shm")
-_folder = tempfile.mkdtemp(
-    prefix="streamlib-", dir=memory if os.access(memory, os.W_OK | os.X_OK) else None
-)
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 256_000_000
+
+
+def has_room(folder: Path) -> bool:
+    """Say whether one may write to the folder, and at least 256 MB of it are free."""
+    try:
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        return writable and shutil.disk_usage(folder).free >= ROOM_BYTES
+    except OSError:
+        return False
+
+
+_folder = tempfile.mkdtemp(prefix="streamlib-", dir=MEMORY if has_room(MEMORY) else None)
 os.environ["STREAMLIB_OUTPUTS"] = _folder
 os.environ.setdefault("STREAMLIB_SCALE", "0.1")
 os.environ.setdefault("STREAMLIB_PREDICT", "skip")
+
+
+def pytest_configure(config):
+    """Let the notebooks' kernels find streamlib."""
+    from streamlib import lab  # only now: what it imports reads STREAMLIB_OUTPUTS
+
+    lab.write_path_file()
 
 
 def pytest_unconfigure(config):

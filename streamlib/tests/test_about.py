@@ -1,11 +1,15 @@
-"""about.py names each planted fault in a sentence, and its exit status says if the lab can run."""
+"""about.py names each fault in a sentence, and the command that it gives for it mends it."""
 
 import ast
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import sysconfig
+import venv
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,42 +21,100 @@ import about
 sys.path.pop(0)
 
 SOUND = f"cloudpickle=={version('cloudpickle')}\n\n# to test the lab\npytest=={version('pytest')}\n"
+OWN = ".venv\\Scripts\\python.exe" if sys.platform == "win32" else ".venv/bin/python"
+OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python")) + sorted(
+    Path.home().glob(".pyenv/versions/3.10.*/bin/python")
+)
 
 
-def free_port():
-    """A port that is free for UDP and for TCP just now."""
-    while True:
-        with (
-            socket.socket(type=socket.SOCK_DGRAM) as udp,
-            socket.socket(type=socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind(("127.0.0.1", 0))
-            try:
-                tcp.bind(udp.getsockname())
-            except OSError:
-                continue
-            return udp.getsockname()[1]
+REAL_PORT_STATE = about.port_state
+
+
+@pytest.fixture(autouse=True)
+def free_ports(monkeypatch):
+    """All ports are free: a real one may be taken by another program at any moment."""
+    monkeypatch.setattr(about, "port_state", lambda kind, port: "free")
+
+
+def fill(folder):
+    """Make a folder look like the lab: its parts, its package, sound requirements."""
+    for part in (".git", "streamlib", "notebooks", "data", "outputs"):
+        (folder / part).mkdir(parents=True)
+    for name in ("__init__", "__main__", "home", "lab"):
+        source = Path(about.LAB, "streamlib", f"{name}.py")
+        (folder / "streamlib" / source.name).write_bytes(source.read_bytes())
+    (folder / "requirements.txt").write_text(SOUND)
+    return folder
+
+
+def make_venv(lab, path_file="../../../..", packages=True):
+    """Make a real .venv there, which finds the packages of the Python that runs the tests."""
+    venv.create(lab / ".venv", symlinks=os.name != "nt")
+    site_packages = next((lab / ".venv").rglob("site-packages"))
+    if packages:
+        (site_packages / "tests.pth").write_text(sysconfig.get_path("purelib"))
+    if path_file and os.name == "nt":
+        path_file = path_file.removeprefix("../")
+    (site_packages / "lab.pth").write_text(path_file)
+    return site_packages
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
+def whole(tmp_path, monkeypatch):
+    """A lab with an environment of its own; the sentences of problems there, looked up for real."""
+    monkeypatch.delenv("STREAMLIB_OUTPUTS", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    return fill(tmp_path / "a lab")
+
+
+@pytest.fixture
+def found():
+    """What about.py is told of the lab's Python, where a test does not make one."""
+    return {
+        "Python": sys.version.split()[0],
+        "interpreter": sys.executable,
+        "environment": "venv here",
+        "kernel": sys.executable,
+    } | dict.fromkeys(("sqlite3", "ensurepip", "pip", "jupyterlab"), "somewhere")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch, found):
     """A folder in which about.py finds nothing wrong."""
     monkeypatch.delenv("STREAMLIB_OUTPUTS", raising=False)
-    monkeypatch.setattr(about, "environment", lambda: "venv here")
+    lab = fill(tmp_path / "lab")
+
+    def examine(python, lab):
+        return {"streamlib": str(lab / "streamlib"), "packages": about.packages(lab)} | found
+
+    monkeypatch.setattr(about, "examine", examine)
     monkeypatch.setattr(about, "git", lambda: "git version 2")
-    for part in (".git", "streamlib", "notebooks", "data", "outputs"):
-        (tmp_path / part).mkdir()
-    (tmp_path / "requirements.txt").write_text(SOUND)
-    return tmp_path
+    return lab
+
+
+def wrong(lab):
+    """What is wrong in this lab, as (stops, sentence, command)."""
+    return about.problems(about.facts(lab))
+
+
+def type_in(lab, command, **options):
+    """Type a command in the lab's folder, as about.py says to."""
+    environment = {**os.environ, "PIP_NO_INDEX": "1", **options}
+    for name in ("STREAMLIB_OUTPUTS", "PYTHONPATH"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        command, shell=True, cwd=lab, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
 def run(lab, capsys):
     """Run main there: its exit status, and the lines that say what is wrong."""
 
-    def run(port=None):
+    def run():
         to = lab / "about.txt"
-        status = about.main(lab, port or free_port(), to)
+        status = about.main(lab, to=to)
         printed = capsys.readouterr().out
         if to.is_file():
             assert printed.startswith(to.read_text(encoding="utf-8"))
@@ -68,7 +130,7 @@ def test_a_sound_lab_has_nothing_wrong(run):
 
 
 def test_the_report_has_every_fact(lab):
-    known = about.facts(lab, free_port())
+    known = about.facts(lab)
     text = about.report(known)
     assert f"Python            {sys.version.split()[0]}" in text
     assert re.search(r"^start methods +\w+ \(default\)", text, re.M)
@@ -78,91 +140,296 @@ def test_the_report_has_every_fact(lab):
         assert re.search(rf"^{name} +\S", text, re.M), name
 
 
-def test_a_missing_package_stops_the_lab(lab, run):
-    (lab / "requirements.txt").write_text("no-such-package==1.0\n" + SOUND)
-    status, wrong = run()
+# The lab's own Python: each fault for real, and its command typed
+
+
+def test_an_environment_that_is_there_is_sound_whichever_python_looks_at_it(whole):
+    make_venv(whole)
+    assert wrong(whole) == []
+    known = about.facts(whole)
+    assert known["environment"] == f"venv {whole / '.venv'}"
+    assert known["streamlib"] == str(whole / "streamlib")
+    assert Path(known["kernel"]) == whole / OWN
+
+
+def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
+    """Looked at by a Python outside of any environment, as a beginner's first one is."""
+    monkeypatch.setattr(about.sys, "executable", sys._base_executable)
+    (whole / "requirements.txt").write_text("no-such-package==1.0\n")
+    (problem,) = wrong(whole)
+    assert problem.stops and problem.reason == "the lab has no environment of its own, .venv, yet"
+    readme = Path(about.LAB, "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^(?:py|python3) -m venv .* -m streamlib lab$", readme, re.M).group()
+    if sys.platform != "win32":
+        make = problem.command.replace(" --clear", "")
+        assert re.sub(r"^python\S*", "python3", make) == line
+
+
+@pytest.mark.parametrize("fault", ["moved away", "not a program", "ends at once"])
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links and shell scripts")
+def test_a_python_that_does_not_run_is_made_anew(whole, fault):
+    make_venv(whole)
+    python = whole / OWN
+    python.unlink()
+    if fault == "moved away":
+        python.symlink_to(whole / "no-such-python")
+    else:
+        python.write_text("#!/bin/sh\necho 'no stdlib' >&2; exit 3\n")
+        python.chmod(0o755 if fault == "ends at once" else 0o644)
+    (problem,) = wrong(whole)
+    assert problem.stops and "the Python in .venv does not run: no (" in problem.reason
+    assert ("no stdlib" in problem.reason) == (fault == "ends at once")
+    make, install, opening = problem.command.split(" && ")
+    if fault == "moved away":
+        type_in(whole, make)
+        assert about.facts(whole)["it runs"] == "yes"
+    assert install == f"{OWN} -m pip install -q -r requirements.txt"
+    assert opening == f"{OWN} -m streamlib lab"
+
+
+def test_a_missing_pip_is_installed_by_ensurepip(whole):
+    make_venv(whole, packages=False)
+    (problem,) = wrong(whole)
+    assert problem == (
+        True,
+        "this Python lacks pip, which installs everything else",
+        f"{OWN} -m ensurepip",
+    )
+    type_in(whole, problem.command)
+    assert "lacks pip" not in wrong(whole)[0].reason
+
+
+def test_no_environment_is_a_note_if_everything_is_there(found, run):
+    found["environment"] = "none"
+    status, lines = run()
+    assert status == 0 and len(lines) == 1
+    assert lines[0].startswith("note: the lab has no environment of its own, .venv, yet; type: ")
+
+
+def test_a_debian_python_without_ensurepip_is_told_the_package(found, run):
+    found.update(pip="MISSING (x)", ensurepip="MISSING (x)")
+    status, lines = run()
+    assert status == 1 and len(lines) == 1
+    assert "; type: sudo apt install python3-venv && python" in lines[0]
+
+
+def test_a_missing_package_is_installed(whole):
+    site_packages = make_venv(whole)
+    with zipfile.ZipFile(whole.parent / "tiny-1.5-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "")
+        wheel.writestr(
+            "tiny-1.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.5\n"
+        )
+        wheel.writestr(
+            "tiny-1.5.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr("tiny-1.5.dist-info/RECORD", "")
+    (whole / "requirements.txt").write_text("tiny==1.5\n")
+    (problem,) = wrong(whole)
+    assert problem == (
+        True,
+        "tiny is missing",
+        f"{OWN} -m pip install -r requirements.txt",
+    )
+    type_in(whole, problem.command, PIP_FIND_LINKS=str(whole.parent))
+    assert wrong(whole) == []
+    assert (site_packages / "tiny.py").is_file()
+
+
+def test_a_package_that_notebooks_do_not_find_stops_the_lab(found, run):
+    found["streamlib"] = "MISSING (No module named 'streamlib')"
+    status, lines = run()
+    assert status == 1 and len(lines) == 1
+    assert "notebooks do not find the lab's package, streamlib: MISSING" in lines[0]
+
+
+def test_the_package_of_another_copy_is_left_once_the_lab_was_opened(whole):
+    site_packages = make_venv(whole, path_file="../../../../another")
+    (whole / "another" / "streamlib").mkdir(parents=True)
+    (whole / "another" / "streamlib" / "__init__.py").touch()
+    (problem,) = wrong(whole)
+    assert problem.stops and "notebooks do not find the lab's package, streamlib" in problem.reason
+    assert problem.command == f"{OWN} -m streamlib lab"
+    type_in(whole, problem.command + " --version")
+    assert (site_packages / "lab.pth").is_file()
+    assert wrong(whole) == []
+
+
+def test_a_kernel_that_is_another_python_is_replaced(whole):
+    make_venv(whole)
+    kernel = whole / ".venv" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    command = [str(whole / "elsewhere" / "python"), "-m", "ipykernel_launcher"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "Python"}))
+    (problem,) = wrong(whole)
+    assert problem.stops
+    assert problem.reason == f"notebooks do not run in the lab's Python, but in {command[0]}"
+    type_in(whole, problem.command + " --version")
+    assert wrong(whole) == []
+
+
+def test_a_notebook_in_another_python_is_told_so(lab, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", None)
+    monkeypatch.setattr(about.sys, "executable", str(lab / "other" / "python"))
+    status, lines = run()
+    assert status == 1 and len(lines) == 1
+    assert f"notebooks do not run in the lab's Python, but in {lab / 'other'}" in lines[0]
+
+
+def test_a_jupyterlab_that_is_damaged_is_installed_again(found, run):
+    found["jupyterlab"] = "MISSING (No module named 'tornado')"
+    status, lines = run()
+    assert status == 1 and len(lines) == 1
+    assert "JupyterLab is installed, but damaged: MISSING (No module named 'tornado')" in lines[0]
+    assert lines[0].endswith(" -m pip install -r requirements.txt --force-reinstall")
+
+
+@pytest.mark.parametrize("python, old", [("3.6.15", 1), ("3.10.2", 1), ("3.11.0rc1", 0)])
+def test_an_old_python_stops_the_lab(found, run, python, old):
+    found["Python"] = python
+    status, lines = run()
+    assert status == old
+    if old:
+        assert len(lines) == 1
+        assert lines[0].startswith(f"STOPS THE LAB: Python {python} is too old: the lab needs 3.11")
+        assert " -m venv --clear .venv && " in lines[0]
+
+
+def test_an_old_python_points_to_the_one_in_the_environment(run, monkeypatch):
+    monkeypatch.setattr(about.platform, "python_version", lambda: "3.8.20")
+    status, lines = run()
+    assert (status, lines) == (
+        1,
+        [
+            "STOPS THE LAB: this Python, 3.8.20, is too old: use the one in .venv; "
+            f"type: {OWN} about.py"
+        ],
+    )
+
+
+def test_an_old_python_can_read_the_file():
+    ast.parse(Path(about.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize("python", OLD_PYTHONS, ids=lambda path: path.parts[-3])
+def test_an_old_python_that_is_here_says_that_it_is_too_old(whole, python):
+    (whole / "about.py").write_bytes(Path(about.__file__).read_bytes())
+    done = subprocess.run([python, "about.py"], cwd=whole, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == ""
+    assert re.search(r"^STOPS THE LAB: Python 3\.\d+\.\d+ is too old: the lab", done.stdout, re.M)
+
+
+def test_a_python_without_sqlite_stops_the_lab(found, run):
+    found["sqlite3"] = "MISSING (No module named '_sqlite3')"
+    status, lines = run()
     assert status == 1
-    assert len(wrong) == 1
-    assert wrong[0].startswith("STOPS THE LAB: no-such-package is missing; type: ")
-    assert wrong[0].endswith(" -m pip install -r requirements.txt")
+    assert lines[0].startswith("STOPS THE LAB: this Python lacks SQLite")
+
+
+def test_a_module_that_is_not_there_or_damaged_is_missing(monkeypatch, tmp_path):
+    (tmp_path / "damaged_module.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert about.imported("damaged_module") == "MISSING (division by zero)"
+    assert about.imported("no_such") == "MISSING (No module named 'no_such')"
+    assert about.imported("sqlite3") == str(Path(sys.modules["sqlite3"].__file__).parent)
+
+
+# What is installed
 
 
 def test_missing_packages_share_a_sentence(lab, run):
     (lab / "requirements.txt").write_text("no-such-package==1.0\nnor-this==1.0\n" + SOUND)
-    status, wrong = run()
+    status, lines = run()
     assert status == 1
-    assert len(wrong) == 1
-    assert wrong[0].startswith("STOPS THE LAB: no-such-package, nor-this are missing; type: ")
+    assert len(lines) == 1
+    assert lines[0].startswith("STOPS THE LAB: no-such-package, nor-this are missing; type: ")
 
 
-def test_a_missing_test_tool_does_not(lab, run):
+def test_a_missing_test_tool_does_not_stop_the_lab(lab, run):
     (lab / "requirements.txt").write_text(SOUND + "no-such-package==1.0\n")
-    status, wrong = run()
+    status, lines = run()
     assert status == 0
-    assert len(wrong) == 1
-    assert wrong[0].startswith("note: no-such-package is missing, which only the lab's tests need;")
+    assert len(lines) == 1
+    assert lines[0].startswith("note: no-such-package is missing, which only the lab's tests need;")
 
 
 def test_another_version_than_the_pin_is_a_note(lab, run):
     (lab / "requirements.txt").write_text("cloudpickle==0.0.1\n")
-    status, wrong = run()
+    status, lines = run()
     assert status == 0
     have = version("cloudpickle")
-    assert wrong[0].startswith(f"note: cloudpickle is {have}, requirements.txt says 0.0.1; type: ")
+    assert lines[0].startswith(f"note: cloudpickle is {have}, requirements.txt says 0.0.1; type: ")
 
 
 def test_requirements_are_read_as_pip_reads_them(lab):
     (lab / "requirements.txt").write_text(
-        "-r other.txt\npytest[dev]==1.5  # why\nonlythere==1; sys_platform == 'x'\n-e .\n"
+        "-r other.txt\npytest[dev]==1.5  # why\nonlythere==1; sys_platform == 'x'\n"
+        'numpy==1; python_version < "3.6"\nnumpy==2; python_version >= "3.6"\n'
     )
     listed = [(package.name, package.pin, package.needed) for package in about.packages(lab)]
-    assert listed == [("pytest", "1.5", True), ("streamlib", "", True)]
+    assert listed == [("pytest", "1.5", True), ("numpy", "2", True)]
 
 
-def test_what_pip_left_in_the_lab_is_no_proof(lab, monkeypatch):
-    """streamlib.egg-info stays in the lab when another environment installed it."""
-    info = lab / "leftover.egg-info"
-    info.mkdir()
-    (info / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: leftover\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(lab))
-    assert version("leftover") == "1.0"
-    assert about.version("leftover", lab) == ""
-    assert about.version("leftover", lab / "data") == "1.0"
+# The folder and the machine
 
 
 @pytest.mark.parametrize(
     "kind, socket_type", [("UDP", socket.SOCK_DGRAM), ("TCP", socket.SOCK_STREAM)]
 )
-def test_a_busy_port_is_a_note(run, kind, socket_type):
-    port = free_port()
+def test_a_busy_port_is_a_note(lab, monkeypatch, kind, socket_type):
+    def port_state(which, port):
+        return REAL_PORT_STATE(which, port) if which == kind else "free"
+
+    monkeypatch.setattr(about, "port_state", port_state)
     with socket.socket(type=socket_type) as busy:
-        busy.bind(("127.0.0.1", port))
+        busy.bind(("127.0.0.1", 0))
         if kind == "TCP":
             busy.listen()
-        status, wrong = run(port)
-    assert status == 0
-    assert len(wrong) == 1
-    assert wrong[0].startswith(f"note: {kind} port {port} cannot be used (")
-    assert re.search(rf"; type: \S.*:{port}", wrong[0])
-    assert run(port) == (0, ["Nothing."])
+        port = busy.getsockname()[1]
+        (problem,) = about.problems(about.facts(lab, port))
+    assert not problem.stops
+    assert problem.reason.startswith(f"{kind} port {port} cannot be used (")
+    assert re.search(rf"\w+ .*:{port}", problem.command)
+    assert REAL_PORT_STATE(kind, 0) == "free"
 
 
-def test_unwritable_outputs_stop_the_lab(lab, run):
-    (lab / "outputs").rmdir()
-    (lab / "outputs").write_text("a file in the folder's place")
-    status, wrong = run()
+def test_outputs_that_are_a_file_stop_the_lab_until_the_folder_is_made(lab, run):
+    outputs = lab / "outputs"
+    outputs.rmdir()
+    outputs.write_text("a file in the folder's place")
+    status, lines = run()
     assert status == 1
-    assert len(wrong) == 1
-    assert wrong[0].startswith("STOPS THE LAB: the outputs folder cannot be written (")
-    assert wrong[0].endswith(f'; type: mkdir "{lab / "outputs"}"')
+    assert len(lines) == 1
+    assert lines[0].startswith(f"STOPS THE LAB: the folder {outputs} cannot be written to (")
+    assert lines[0].endswith(f'; type: mkdir "{outputs}"')
+    outputs.unlink()
+    type_in(lab, lines[0].split("; type: ")[1])
+    assert run() == (0, ["Nothing."])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_outputs_that_another_owns_stop_the_lab(lab, run):
-    (lab / "outputs").chmod(0o500)
-    status, wrong = run()
+@pytest.mark.parametrize("name", ["outputs", ""])
+def test_a_folder_that_may_not_be_written_to_stops_the_lab(lab, run, name):
+    (lab / name).chmod(0o500)
+    status, lines = run()
     assert status == 1
-    assert wrong[0].endswith(f'; type: chmod u+rwx "{lab / "outputs"}"')
+    assert lines[0].endswith(f'; type: chmod u+rwx "{lab / name}"')
+    type_in(lab, lines[0].split("; type: ")[1])
+    assert run() == (0, ["Nothing."])
+
+
+@pytest.mark.parametrize("name", ["outputs", ""])
+def test_a_folder_that_refuses_a_file_is_told_by_its_name(lab, run, monkeypatch, name):
+    def write_bytes(path, data):
+        if path.parent == lab / name:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(about.Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(about.Path, "unlink", lambda path: None)
+    status, lines = run()
+    assert status == 1 and len(lines) == 1
+    assert f"the folder {lab / name} cannot be written to (Permission denied)" in lines[0]
 
 
 def test_outputs_are_made_and_left_empty(lab, run):
@@ -171,101 +438,134 @@ def test_outputs_are_made_and_left_empty(lab, run):
     assert list((lab / "outputs").iterdir()) == []
 
 
-def test_outputs_may_lie_elsewhere(lab, run, monkeypatch):
+def test_outputs_may_be_elsewhere(lab, run, monkeypatch):
     monkeypatch.setenv("STREAMLIB_OUTPUTS", str(lab / "requirements.txt" / "under-a-file"))
-    status, wrong = run()
+    status, lines = run()
     assert status == 1
-    assert "under-a-file" in wrong[0]
+    assert "under-a-file" in lines[0]
 
 
-@pytest.mark.parametrize("python, old", [("3.8.20", 1), ("3.10.2", 1), ("3.11.0rc1", 0)])
-def test_an_old_python_stops_the_lab(run, monkeypatch, python, old):
-    monkeypatch.setattr(about.platform, "python_version", lambda: python)
-    status, wrong = run()
-    assert status == old
-    if old:
-        assert len(wrong) == 1
-        assert wrong[0].startswith(f"STOPS THE LAB: Python {python} is too old, the lab needs 3.11")
-        assert wrong[0].endswith(" -m venv --clear .venv")
+@pytest.mark.skipif(sys.platform == "win32", reason="the same, by move")
+def test_a_synchronized_folder_is_left_by_the_command(lab, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "OneDrive - School").mkdir(parents=True)
+    lab = lab.rename(home / "OneDrive - School" / "my lab")
+    monkeypatch.setattr(about.Path, "home", lambda: home)
+    (problem,) = wrong(lab)
+    assert not problem.stops
+    assert "is synchronized by OneDrive - School, which may lock or change" in problem.reason
+    type_in(lab, problem.command)
+    assert wrong(home / "my lab") == []
 
 
-def test_an_old_python_can_read_the_file():
-    ast.parse(Path(about.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+@pytest.mark.parametrize(
+    "folder, kind",
+    [
+        ("/Users/ann/Library/CloudStorage/GoogleDrive-ann/lab", "CloudStorage"),
+        ("/Users/ann/Library/Mobile Documents/lab", "Mobile Documents"),
+        ("/home/ann/Dropbox (Personal)/lab", "Dropbox (Personal)"),
+        ("/home/ann/Google Drive/lab", "Google Drive"),
+        ("/home/ann/Nextcloud/lab", "Nextcloud"),
+    ],
+)
+def test_synchronized_folders_are_known_by_name(folder, kind):
+    assert about.drive(Path(folder)) == f"synchronized by {kind}"
 
 
-def test_a_python_without_sqlite_stops_the_lab(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sqlite3", None)
-    status, wrong = run()
-    assert status == 1
-    assert wrong[0].startswith("STOPS THE LAB: this Python lacks SQLite")
+@pytest.mark.parametrize("folder", ["/home/ann/Boxes/lab", "/home/dropbox/lab", "/home/ann/lab"])
+def test_other_folders_are_not(folder, monkeypatch):
+    monkeypatch.setattr(about, "output_of", lambda *command: "")
+    assert about.drive(Path(folder)) == "local"
+
+
+LINUX = """\
+/dev/sda1 on / type ext4 (rw,relatime)
+server:/home on /home type nfs4 (rw,relatime,vers=4.2)
+tmpfs on /home/ann/my scratch type tmpfs (rw)
+C:\\ on /mnt/c type 9p (rw,noatime,aname=drvfs;path=C:\\;uid=1000)
+"""
+MAC = """\
+/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+//ann@server/share on /Volumes/share (smbfs, nodev, nosuid, mounted by ann)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows is asked in another way")
+@pytest.mark.parametrize(
+    "table, folder, kind",
+    [
+        (LINUX, "/srv/lab", "local"),
+        (LINUX, "/home/ann/lab", "a network drive (nfs4)"),
+        (LINUX, "/home/ann/my scratch/lab", "local"),
+        (LINUX, "/mnt/c/lab", "a network drive (9p)"),
+        (MAC, "/Users/ann/lab", "local"),
+        (MAC, "/Volumes/share/lab", "a network drive (smbfs)"),
+    ],
+)
+def test_a_network_drive_is_known_by_what_is_mounted(table, folder, kind, monkeypatch):
+    monkeypatch.setattr(about, "output_of", lambda *command: table)
+    assert about.drive(Path(folder)) == kind
+
+
+def test_a_network_drive_is_a_note(run, monkeypatch):
+    monkeypatch.setattr(about, "drive", lambda folder: "a network drive (nfs4)")
+    status, lines = run()
+    assert status == 0 and len(lines) == 1
+    assert "the lab's folder is a network drive (nfs4), which may lock or change" in lines[0]
 
 
 def test_a_part_not_found_stops_the_lab(lab, run):
-    (lab / "streamlib").rmdir()
-    (lab / "requirements.txt").unlink()
-    status, wrong = run()
+    (lab / "data").rmdir()
+    (lab / "notebooks").rmdir()
+    status, lines = run()
     assert status == 1
-    assert wrong[0].startswith("STOPS THE LAB: requirements.txt, streamlib not found, ")
-    assert "; type: git clone " in wrong[0]
+    assert lines[0].startswith("STOPS THE LAB: notebooks, data not found, ")
+    assert "; type: git clone " in lines[0]
 
 
 def test_no_checkout_is_a_note(lab, run):
     (lab / ".git").rmdir()
-    status, wrong = run()
+    status, lines = run()
     assert status == 0
-    assert wrong[0].startswith("note: .git not found, so this is not a whole checkout")
+    assert lines[0].startswith("note: .git not found, so this is not a whole checkout")
 
 
-def test_another_python_than_the_labs_own_is_told_so(lab, monkeypatch, run):
-    monkeypatch.setattr(about, "environment", lambda: "none")
-    (lab / "requirements.txt").write_text("no-such-package==1.0\n" + SOUND)
-    own = Path(".venv", "Scripts" if sys.platform == "win32" else "bin")
-    (lab / own).mkdir(parents=True)
-    status, wrong = run()
-    assert status == 1 and len(wrong) == 1
-    assert wrong[0].startswith("STOPS THE LAB: this is not the lab's own Python")
-    assert wrong[0].endswith(f"type: {own / 'python'} about.py")
-
-
-def test_no_git_is_a_note(lab, monkeypatch, run):
-    monkeypatch.undo()
-    monkeypatch.setenv("STREAMLIB_OUTPUTS", str(lab / "outputs"))
-    monkeypatch.setattr(about, "environment", lambda: "none")
-    monkeypatch.setenv("PATH", str(lab))
-    status, wrong = run()
+def test_no_git_is_a_note(run, monkeypatch):
+    monkeypatch.setattr(about, "git", lambda: "MISSING")
+    status, lines = run()
     assert status == 0
-    assert wrong[0].startswith("note: git is missing, ")
-    assert wrong[1].startswith("note: no virtual environment: ")
-    assert wrong[1].endswith(" -m venv .venv")
-    assert len(wrong) == 2
+    assert lines[0].startswith("note: git is missing, ")
+    assert len(lines) == 1
 
 
-@pytest.mark.parametrize("fault", [OSError("no"), subprocess.TimeoutExpired("git", 10)])
+@pytest.mark.parametrize(
+    "fault", [FileNotFoundError("no"), subprocess.TimeoutExpired("git", 10), PermissionError("no")]
+)
 def test_a_git_that_fails_or_hangs_is_missing(monkeypatch, fault):
-    def run(*args, timeout, **options):
+    def check_output(*args, timeout, **options):
         raise fault
 
-    monkeypatch.setattr(about.subprocess, "run", run)
+    monkeypatch.setattr(about.subprocess, "check_output", check_output)
     assert about.git() == "MISSING"
 
 
 def test_what_stops_the_lab_comes_first(lab, run):
     (lab / ".git").rmdir()
     (lab / "requirements.txt").write_text("cloudpickle==0.0.1\nno-such-package==1.0\n")
-    status, wrong = run()
+    status, lines = run()
     assert status == 1
-    assert [line.split(":")[0] for line in wrong] == ["STOPS THE LAB", "note", "note"]
+    assert [line.split(":")[0] for line in lines] == ["STOPS THE LAB", "note", "note"]
 
 
 def test_a_report_that_cannot_be_written_is_still_printed(lab, run):
     (lab / "about.txt").mkdir()
     assert run() == (0, ["Nothing."])
-    assert about.main(lab, free_port(), lab / "no-such-folder" / "about.txt") == 0
+    assert about.main(lab, to=lab / "no-such-folder" / "about.txt") == 0
 
 
 def test_a_report_that_cannot_be_written_says_so(lab, capsys):
     to = lab / "no-such-folder" / "about.txt"
-    about.main(lab, free_port(), to)
+    about.main(lab, to=to)
     assert f"This report could not be written to {to} (" in capsys.readouterr().out
 
 

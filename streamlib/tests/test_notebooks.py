@@ -78,16 +78,15 @@ def test_the_notebooks_are_there_and_hold_charts():
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_cleared_and_with_all_predictions_skipped(name, tmp_path):
-    """As a learner in a hurry has it, who has cleared the stored outputs."""
+def test_a_committed_notebook_can_be_cleared(name, tmp_path):
+    """What is left is a notebook without outputs. (nbval runs each notebook, once.)"""
     path = tmp_path / name.split("/")[-1]
     path.write_text(_git("show", f"HEAD:{name}"), encoding="utf-8")
     assert home.clear_outputs([path]) == [path]
     notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert code and not any(cell.outputs or cell.execution_count for cell in code)
-    NotebookClient(notebook, resources={"metadata": {"path": home.root / "notebooks"}}).execute()
-    assert all(cell.execution_count for cell in code)
 
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")

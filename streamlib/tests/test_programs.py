@@ -128,7 +128,7 @@ def test_a_lock_held_by_another_program_is_told_apart(outputs):
         (["pets", "--timeout", "1e9"], "timeout_s is"),
         (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
         (["pets", "--db", "."], "is a folder"),
-        (["clear", "nothing.ipynb"], "is not there"),
+        (["clear", "nothing.ipynb"], "does not exist"),
     ],
 )
 def test_bad_use_is_one_sentence_and_exit_status_2(words, sentence, outputs):

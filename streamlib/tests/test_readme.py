@@ -1,0 +1,86 @@
+"""README's two lines are the ones that are used everywhere, and need no network twice."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from streamlib import home
+
+README = (home.root / "README.md").read_text(encoding="utf-8")
+SETUP = "python3 -m venv .venv && .venv/bin/python -m pip install -q -r requirements.txt && "
+OPEN, TEST = SETUP + ".venv/bin/python -m streamlib lab", SETUP + ".venv/bin/python -m pytest"
+
+
+def lines_of(beginning):
+    """README's lines that begin so."""
+    return [line for line in README.splitlines() if line.startswith(beginning)]
+
+
+def test_the_two_lines_for_macos_and_linux_open_and_test_the_lab():
+    assert lines_of("python3 -m venv") == [OPEN, TEST]
+
+
+def test_the_two_lines_for_windows_are_the_same_but_for_paths():
+    for unix, windows in zip((OPEN, TEST), lines_of("py -m venv"), strict=True):
+        assert windows.replace("Scripts", "bin").replace("\\", "/") == unix.replace("python3", "py")
+
+
+def test_continuous_integration_types_readmes_test_lines():
+    script = (home.root / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.search(r"grep --max-count=1 '(.*)' README.md", script)[1]
+    assert [line for line in README.splitlines() if re.search(pattern, line)] == [TEST]
+    workflow = (home.root / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    pattern = re.search(r"grep '(.*)' README.md", workflow)[1]
+    assert [line for line in README.splitlines() if re.search(pattern, line)] == [
+        lines_of("py -m venv")[1]
+    ]
+    for word in ("ubuntu-latest", "macos-latest", "windows-latest", '"3.11"', '"3.x"', ".ci/run"):
+        assert word in workflow
+
+
+def test_the_container_is_set_up_by_readmes_first_line():
+    container = json.loads((home.root / ".devcontainer" / "devcontainer.json").read_text())
+    assert container["postCreateCommand"] == OPEN + " --version"
+
+
+def requirements():
+    """The lines of requirements.txt that name something."""
+    text = (home.root / "requirements.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_every_requirement_is_a_pin_and_nothing_is_built():
+    """So pip has nothing to look up or to build when all is there."""
+    for line in requirements():
+        assert re.fullmatch(r'[\w-]+==[\d.]+(; python_version (<|>=) "3\.12")?', line), line
+    assert "build-system" not in (home.root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_pip_needs_no_network_when_everything_is_installed():
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "-r", "requirements.txt"]
+    done = subprocess.run(pip, cwd=home.root, capture_output=True, text=True)
+    if "No module named pip" in done.stderr:
+        pytest.skip("this Python has no pip")
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_says_where_the_lab_cannot_run_and_what_to_do_about_a_fault():
+    for words in ("JupyterLite", "Google Colab", "`python3 about.py`", "`py about.py`"):
+        assert words in README
+
+
+@pytest.mark.parametrize(
+    "link", [link for link in re.findall(r"\]\(([^)]*)\)", README) if "://" not in link]
+)
+def test_a_link_in_readme_leads_to_a_file(link):
+    assert (home.root / link).is_file()
+
+
+def test_a_file_that_readme_names_is_there():
+    named = re.findall(r"`(\w+)` \|", README) + re.findall(r"python (notebooks/\w+\.py)", README)
+    for name in named:
+        path = home.root / (name if "/" in name else f"notebooks/{name}.ipynb")
+        assert path.is_file(), path
