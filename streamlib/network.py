@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from streamlib import processes, records, stream, wire
 
-MOST_CLIENTS, MOST_LOGGED, MOST_HELD = 100, 100_000, 32_000_000  # the last one: bytes under way
-EACH = 500  # bytes that Python adds to each packet under way
+MOST_CLIENTS, MOST_LOGGED = 100, 100_000
+MOST_HELD, EACH = 32_000_000, 500  # bytes under way; of them what Python adds to each packet
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Network:
     seed: int = 0
 
     def __post_init__(self):
-        limits = {"loss": 1, "duplicate": 1, "reorder": 1, "delay_s": 60, "jitter_s": 60}
-        for name, most in limits.items():
+        for name in ("loss", "duplicate", "reorder", "delay_s", "jitter_s"):
+            most = 60 if name.endswith("_s") else 1
             if not 0 <= (value := getattr(self, name)) <= most:
                 raise ValueError(f"{name} is {value!r}: give a number from 0 to {most}.")
         if self.rate is not None and not self.rate > 0:
@@ -62,12 +62,11 @@ class _Lane:
         self.free_at = self.latest = 0.0
 
     def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
-        """Return the times at which it arrives: none if it is lost, two if it is repeated."""
+        """Return the times at which it arrives, none, one or two; always draws four numbers."""
         net = self.network
-        # Always four draws, so that the fate of the nth datagram does not depend on the others'.
         lost, twice, late, more = (self.rng.random() for _ in range(4))
         self.counts["came"] += 1
-        if lost < net.loss or is_full or self.free_at > now + 1.0:  # or 1 s of queue
+        if lost < net.loss or is_full or self.free_at > now + 1.0:  # or too long a queue
             self.counts["lost"] += 1
             return []
         is_late, is_repeated = late < net.reorder, twice < net.duplicate
@@ -86,8 +85,7 @@ class _Lane:
         return self.latest
 
     def through(self, size: int, now: float) -> float:
-        took = size / self.network.rate if self.network.rate else 0.0
-        self.free_at = max(now, self.free_at) + took  # by then its last byte is on its way
+        self.free_at = max(now, self.free_at) + size / (self.network.rate or float("inf"))
         return self.free_at + self.network.delay_s
 
 
@@ -103,11 +101,10 @@ class Proxy:
     """
 
     def __init__(self, network: Network, to: str | None = None, listen: str = "udp://localhost:0"):
-        self._network, self._listen = network, wire.parse(listen)
-        self._to = wire.parse(to) if to else None
+        self._listen, self._to = wire.parse(listen), wire.parse(to) if to else None
         if {self._listen.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
-        self.counts, self.log = Counter(), []
+        self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._sockets, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
 
@@ -246,27 +243,26 @@ def trial(
     lines: records, as `records.encode` makes them; timeout_s: when the lab ends the trial, seconds.
     """
     with Proxy(network) as proxy:
-        front, back = proxy.url, proxy.back_url
 
-        def sender(me):
-            with _connected(front) as sock:
+        def sends(me, url=proxy.url):
+            with _connected(url) as sock:
                 began = time.perf_counter()
                 send(sock, lines)
-                me.db.with_suffix(".seconds").write_text(repr(time.perf_counter() - began))
+                me.db.with_suffix(".seconds").write_text(str(time.perf_counter() - began), "ascii")
 
-        def receiver(me):
-            with _connected(back) as sock, wire.open_for_lines(me.db.with_suffix(".lines")) as file:
+        def receives(me, url=proxy.back_url):
+            with _connected(url) as sock, wire.open_for_lines(me.db.with_suffix(".lines")) as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
-        plan = {"sender": sender, "receiver": receiver}
+        plan = {"sender": sends, "receiver": receives}
         run = processes.run(plan, timeout_s=timeout_s, label="trial")
     delivered, took = (run.db.with_suffix(suffix) for suffix in (".lines", ".seconds"))
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
     fates = stream.reconcile(source, [*arrived, {"seq": len(lines), "end": True}])
-    seconds = float(took.read_text()) if took.exists() else float("nan")
+    seconds = float(took.read_text("ascii")) if took.exists() else float("nan")
     problems = [said.replace("run.output", "trial.output") for said in run.problems]
     return Trial(fates, seconds, proxy.log, problems, run.output)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from streamlib import impair, orders, records, reliability, schedule
+from streamlib import network as bad_network
+from streamlib import orders, records, schedule
 from streamlib.processes.result import Run
 
 
@@ -117,10 +118,10 @@ def _which(exercise: str) -> Callable[[object], str]:
 
 
 NETWORKS = [
-    impair.Network(delay_s=0.002, seed=1),
-    impair.Network(loss=0.2, delay_s=0.002, seed=2),
-    impair.Network(duplicate=0.2, reorder=0.2, delay_s=0.002, seed=3),
-    impair.Network(loss=0.2, duplicate=0.1, reorder=0.1, delay_s=0.002, seed=4),
+    bad_network.Network(delay_s=0.002, seed=1),
+    bad_network.Network(loss=0.2, delay_s=0.002, seed=2),
+    bad_network.Network(duplicate=0.2, reorder=0.2, delay_s=0.002, seed=3),
+    bad_network.Network(loss=0.2, duplicate=0.1, reorder=0.1, delay_s=0.002, seed=4),
 ]
 
 
@@ -131,7 +132,7 @@ def _trials(functions: object) -> str:
     lines = [records.encode(seq, {"n": str(seq)}) for seq in range(1, 81)]
     for network in NETWORKS:
         try:
-            trial = reliability.trial(*functions, lines, network, timeout_s=20)
+            trial = bad_network.trial(*functions, lines, network, timeout_s=20)
         except TypeError as error:
             return str(error)
         if not trial.ok:
