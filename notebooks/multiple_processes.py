@@ -21,7 +21,7 @@ def inserts(first, second):
     """Return a worker: the function that one process runs."""
 
     def worker(me):
-        # `closing` closes the connection at the end of the block, whatever happens in it.
+        # `closing` closes the connection when the block ends, whatever happens in it.
         with closing(database.open(me, LOCK_TIMEOUT_SECONDS)) as connection:
             for pet in (first, second):
                 # One transaction: take the write lock, insert, take our time, commit.

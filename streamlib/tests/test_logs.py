@@ -17,7 +17,7 @@ def event(state, start, detail=None):
 
 @pytest.fixture
 def messages(tmp_path, capsys):
-    """Return what is logged in a `with` block: (level, message), alike on screen and in the file."""
+    """Return what is logged, as (level, message): the same on the screen and in the file."""
     path = tmp_path / "out0.txt"
     path.write_text("an older log", encoding="utf-8")
 

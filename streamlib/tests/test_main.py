@@ -47,17 +47,16 @@ def options(name):
 
 def test_readme_has_each_program_and_only_options_that_it_has():
     named = set(re.findall(r"python -m streamlib (\w+)", README))
-    assert named <= set(terminal.PROGRAMS)
-    assert set(terminal.PROGRAMS) - named <= {"lab"}
+    here = set(terminal.PROGRAMS)
+    if not (home.root / "streamlib" / "lab.py").exists():
+        here -= {"lab"}
+    assert named == here
     used = {name: set() for name in named - {"lab"}}  # JupyterLab has its own
     for line in README.splitlines():
         found = re.search(r"python -m streamlib (\w+)", line)
         if found and found[1] in used:
-            code = (
-                line[found.end() :]
-                if line.startswith("python")
-                else " ".join(line.split("`")[1::2])
-            )
+            in_table = " ".join(line.split("`")[1::2])
+            code = line if line.startswith("python") else in_table
             used[found[1]] |= set(re.findall(r"(?<!\S)--[a-z-]+", code))
     assert sum(map(len, used.values())) > 15
     for name, its in used.items():
@@ -308,7 +307,7 @@ def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
     assert (sent.returncode, sent.stderr) == (0, "")
     assert "500 rows sent; limit reached." in sent.stdout
     done = run("compare", numbers, out)
-    assert done.returncode == 0 and "\nThe source was taken oldest first, by day" in done.stdout
+    assert done.returncode == 0 and "The source was taken oldest first, by day" in done.stdout
     assert done.stdout.endswith("All 500 rows arrived once, unaltered and in order; 500 more of "
                                 "the source were not sent.\n")  # fmt: skip
 

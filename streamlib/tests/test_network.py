@@ -24,6 +24,13 @@ SEEDS = range(int(os.environ.get("STREAMLIB_SEEDS", 5)))
 LINES = [records.encode(seq, {"n": str(seq)}) for seq in range(1, 61)]
 
 
+@pytest.fixture(autouse=True)
+def no_errors_in_the_loop(caplog):
+    """The loop of a network reports an error that nobody caught to this log."""
+    yield
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
+
+
 def lane(way="there", **values):
     return network._Lane(Network(**values), way, Counter())
 

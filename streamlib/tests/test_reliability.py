@@ -4,8 +4,10 @@ import ast
 import functools
 import json
 import re
+import sqlite3
 import sys
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import cloudpickle
@@ -281,8 +283,8 @@ def test_a_notebook_stops_at_a_missing_prediction(tmp_path, monkeypatch):
     assert "42" not in str(stopped.value)
 
 
-def test_a_lock_held_by_another_program_is_told_apart(outputs):
-    db = database.fresh(outputs / "shared.db")
+def test_a_lock_held_by_another_program_is_told_apart(tmp_path):
+    db = database.fresh(tmp_path / "shared.db")
 
     def lock(path):
         other.execute("BEGIN IMMEDIATE")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from streamlib import home
+from streamlib import home, records, wire
 from streamlib.tests.conftest import DEADLINE_S, until
 
 
@@ -18,17 +18,56 @@ def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
     script = (home.root / "notebooks" / "multiple_processes.py").read_text(encoding="utf-8")
     assert "\nTASK_DURATION_SECONDS = 0 " in script and "\nLOCK_TIMEOUT_SECONDS = 5 " in script
     slow = script.replace("SECONDS = 0 ", "SECONDS = 3 ")
-    last = {
-        "out0.txt": "SUCCESS: all 6 rows are stored",
-        "out3.txt": "FAILURE: 2 of 6 rows were lost",
-    }
-    for text, log, status in ((script, "out0.txt", 0), (slow, "out3.txt", 1)):
+    quick_end, slow_end = "SUCCESS: all 6 rows are stored", "FAILURE: 2 of 6 rows were lost"
+    for text, log, status, last in (
+        (script, "out0.txt", 0, quick_end),
+        (slow, "out3.txt", 1, slow_end),
+    ):
         copy = tmp_path / "script.py"
         copy.write_text(text, encoding="utf-8")
         environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)}
         done = subprocess.run([sys.executable, copy], env=environment, timeout=DEADLINE_S)
         assert done.returncode == status
-        assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last[log]}\n")
+        assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last}\n")
+
+
+def run(name, folder, **changes):
+    """Run a copy of a script in which these constants have other values; return what it printed."""
+    text = (home.root / "notebooks" / name).read_text(encoding="utf-8")
+    for constant, value in changes.items():
+        text, times = re.subn(rf"^{constant} = .*$", f"{constant} = {value}", text, flags=re.M)
+        assert times == 1
+    copy = folder / name
+    copy.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, copy],
+        env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_script_of_task_3_sends_oldest_first_what_a_receiver_can_compare(tmp_path, start):
+    source, out = tmp_path / "source.csv", tmp_path / "out_0.txt"
+    source.write_text("Year,Month,Day,Time,TempF\n2024,1,2,0:00,31\n2024,1,1,23:00,30\n")
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    address = wire.parse(receiver.url).address
+    changes = {"INPUT": f"r'{source}'", "ADDRESS": address, "SECONDS": (0, 0)}
+    assert run("process_streaming_0.py", tmp_path, **changes).endswith("\n2 rows sent.\n")
+    assert receiver.wait(DEADLINE_S) == 0
+    assert [one["row"]["TempF"] for one in records.read(out)] == ["30", "31"]
+
+
+def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):
+    said = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01))
+    assert "All 12 rows arrived once, unaltered and in order" in said
+    said = run("process_streaming_yourname99.py", tmp_path)
+    assert said.endswith(": All 12 rows arrived once, unaltered and in order.\n")
+    rows = [[one["row"] for one in records.read(tmp_path / f"out{n}.txt")] for n in (9, 99)]
+    assert rows[0] == rows[1]
 
 
 # the programs to read, each at a port that is free
