@@ -114,7 +114,7 @@ class Proxy:
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
         if self._listen.scheme == "tcp":
-            self._loop.create_task(asyncio.start_server(self._relay, sock=self._front))
+            self._loop.create_task(asyncio.start_server(self._carry_both_ways, sock=self._front))
         elif self._to:
             self._hear(self._front, self._sent)
         else:
@@ -162,9 +162,9 @@ class Proxy:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
             sock = self._rear or socket.socket(self._to.family, socket.SOCK_DGRAM)
-            self._sockets.enter_context(sock).connect(self._to.address)
+            sock.connect(self._to.address)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
-            self._clients[sender] = sock
+            self._clients[sender] = self._sockets.enter_context(sock)
         if sender in self._clients:
             self._impair("there", data, self._clients[sender].send)
 
@@ -185,8 +185,7 @@ class Proxy:
         with contextlib.suppress(OSError):  # nobody is there any more
             send(data, *to)
 
-    async def _relay(self, client, to_client) -> None:
-        """Carry the bytes of one connection both ways."""
+    async def _carry_both_ways(self, client, to_client) -> None:
         writers = [to_client]
         try:
             if len(asyncio.all_tasks()) > 3 * MOST_CLIENTS:  # three for each connection
@@ -205,7 +204,8 @@ class Proxy:
         lane = _Lane(self._network, way, self.counts)
         writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all is sent
         while data := await reader.read(1_448):  # bytes in one packet on an Ethernet
-            self._later(lane.segment(len(data), self._loop.time()), data, writer.write)
+            due = lane.segment(len(data), self._loop.time())
+            self._later(due, data, lambda part: writer.is_closing() or writer.write(part))
             await writer.drain()
             while self._held > MOST_HELD:
                 await asyncio.sleep(0.01)

@@ -361,6 +361,34 @@ def test_an_abrupt_client_is_told_to_the_receiver_and_costs_others_nothing(serve
         clients[1].close()
 
 
+def test_a_receiver_that_breaks_off_ends_the_senders_connection_without_a_word(server):
+    with Proxy(Network(delay_s=0.2), url_of(server), "tcp://localhost:0") as proxy:
+        with connect(proxy) as client:
+            connection, _ = server.accept()
+            client.sendall(b"x" * 100_000)  # 70 packets under way
+            until(lambda: proxy.counts["came"] >= 70)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()  # a reset
+            with contextlib.suppress(ConnectionError):
+                assert client.recv(100) == b""
+            until(lambda: proxy._held == 0)
+    assert proxy.counts["connections cut off or without a receiver"] == 1
+
+
+def test_more_connections_than_there_is_room_for_are_closed(server, monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 2)
+    with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                client = stack.enter_context(connect(proxy))
+                connection = stack.enter_context(server.accept()[0])
+                connection.settimeout(DEADLINE_S)
+            with connect(proxy) as third, contextlib.suppress(ConnectionError):
+                assert third.recv(100) == b""
+            client.sendall(b"still here")
+            assert connection.recv(100) == b"still here"
+
+
 def test_a_port_can_be_listened_on_again_at_once(server):
     with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
         with connect(proxy) as client:
@@ -468,12 +496,7 @@ def returns_too_early(sock, lines):
 
 WRONG = {
     "never resends": (never_resends, deliver_in_order, bad(1), {"lost"}),
-    "delivers repeated ones": (
-        stop_and_wait,
-        deliver_all,
-        Network(duplicate=0.5),
-        {"duplicated"},
-    ),
+    "delivers repeated ones": (reliable.send, deliver_all, Network(duplicate=0.5), {"duplicated"}),
     "delivers out of order": (reliable.send, deliver_at_once, bad(1), {"out of order"}),
     "acknowledges and drops": (reliable.send, deliver_in_order, bad(1), {"lost"}),
     "alters a line": (stop_and_wait, deliver_altered, Network(), {"never in the source"}),
