@@ -164,7 +164,7 @@ def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Na
     """Return what was given, and apart from it what says how `rows.read` is to read a CSV file."""
     parser.add_argument("--encoding", help="of the CSV file, such as cp1252 (guessed)")
     parser.add_argument("--delimiter", help="between its fields, such as ';' (guessed)")
-    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether it has one")
+    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="is there one?")
     given = parser.parse_args(arguments)
     return given, {name: getattr(given, name) for name in ("encoding", "delimiter", "header")}
 
