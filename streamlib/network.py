@@ -106,7 +106,7 @@ class Proxy:
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
-        self._sockets, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
+        self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
 
     def __enter__(self) -> "Proxy":
         self._front, self.url = self._bound(self._listen)
@@ -129,20 +129,20 @@ class Proxy:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._sockets, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._over.wait())  # then the runner cancels all tasks
 
-    def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
+    def _bound(self, at: wire.Endpoint) -> tuple[socket.socket, str]:
         try:
-            if endpoint.scheme == "tcp":
-                sock = socket.create_server(endpoint.address, family=endpoint.family)
+            if at.scheme == "tcp":
+                sock = self._open.enter_context(socket.create_server(at.address, family=at.family))
             else:
-                sock = socket.socket(endpoint.family, socket.SOCK_DGRAM)
-                sock.bind(endpoint.address)
+                sock = self._open.enter_context(socket.socket(at.family, socket.SOCK_DGRAM))
+                sock.bind(at.address)
         except OSError as error:
-            raise wire.why_unbound(endpoint, error) from None
-        host, port = self._sockets.enter_context(sock).getsockname()[:2]
-        return sock, f"{endpoint.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+            self._open.close()
+            raise wire.why_unbound(at, error) from None
+        return sock, wire.Endpoint(at.scheme, address=sock.getsockname()).url
 
     def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
         """Call take(datagram, sender) for whatever comes to a socket from now on."""
@@ -164,7 +164,7 @@ class Proxy:
             sock = self._rear or socket.socket(self._to.family, socket.SOCK_DGRAM)
             sock.connect(self._to.address)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
-            self._clients[sender] = self._sockets.enter_context(sock)
+            self._clients[sender] = self._open.enter_context(sock)
         if sender in self._clients:
             self._impair("there", data, self._clients[sender].send)
 
