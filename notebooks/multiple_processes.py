@@ -4,8 +4,8 @@ Run it in a terminal, from the top folder of the lab:
 
     python notebooks/multiple_processes.py
 
-First as it is (quick tasks, log in outputs/out0.txt). Then change TASK_DURATION_SECONDS
-to 3 and run it again (log in outputs/out3.txt).
+First run it as it is: quick tasks, logged in outputs/out0.txt. Then change TASK_DURATION_SECONDS
+to 3 and run it again: slow tasks, logged in outputs/out3.txt.
 """
 
 import sys
@@ -21,7 +21,7 @@ def inserts(first, second):
     """Return a worker: the function that one process runs."""
 
     def worker(me):
-        # `closing` closes the connection at the end of the block, whatever happens in it.
+        # `closing` closes the connection when the block ends, whatever happens in it.
         with closing(database.open(me, LOCK_TIMEOUT_SECONDS)) as connection:
             for pet in (first, second):
                 # One transaction: take the write lock, insert, take our time, commit.
@@ -32,24 +32,19 @@ def inserts(first, second):
 
 def main():
     """Start the three processes together, log what happens, count what is stored."""
-    log = logs.start(home.outputs / f"out{TASK_DURATION_SECONDS}.txt")
-    db = home.outputs / "pets.db"
-    logs.opening(log, TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
-
     plan = {
         "P1": inserts("Ace", "Buddy"),
         "P2": inserts("Cooper", "Dingo"),
         "P3": inserts("Emma", "Felix"),
     }
-    run = processes.run(plan, db=db, watch=logs.watcher(log))
+    db = home.outputs / "pets.db"
+    with logs.Log(home.outputs / f"out{TASK_DURATION_SECONDS}.txt") as log:
+        log.opening(TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
+        run = processes.run(plan, db=db, watch=log.watch)
+        # The database has the last word, not the absence of an error message.
+        return log.closing(run, expected=6)
 
-    # The last word has the database, not the absence of an error message.
-    status = logs.closing(log, run, expected=6)
-    logs.finish(log)
-    return status
 
-
-# Each new process imports this file, so its imports are few, and the next line keeps it from
-# starting processes of its own.
+# Each new process imports this file. The next line keeps it from starting processes of its own.
 if __name__ == "__main__":
     sys.exit(main())

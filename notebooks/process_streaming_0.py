@@ -1,19 +1,20 @@
 """Task 3: stream a CSV file, oldest row first, as UDP datagrams to localhost:9999.
 
-Start a receiver in one terminal, in the top folder of the lab:
+In one terminal, in the top folder of the lab, start a receiver:
 
     python -m streamlib receive udp://localhost:9999 --out outputs/out_0.txt
 
-and this program in another; Ctrl-C ends it before all rows are sent:
+In another terminal, start this program; Ctrl-C ends it before all rows are sent:
 
     python notebooks/process_streaming_0.py
 
-Nobody tells this program whether a row arrived. So compare afterwards, and see whether the file is
-of this run: an old one proves nothing.
+Nobody tells this program whether a row arrived, so compare afterward, and check when the rows were
+sent: an old file proves nothing.
 
     python -m streamlib compare data/batchfile_0_farenheit.csv outputs/out_0.txt
 
-(If Python says that there is no module streamlib: README says how to activate the lab's Python.)
+If Python says that there is no module streamlib, see README: it says how to activate the lab's
+Python.
 """
 
 import socket
@@ -21,27 +22,27 @@ import socket
 from streamlib import home, records, rows, stream
 
 INPUT = home.data / "batchfile_0_farenheit.csv"
-ADDRESS = ("localhost", 9999)  # this machine, and a port: the number of a letter box on it
-SECONDS = (1, 3)  # a pause of 1 to 3 seconds after each row, drawn at random
+ADDRESS = ("localhost", 9999)  # this machine, and a port: the number of a mailbox on it
+SECONDS = (1, 3)  # a random pause of 1 to 3 seconds after each row
 
 
 def main():
-    """Read the rows, sort them by time, send each one as soon as it is due."""
+    """Read the rows, sort them by time, and send each one when it is due."""
     table = rows.oldest_first(rows.read(INPUT))
     print(f"Sending {len(table)} rows to port {ADDRESS[1]}, sorted by {table.by}. Ctrl-C ends it.")
     sent = 0
-    # A UDP socket: it sends datagrams, one by one. `with` closes it, whatever happens.
+    # A UDP socket sends datagrams, one by one. `with` closes it, whatever happens.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             for row in stream.pace(table, every=SECONDS):
-                # A datagram is bytes, so the row becomes text in JSON, and that becomes bytes.
+                # A datagram is bytes: the row becomes JSON text, and the text becomes bytes.
                 datagram = records.encode(sent + 1, row)
                 sock.sendto(datagram, ADDRESS)
                 sent += 1
                 print(f"sent {sent}: {datagram.decode()}")
         except KeyboardInterrupt:
             print("Stopped by hand.")
-        # Tell the receiver that this was all, and how much it was.
+        # Tell the receiver that this was the last row, and how many there were.
         sock.sendto(records.encode_end(sent), ADDRESS)
     print(f"{sent} rows sent.")
 

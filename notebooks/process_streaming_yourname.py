@@ -1,12 +1,12 @@
 """Task 4: stream a CSV file of your own into outputs/out9.txt, one row every 1 to 3 seconds.
 
-Copy this file to process_streaming_<your name>.py, change what is marked, and run your copy in a
-terminal, in the top folder of the lab:
+Copy this file to process_streaming_<your name>.py and change what is marked. Then run your copy in
+a terminal, in the top folder of the lab:
 
     python notebooks/process_streaming_yourname.py
 
-The output is written by this program, row by row, not pasted from the screen: so each row in it is
-exactly what was sent, and that can be checked. The last lines say whether it is so.
+This program writes the output itself, row by row; nothing is pasted from the screen. So each row in
+the file should be exactly what was sent. The last lines say whether it is.
 """
 
 import sys
@@ -15,9 +15,9 @@ from streamlib import home, rows, stream
 
 # ---- CHANGE 1: your name
 NAME = "yourname"
-# ---- CHANGE 2: your CSV file; put it into the folder data/
+# ---- CHANGE 2: your CSV file; put it in the folder data/
 INPUT = home.data / "airports.csv"
-# ---- CHANGE 3: the columns to stream, spelt as in the file's first row
+# ---- CHANGE 3: the columns to stream, spelled as in the file's first row
 COLUMNS = ["icao", "name", "city"]
 
 OUT = home.outputs / "out9.txt"
@@ -26,7 +26,7 @@ SECONDS = (1, 3)
 
 
 def main():
-    """Stream the rows into the file, then hold the file against its source."""
+    """Stream the rows into the file, then compare the file with its source."""
     table = rows.read(INPUT, columns=COLUMNS)
     print(table)
     print(f"{NAME} streams {ROWS} rows to {OUT.name}, one every {SECONDS} seconds.")

@@ -1,11 +1,11 @@
-"""Task 4, optional step: send what is in out9.txt through UDP into out99.txt; prove them equal.
+"""Task 4, optional: send the rows of out9.txt through UDP into out99.txt, and prove both equal.
 
-Run process_streaming_yourname.py first, then this one, in the top folder of the lab:
+First run process_streaming_yourname.py, then this program, in the top folder of the lab:
 
     python notebooks/process_streaming_yourname99.py
 
-It starts a receiver, a second process, on a free port. Both files then have the same rows in the
-same order; only the times at which they were sent differ, and they are not compared.
+It starts a receiver, a second process, on a free port. Then both files have the same rows in the
+same order. Only the times at which the rows were sent differ, and they are not compared.
 """
 
 import sys
@@ -20,17 +20,14 @@ def main():
     """Stream the rows of out9.txt to a receiver that writes out99.txt, then compare the two."""
     if not OUT9.exists() or not any(records.read(OUT9)):
         raise OSError(f"{OUT9.name} has no rows: run process_streaming_yourname.py first.")
-    receiver = programs.start("receive", "udp://localhost:0", "--out", OUT99)
-    try:
-        source = (record["row"] for record in records.read(OUT9))
+    source = (record["row"] for record in records.read(OUT9))
+    with programs.receive(OUT99) as receiver:
         sent = stream.send(source, receiver.url, every=0.1)
         print(f"{sent.rows} rows sent to {receiver.url}; {sent.stopped}.")
         receiver.wait()
-    finally:
-        receiver.stop()
 
     fates = stream.reconcile(OUT9, OUT99)
-    print(f"out9.txt against out99.txt: {stream.verdict(fates)}")
+    print(f"out99.txt compared with out9.txt: {stream.verdict(fates)}")
     return 0 if stream.good(fates) else 1
 
 

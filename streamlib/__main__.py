@@ -1,293 +1,216 @@
-"""The lab's programs for a terminal: python -m streamlib pets --hold 3 --timeout 5.
+"""The programs for a terminal. They import late, as the processes they start import this file."""
 
-What a program needs is imported when it is chosen: children import this module again.
-"""
-
+import _thread
 import argparse
+import contextlib
+import functools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one program; return its exit status: 0 well, 1 rows were lost, 2 cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m streamlib")
-    programs = parser.add_subparsers(dest="program", required=True)
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
 
-    lab = programs.add_parser(  # prefix_chars: what begins with a - goes on to JupyterLab
-        "lab", help="open the lab in JupyterLab", prefix_chars="+", add_help=False
-    )
-    lab.add_argument("options", nargs="*", help="options of JupyterLab, such as --no-browser")
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
-    pets = programs.add_parser(
-        "pets", help="three processes insert two pets each into one database (tasks 1 and 2)"
-    )
-    pets.add_argument("--hold", type=float, default=0, help="seconds an insert takes (0)")
-    pets.add_argument("--timeout", type=float, default=5, help="seconds to wait for the lock (5)")
-    pets.add_argument("--out", help="the log file (outputs/out0.txt, out3.txt: by --hold)")
-    pets.add_argument("--db", help="the database file (one of the run's own)")
-    pets.add_argument("--keep", action="store_true", help="keep the rows already in --db")
 
-    receive = programs.add_parser("receive", help="write the rows that arrive at a URL to a file")
-    receive.add_argument("url", help="where to listen, such as udp://localhost:9999")
-    receive.add_argument("--out", required=True, help="the file, such as outputs/out9.txt")
-    receive.add_argument("--limit", type=int, help="leave after so many rows")
-    receive.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
-
-    receive.add_argument("--stamp", action="store_true", help="note when each row came")
-
-    impair = programs.add_parser("impair", help="a bad network between a sender and a receiver")
-    impair.add_argument("url", help="where to send to, such as udp://localhost:9998")
-    impair.add_argument("--to", required=True, help="the receiver, such as udp://localhost:9999")
-    for name in ("loss", "duplicate", "reorder"):
-        impair.add_argument(f"--{name}", type=float, default=0, help="a probability, 0 to 1 (0)")
-    impair.add_argument("--delay", type=float, default=0, help="seconds one way (0)")
-    impair.add_argument("--jitter", type=float, default=0, help="at most so much more (0)")
-    impair.add_argument("--rate", type=float, help="bytes a second (no limit)")
-    impair.add_argument("--seed", type=int, default=0, help="of all that is random here (0)")
-
-    send = programs.add_parser("send", help="send the rows of a CSV file to a URL, one by one")
-    send.add_argument("csv", help="the file, such as data/penguins.csv")
-    send.add_argument("--to", required=True, help="such as udp://localhost:9999 or file:out9.txt")
-    send.add_argument(
-        "--every", type=float, nargs="+", metavar="S", help="seconds from row to row, or two bounds"
-    )
-    send.add_argument("--limit", type=int, help="stop after so many rows")
-    send.add_argument("--seed", type=int, help="for the pauses between two bounds")
-    send.add_argument("--oldest-first", action="store_true", help="sort by time first")
-    send.add_argument("--by", help="sort by this column, a time or a number")
-    send.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
-    send.add_argument(
-        "--no-flow-control", action="store_true", help="at full speed, do not wait for answers"
-    )
-
-    compare = programs.add_parser("compare", help="hold what was received against its source")
-    compare.add_argument("source", help="the CSV file that was sent, or another out9.txt")
-    compare.add_argument("received", help="the file that the receiver wrote")
-
-    clear = programs.add_parser("clear", help="remove the outputs stored in your notebooks")
-    clear.add_argument("notebooks", nargs="*", help="which (all in notebooks/)")
-
+def pets(parser: Parser, arguments: Sequence[str]) -> int:
+    """Run tasks 1 and 2: three processes insert two pets each into one database."""
+    parser.add_argument("--hold", type=float, default=0, help="seconds that an insert takes (0)")
+    parser.add_argument("--timeout", type=float, default=5, help="seconds to wait for the lock (5)")
+    parser.add_argument("--out", help="the log file (outputs/out0.txt, out3.txt: named by --hold)")
+    parser.add_argument("--db", help="the database file (a new one for each run)")
+    parser.add_argument("--keep", action="store_true", help="keep the rows that are in --db")
     given = parser.parse_args(arguments)
-    for screen in (sys.stdout, sys.stderr):
-        if hasattr(screen, "reconfigure"):  # a letter that it does not have stops no stream
-            screen.reconfigure(errors="backslashreplace")
-    if os.environ.get("STREAMLIB_STOP_AT_EOF"):
-        _stop_at_eof()
-    try:
-        return globals()[f"_{given.program}"](given)
-    except (OSError, ValueError) as error:
-        print(f"{parser.prog} {given.program}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing was left running.", file=sys.stderr)
-        return 130
-
-
-def _lab(given: argparse.Namespace) -> int:
-    from streamlib import lab
-
-    return lab.open_lab(given.options)
-
-
-def _pets(given: argparse.Namespace) -> int:
-    from functools import partial
-
     from streamlib import database, home, logs, processes
 
-    home.outputs.mkdir(parents=True, exist_ok=True)
-    plan = {
-        name: database.pets(pets, given.hold, given.timeout) for name, pets in database.PETS.items()
-    }
-    log = logs.start(given.out or home.outputs / f"out{given.hold:g}.txt")
-    try:
-        logs.opening(log, given.hold, given.timeout, given.db or "of this run's own")
-        run = processes.run(
-            plan,
-            db=given.db,
-            setup=partial(database.fresh, keep=given.keep),
-            timeout_s=60 + 10 * (given.hold + given.timeout),
-            label=f"pets {given.hold:g} s",
-            watch=logs.watcher(log),
-        )
-        return logs.closing(log, run, expected=sum(map(len, database.PETS.values())))
-    finally:
-        logs.finish(log)
+    names = database.PETS
+    plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
+    limit_s = 60 + 10 * (given.hold + given.timeout)
+    with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
+        log.opening(given.hold, given.timeout, given.db or "of this run alone")
+        setup = functools.partial(database.fresh, keep=given.keep)
+        run = processes.run(plan, db=given.db, setup=setup, timeout_s=limit_s, watch=log.watch)
+        return log.closing(run, expected=6)
 
 
-def _receive(given: argparse.Namespace) -> int:
+def receive(parser: Parser, arguments: Sequence[str]) -> int:
+    """Write the rows that arrive at a URL to a file."""
+    parser.add_argument("url", help="where to listen, such as udp://localhost:9999")
+    parser.add_argument("--out", required=True, help="the file, such as outputs/out9.txt")
+    parser.add_argument("--limit", type=int, help="end after this number of rows")
+    parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
+    parser.add_argument("--stamp", action="store_true", help="note when each row arrived")
+    given = parser.parse_args(arguments)
     from streamlib import stream
 
-    def listening(endpoint):
-        print(f"Listening on {endpoint.url} ; rows go to {given.out} ; Ctrl-C ends it.")
-        print(endpoint.note, end="\n" * bool(endpoint.note), flush=True)
+    def listening(at) -> None:
+        print(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note, flush=True)
 
-    def watch(count: int, line: bytes) -> None:
-        print(f"{count:,} received, the last: {_short(line.decode(errors='replace'))}", flush=True)
-
-    tell = _Seldom(watch)
-    done = stream.receive(
-        given.url,
-        given.out,
-        limit=given.limit,
-        format=given.format,
-        stamp=given.stamp,
-        listening=listening,
-        watch=tell,
-    )
-    tell.last()
+    show = _seldom("{:,} received, the last: {}")
+    done = stream.receive(**vars(given), listening=listening, watch=show)
     print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
     return 0 if done.ok else 1
 
 
-def _impair(given: argparse.Namespace) -> int:
-    import signal
-    import threading
-
-    from streamlib import impair
-
-    network = impair.Network(
-        loss=given.loss,
-        duplicate=given.duplicate,
-        reorder=given.reorder,
-        delay_s=given.delay,
-        jitter_s=given.jitter,
-        rate=given.rate,
-        seed=given.seed,
-    )
-    over = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: over.set())
-    with impair.Proxy(network, given.to, given.url) as proxy:
-        print(f"Impairing {proxy.url} on the way to {given.to} ; Ctrl-C ends it.", flush=True)
-        while not over.wait(0.2):
-            pass
-    print(", ".join(f"{count:,} {what}" for what, count in proxy.counts.items()) or "nothing came")
-    return 0
-
-
-def _send(given: argparse.Namespace) -> int:
+def send(parser: Parser, arguments: Sequence[str]) -> int:
+    """Send the rows of a CSV file to a URL, one by one."""
+    parser.add_argument("csv", help="the file, such as data/penguins.csv")
+    parser.add_argument("--to", required=True, help="such as udp://localhost:9999 or file:out9.txt")
+    parser.add_argument("--every", type=float, nargs="+", help="seconds between rows, or a range")
+    parser.add_argument("--limit", type=int, help="end after this number of rows")
+    parser.add_argument("--seed", type=int, help="for the pauses within a range")
+    parser.add_argument("--oldest-first", action="store_true", help="sort by time first")
+    parser.add_argument("--by", help="sort by this column, a time or a number")
+    parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
+    given, reading = _with_reading(parser, arguments)
     from streamlib import rows, stream, wire
 
-    table = rows.read(given.csv)
-    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
-    endpoint = wire.parse(given.to)
-    first = f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it. {endpoint.note}".rstrip()
+    table, endpoint = rows.read(given.csv, **reading), wire.parse(given.to)
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
-        first += f"\nOldest first, by {table.by}."
-    tell = _Seldom(lambda seq, row: print(f"sent {seq:,}: {_short(str(dict(row)))}", flush=True))
-    done = stream.send(
-        _told(table, first, tell),
-        given.to,
-        every=every,
-        limit=given.limit,
-        seed=given.seed,
-        format=given.format,
-        flow_control=not given.no_flow_control,
-    )
-    if tell.pending and tell.pending[0] <= done.rows:
-        tell.last()
-    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.problems, sep="\n")
+        print(f"Oldest first, by {table.by}.")
+    show = _seldom("sent {:,}: {}")
+
+    def shown() -> Iterator[dict]:  # asked for its first row once the file or socket is open
+        print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note, flush=True)
+        for seq, row in enumerate(table, start=1):
+            yield row
+            show(seq, dict(row))  # when the next one is asked for: this one has been sent
+
+    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
+    choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
+    done = stream.send(shown(), given.to, every=every, **choices)
+    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
     return 0 if done.ok else 1
 
 
-def _compare(given: argparse.Namespace) -> int:
-    from streamlib import rows
-    from streamlib.stream import fates
+def compare(parser: Parser, arguments: Sequence[str]) -> int:
+    """Compare the rows that were received with their source, one by one."""
+    parser.add_argument("source", help="the CSV file that was sent, or another out9.txt")
+    parser.add_argument("received", help="the file that the receiver wrote")
+    given, reading = _with_reading(parser, arguments)
+    from streamlib import records, rows, stream
 
-    source = fates.load(given.source)
-    table, how = fates.reconcile(source, given.received), ""
-    if not fates.good(table):
-        try:
-            oldest_first = rows.oldest_first(source)
-            other = fates.reconcile(oldest_first, given.received)
-        except ValueError:
-            other = table  # there is nothing to sort it by
-        if fates.count_good(other) > fates.count_good(table):
-            table, how = other, f"The source was taken oldest first, by {oldest_first.by}."
-    bad = table[~table["fate"].isin(fates.GOOD)]
+    source = rows.read(given.source, **reading) if set(reading.values()) - {None} else given.source
+    fates = stream.reconcile(source, given.received)
+    if not stream.good(fates):
+        with contextlib.suppress(ValueError):  # there is nothing to sort it by
+            by_time = rows.oldest_first(rows.read(given.source, **reading))
+            other = stream.reconcile(by_time, given.received)
+            if sum(other["fate"] == "arrived") > sum(fates["fate"] == "arrived"):
+                print(f"The source was taken oldest first, by {by_time.by}.")
+                fates = other
+    bad = fates[~fates["fate"].isin(("arrived", "not sent"))]
     if len(bad):
         print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
-        print(f"... and {len(bad) - 20:,} more" if len(bad) > 20 else "")
-    print(_when(given.received), how, sep="\n" if how else "")
-    print(fates.verdict(table))
-    if not fates.count_good(table):
-        print(f"No row of {given.source} came in order: are these the files, the source first?")
-    return 0 if fates.good(table) else 1
+    sent = [one["sent"] for one in records.read(given.received) if 0 < one["sent"] < 2**32]
+    if sent:  # an old file proves nothing about a new stream
+        print(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
+    print(stream.verdict(fates))
+    if "arrived" not in set(fates["fate"]):
+        print("No row arrived in order: are these the right files, with the source first?")
+    return 0 if stream.good(fates) else 1
 
 
-def _when(received: str) -> str:
-    """When the rows in a file were sent: an old file proves nothing of a new stream."""
-    from datetime import datetime
+def impair(parser: Parser, arguments: Sequence[str]) -> int:
+    """Put a bad network between a sender and a receiver."""
+    parser.add_argument("url", help="where to listen for the sender, such as udp://localhost:9998")
+    parser.add_argument("--to", required=True, help="the receiver, such as udp://localhost:9999")
+    for name in ("--loss", "--duplicate", "--reorder"):
+        parser.add_argument(name, type=float, default=0, help="a probability, from 0 to 1 (0)")
+    for name, words in (("delay", "seconds one way (0)"), ("jitter", "at most this much more (0)")):
+        parser.add_argument(f"--{name}", type=float, default=0, dest=f"{name}_s", help=words)
+    parser.add_argument("--rate", type=float, help="bytes a second (no limit)")
+    parser.add_argument("--seed", type=int, default=0, help="for all that is random here (0)")
+    given = vars(parser.parse_args(arguments))
+    from streamlib.network import Network, Proxy
 
-    from streamlib import records
-
-    try:
-        sent = [record["sent"] for record in records.read(received)]
-        first, last = (datetime.fromtimestamp(one) for one in (min(sent), max(sent)))
-    except (OSError, ValueError, OverflowError):
-        return f"When the rows of {received} were sent is not known."
-    return f"The rows in {received} were sent on {first:%d %B %Y, %H:%M:%S} to {last:%H:%M:%S}."
-
-
-def _told(table: Iterable[dict], first: str, tell: "_Seldom") -> Iterator[dict]:
-    """Pass the rows on, and print some that were sent: not so often that it slows the stream."""
-    print(first, flush=True)  # when a row is asked for: by then the file or socket is open
-    for seq, row in enumerate(table, start=1):
-        tell.pending = (seq, row)
-        yield row
-        tell(seq, row)  # the next one is asked for: this one has been sent
-
-
-class _Seldom:
-    """Acts at most five times a second; `last` makes up for the last call, if it was left out."""
-
-    def __init__(self, act):
-        self.act, self.pending, self.at, self.skipped = act, None, 0.0, False
-
-    def __call__(self, *arguments: object) -> None:
-        now = time.monotonic()
-        self.pending = arguments
-        if now - self.at >= 0.2:
-            self.at = now
-            self.last()
-        else:
-            self.skipped = True
-
-    def last(self) -> None:
-        if self.pending:
-            if self.skipped:
-                print("(not every row is shown)")
-                self.skipped = False
-            self.act(*self.pending)
-            self.pending = None
+    url, to = given.pop("url"), given.pop("to")
+    with Proxy(Network(**given), to, url) as proxy:
+        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(0.1)
+    counts = (f"{count:,} {what}" for what, count in proxy.counts.items() if count)
+    print(", ".join(counts) or "nothing came")
+    return 0
 
 
-def _short(text: str) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in text[:101])
-    return text if len(text) <= 100 else text[:99] + "…"
+def clear(parser: Parser, arguments: Sequence[str]) -> int:
+    """Remove the stored outputs from your notebooks."""
+    parser.add_argument("notebooks", nargs="*", help="which ones (all in notebooks/)")
+    from streamlib import home
+
+    for path in home.clear_outputs(parser.parse_args(arguments).notebooks):
+        print(f"cleared {path.name}")
+    return 0
+
+
+def lab(parser: Parser, arguments: Sequence[str]) -> int:
+    """Open the lab in JupyterLab; options go on to it, such as --no-browser."""
+    from streamlib.lab import open_lab
+
+    return open_lab(arguments)
+
+
+PROGRAMS = {one.__name__: one for one in (pets, receive, send, compare, impair, clear, lab)}
+
+
+def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Namespace, dict]:
+    """Return what was given, and apart from it what says how `rows.read` is to read a CSV file."""
+    parser.add_argument("--encoding", help="of the CSV file, such as cp1252 (guessed)")
+    parser.add_argument("--delimiter", help="between its fields, such as ';' (guessed)")
+    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="is there one?")
+    given = parser.parse_args(arguments)
+    return given, {name: getattr(given, name) for name in ("encoding", "delimiter", "header")}
+
+
+def _seldom(words: str) -> Callable:
+    """Return a function that prints a count and a row, at most five times a second."""
+    shown = 0.0
+
+    def show(count: int, row: dict | bytes) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= 0.2:
+            shown = time.monotonic()
+            text = row.decode(errors="replace") if isinstance(row, bytes) else str(row)
+            text = "".join(letter if letter.isprintable() else "?" for letter in text[:100])
+            print(words.format(count, text), flush=True)
+
+    return show
 
 
 def _stop_at_eof() -> None:
-    """Stop as at Ctrl-C when standard input ends: its starter wants it so, or has died."""
-    import _thread
-    import threading
-
-    def wait() -> None:
-        while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
-            pass
-        _thread.interrupt_main()
-
-    threading.Thread(target=wait, daemon=True).start()
+    """Stop as at Ctrl-C when standard input ends: the starter wants it so, or has died."""
+    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
+        pass
+    _thread.interrupt_main()
 
 
-def _clear(given: argparse.Namespace) -> int:
-    from streamlib import home
-
-    for path in home.clear_outputs(given.notebooks):
-        print(f"cleared {path.name}")
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one program; return 0 if all is well, 1 if rows were lost or changed, 2 if it cannot."""
+    words = "\n".join(f"  {name:9}{one.__doc__}" for name, one in PROGRAMS.items())
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="python -m streamlib", description=words, formatter_class=kind)
+    parser.add_argument("program", choices=PROGRAMS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    program, name = PROGRAMS[given.program], f"{parser.prog} {given.program}"
+    sys.stdout.reconfigure(errors="backslashreplace")  # a letter that it lacks stops no stream
+    if os.environ.get("STREAMLIB_STOP_AT_EOF"):
+        _thread.start_new_thread(_stop_at_eof, ())
+    try:
+        return program(Parser(prog=name, description=program.__doc__), given.arguments)
+    except (OSError, ValueError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; nothing was left running.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,99 +1,74 @@
-"""The log that tasks 1 and 2 ask for: one line for each thing that happened to a row.
+"""The log that tasks 1 and 2 ask for: one line for each thing that happens to a row.
 
-Each line is   time - level - message   and stands on the screen and in a file.
+Each line is   time - level - message   and appears both on the screen and in a file.
 """
 
 import logging
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streamlib import database, home
-from streamlib.processes.parent import Event, exit_words
-
-if TYPE_CHECKING:
-    from streamlib.processes.result import Run
 
 
-def start(path: Path | str) -> logging.Logger:
-    """Return a logger that writes to the screen and, anew, to the file at `path`.
+class Log:
+    """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
 
-    Raises OSError with one sentence if the file cannot be written.
+    Raises OSError if the file cannot be written.
     """
-    log = logging.getLogger("streamlib.pets")
-    finish(log)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        file = logging.FileHandler(path, mode="w", encoding="utf-8")
-    except OSError as error:
-        raise OSError(
-            f"The log {path} cannot be written ({error.strerror}): give another path, in a "
-            "folder that is there."
-        ) from None
-    for handler in (file, logging.StreamHandler(sys.stdout)):
-        handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
-        log.addHandler(handler)
-    return log
 
+    def __init__(self, path: Path | str):
+        self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
+        self._logger = logging.Logger("pets")
+        try:
+            self._file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        except OSError as error:
+            why = f"The log {path} cannot be written ({error.strerror})"
+            raise OSError(f"{why}: give another path, in a folder that exists.") from None
+        for handler in (self._file, logging.StreamHandler(sys.stdout)):
+            handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+            self._logger.addHandler(handler)
 
-def finish(log: logging.Logger) -> None:
-    """Close the log's file."""
-    for handler in list(log.handlers):
-        log.removeHandler(handler)
-        handler.close()
+    def __enter__(self) -> "Log":
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
-def opening(log: logging.Logger, hold_s: float, timeout_s: float, db: Path | str) -> None:
-    """Log what is about to be run, and on what.
+    def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
+        """Log what is about to run, and where; raise ValueError if a duration is invalid."""
+        hold = f"Task duration {home.seconds('The task duration', hold_s):g} s"
+        timeout = f"lock timeout {home.seconds('The lock timeout', timeout_s):g} s"
+        self._logger.info(f"{hold}, {timeout}, database {db}")
+        self._logger.info(f"{platform.platform(terse=True)}, Python {platform.python_version()}")
+        self._logger.info("Times after 'at' are seconds since all processes began")
 
-    Raises ValueError if a duration is none.
-    """
-    home.seconds("The task duration", hold_s)
-    home.seconds("The lock timeout", timeout_s)
-    log.info("Task duration %g s, lock timeout %g s, database %s", hold_s, timeout_s, db)
-    log.info("In front: when the line was written. At: seconds since the start gate")
-    log.info("%s, Python %s", platform.platform(terse=True), platform.python_version())
-
-
-def watcher(log: logging.Logger) -> Callable[[Event], None]:
-    """Return a function for `processes.run(watch=...)` that logs each insert as it happens."""
-    since: dict[tuple, float] = {}
-
-    def watch(event: Event) -> None:
-        at, who, pet = event.start, event.process, event.item
-        waited = since.get((who, pet, "holding"), at) - since.get((who, pet, "waiting"), at)
-        if event.state in ("waiting", "holding"):
-            since[who, pet, event.state] = at
+    def watch(self, event) -> None:
+        """Log an event of an insert; give it to `processes.run(watch=...)`."""
+        at, what = event.start, f"{event.item} by {event.process} at {event.start:.3f} s"
+        key = (event.process, event.item)
+        waiting, holding = (self._since.get((*key, one), at) for one in ("waiting", "holding"))
+        self._since[*key, event.state] = at
         if event.state == "waiting":
-            log.info("%s calls the insert of %s at %.3f s", who, pet, at)
+            self._logger.info(f"Insert of {what}")
         elif event.state == "done":
-            held = at - since.get((who, pet, "holding"), at)
-            text = "COMMIT %s by %s at %.3f s (waited %.3f s, held the lock for %.3f s)"
-            log.info(text, pet, who, at, waited, held)
+            took = f"waited {holding - waiting:.3f} s, held the lock for {at - holding:.3f} s"
+            self._logger.info(f"COMMIT {what} ({took})")
         elif event.state == "gave_up":
-            text = "LOCKED %s by %s at %.3f s: %s (waited %.3f s)"
-            log.error(text, pet, who, at, event.detail, at - since.get((who, pet, "waiting"), at))
+            self._logger.error(f"LOCKED {what}: {event.detail} (waited {at - waiting:.3f} s)")
 
-    return watch
-
-
-def closing(log: logging.Logger, run: "Run", expected: int) -> int:
-    """Log what the run left in the database; return the exit status: 0 if all rows are there."""
-    for sentence in run.why():
-        log.warning(sentence)
-    for process, worker in run.workers.iterrows():
-        log.info("%s ended with %s", process, exit_words(int(worker["exit"])))
-    rows = run.rows
-    names = ", ".join(row["name"] for row in rows) or "none"
-    log.info("Rows of this run counted in the database: %d of %d: %s", len(rows), expected, names)
-    everything = len(database.rows(run.db))
-    if everything != len(rows):
-        log.info("Rows in the database, those of other runs included: %d", everything)
-    if len(rows) == expected:
-        log.info("SUCCESS: all %d rows are stored", expected)
-        return 0
-    log.error("FAILURE: %d of %d rows were lost", expected - len(rows), expected)
-    return 1
+    def closing(self, run, expected: int) -> int:
+        """Log what the run left in the database; return 0 if every row is there, else 1."""
+        for sentence in run.why():
+            self._logger.warning(sentence)
+        for process, code in run.workers["exit"].items():
+            self._logger.info(f"{process} ended with exit code {code}")
+        names = ", ".join(row["name"] for row in run.rows) or "none"
+        stored, lost = len(run.rows), expected - len(run.rows)
+        self._logger.info(f"Rows of this run in the database: {stored} of {expected}: {names}")
+        self._logger.info(f"Rows in the database in all: {len(database.rows(run.db))}")
+        if lost:
+            self._logger.error(f"FAILURE: {lost} of {expected} rows were lost")
+        else:
+            self._logger.info(f"SUCCESS: all {expected} rows are stored")
+        return 1 if lost else 0

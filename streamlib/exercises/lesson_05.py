@@ -2,8 +2,7 @@
 
 from streamlib import records
 from streamlib.exercises import is_number
-from streamlib.impair import Network
-from streamlib.reliability import trial
+from streamlib.network import Network, trial
 
 READING = {  # line numbers of notebooks/reading_udp.py and reading_tcp.py, counts, and words
     "05.1": {"a": 11, "b": 3, "c": 17, "d": "no", "e": 15},

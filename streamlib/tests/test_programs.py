@@ -1,172 +1,121 @@
-"""The programs for a terminal, run as a learner runs them."""
+"""Programs started from a notebook: when they have begun, how they end, what they leave."""
 
-import os
-import re
-import shutil
-import sqlite3
+import signal
 import subprocess
 import sys
-from contextlib import closing
 
-import nbformat
+import psutil
 import pytest
 
-from streamlib import database, home, processes
-
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
-
-
-def run(*words, outputs, cwd=home.root):
-    """Run Python with these words; return what it did."""
-    return subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=cwd,
-        env=os.environ | {"STREAMLIB_OUTPUTS": str(outputs)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+from streamlib import home, programs, stream, wire
+from streamlib.tests.conftest import DEADLINE_S, UNIX, aside, run, stored, table, until
 
 
-def lines(path):
-    """Return the lines of a log, each of which has a time, a level and a message."""
-    found = path.read_text(encoding="utf-8").splitlines()
-    assert all(LINE.fullmatch(line) for line in found), found
-    return [line.split(" - ", 2)[1:] for line in found]
+@UNIX
+def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, tmp_path):
+    out = tmp_path / "out9.txt"
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+
+    def rows():
+        yield from table(2000)
+        assert receiver.kill() == -signal.SIGKILL
+        yield from table(3000)
+
+    done = aside(stream.send, rows(), receiver.url)()
+    assert (done.stopped, done.ok) == ("no answer", False) and 2000 <= done.rows < 5000
+    assert done.problems[0].startswith("The receiver stopped answering before row 2,")
+    assert done.problems[0].endswith(": start it again, then send again.")
+    arrived = [one["seq"] for one in stored(out)]
+    assert arrived == list(range(1, len(arrived) + 1)) and len(arrived) > 1800
 
 
-@pytest.fixture
-def outputs():
-    """A folder beside the other outputs of the tests: in memory where there is one."""
-    folder = home.outputs / "programs"
-    folder.mkdir(parents=True)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def test_quick_pets_succeed(outputs):
-    done = run("-m", "streamlib", "pets", outputs=outputs)
-    assert done.returncode == 0, done.stderr
-    log = lines(outputs / "out0.txt")
-    assert log[-1] == ["INFO", "SUCCESS: all 6 rows are stored"]
-    assert sum(message.startswith("COMMIT ") for _, message in log) == 6
-    assert done.stdout == (outputs / "out0.txt").read_text(encoding="utf-8")
-
-
-def test_slow_pets_lose_two_rows_and_exit_with_1(outputs):
-    out = outputs / "mine.txt"
-    done = run(
-        "-m", "streamlib", "pets", "--hold", 3, "--timeout", 5, "--out", out, outputs=outputs
-    )
+def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):
+    out = tmp_path / "out9.txt"
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    assert receiver.url.startswith("udp://127.0.0.1:") and not receiver.url.endswith(":0")
+    assert receiver.status is None and not receiver.done() and "running" in repr(receiver)
+    with pytest.raises(TimeoutError, match=r"receive still runs after 0\.01 s: stop it or wait"):
+        receiver.wait(0.01)
+    sender = start("send", numbers, "--to", receiver.url)
+    assert (sender.wait(DEADLINE_S), receiver.wait(DEADLINE_S)) == (0, 0)
+    assert (receiver.status, receiver.done(), receiver.stop(), receiver.kill()) == (0, True, 0, 0)
+    assert receiver.lines[-1] == f"1,000 rows written to {out}; the sender ended."
+    done = run("compare", numbers, out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("The rows were sent from ")
+    assert done.stdout.endswith("\nAll 1,000 rows arrived once, unaltered and in order.\n")
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:500] + lines[501:]))
+    done = run("compare", numbers, out)
     assert done.returncode == 1
-    log = lines(out)
-    assert log[-1] == ["ERROR", "FAILURE: 2 of 6 rows were lost"]
-    assert sum(message.startswith("LOCKED ") for _, message in log) == 2
-    assert sum(message.startswith("COMMIT ") for _, message in log) == 4
-    assert any("Task duration 3 s, lock timeout 5 s" in message for _, message in log)
-    assert any("counted in the database: 4 of 6" in message for _, message in log)
+    assert done.stdout.endswith("Of 1,000 rows 999 arrived in order, 1 lost.\n")
 
 
-def test_two_programs_on_one_database(outputs):
-    db = outputs / "shared.db"
-    words = ["-m", "streamlib", "pets", "--db", db, "--keep"]
-    for name, expected in [("first", 6), ("second", 12)]:
-        done = run(*words, "--out", outputs / f"{name}.txt", outputs=outputs)
-        assert done.returncode == 0, done.stderr
-        assert len(database.rows(db)) == expected
-    log = lines(outputs / "second.txt")
-    assert ["INFO", "Rows in the database, those of other runs included: 12"] in log
-
-
-def test_two_programs_at_the_same_time(outputs):
-    """The second starts while the first is at work, on a database that was not there."""
-    db = outputs / "shared.db"
-    words = [
-        sys.executable,
-        "-m",
-        "streamlib",
-        "pets",
-        "--hold",
-        "3",
-        "--db",
-        db,
-        "--keep",
-        "--out",
-    ]
-    environment = os.environ | {"STREAMLIB_OUTPUTS": str(outputs)}
-    quiet = {"stdout": subprocess.PIPE, "encoding": "utf-8", "env": environment}
-    with subprocess.Popen([*words, outputs / "first.txt"], **quiet) as first:
-        while "COMMIT" not in first.stdout.readline():
-            pass  # it has begun: its first row is stored
-        with subprocess.Popen([*words, outputs / "second.txt"], **quiet) as second:
-            second.communicate()
-        first.communicate()
-    assert (first.returncode, second.returncode) == (1, 1)
-    logs = [lines(outputs / f"{name}.txt") for name in ("first", "second")]
-    stored = sum(message.startswith("COMMIT ") for log in logs for _, message in log)
-    assert stored == len(database.rows(db)) < 12
-
-
-def test_a_lock_held_by_another_program_is_told_apart(outputs):
-    db = database.fresh(outputs / "shared.db")
-
-    def lock(path):
-        other.execute("BEGIN IMMEDIATE")
-
-    with closing(sqlite3.connect(db, isolation_level=None)) as other:
-        run = processes.run({"P1": database.pets(["Ace"], timeout_s=1)}, db=db, setup=lock)
-    assert run.lost == 1
-    assert run.why()[0].endswith(
-        "held by another program, for most of the time no process of this run held it."
-    )
+def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
+    for words in ([], ["--oldest-first"]):
+        to = ["--to", f"file:{tmp_path / 'out9.txt'}", "--every", 3600]
+        sender = aside(start, "send", numbers, *to, *words)()
+        assert sender.status is None
+        assert sender.kill() != 0
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["pets", "--hold", "-1"], "hold_s is -1.0: give a number of seconds"),
-        (["pets", "--timeout", "1e9"], "timeout_s is"),
-        (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
-        (["pets", "--db", "."], "is a folder"),
-        (["clear", "nothing.ipynb"], "does not exist"),
+        (["receive", "udp://localhost:70000", "--out", "x"], "has no port from 0 to 65535"),
+        (["receive", "udp://localhost:0", "--out", "no/where.txt"], "there is no folder no"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
     ],
 )
-def test_bad_use_is_one_sentence_and_exit_status_2(words, sentence, outputs):
-    done = run("-m", "streamlib", *words, outputs=outputs, cwd=outputs)
-    assert done.returncode == 2
-    assert sentence in done.stderr and "Traceback" not in done.stderr
+def test_a_program_that_cannot_begin_says_why(start, words, sentence):
+    with pytest.raises(OSError, match=sentence):
+        start(*words)
 
 
-def test_the_script_of_tasks_1_and_2(outputs):
-    script = (home.root / "notebooks" / "multiple_processes.py").read_text(encoding="utf-8")
-    quick, slow = outputs / "quick.py", outputs / "slow.py"
-    quick.write_text(script, encoding="utf-8")
-    assert "TASK_DURATION_SECONDS = 0 " in script
-    slow.write_text(script.replace("SECONDS = 0 ", "SECONDS = 3 "), encoding="utf-8")
-    assert run(quick, outputs=outputs).returncode == 0
-    assert lines(outputs / "out0.txt")[-1] == ["INFO", "SUCCESS: all 6 rows are stored"]
-    assert run(slow, outputs=outputs).returncode == 1
-    assert lines(outputs / "out3.txt")[-1] == ["ERROR", "FAILURE: 2 of 6 rows were lost"]
-
-
-def test_clear_removes_outputs_and_nothing_else(outputs):
-    cell = nbformat.v4.new_code_cell("1 + 1", execution_count=3)
-    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Ünï"), cell])
-    path = outputs / "book.ipynb"
-    nbformat.write(book, path)
-    assert run("-m", "streamlib", "clear", path, outputs=outputs).returncode == 0
-    cleared = nbformat.read(path, as_version=4)
-    assert cleared.cells[1].outputs == [] and cleared.cells[1].execution_count is None
-    cell.outputs, cell.execution_count = [], None
-    assert cleared == book
-
-
-def test_what_children_import_is_light():
-    """A child that imports pandas starts half a second later."""
+@UNIX
+def test_a_program_leaves_when_its_starter_was_killed(tmp_path):
     code = (
-        "import sys\n"
-        "from streamlib import database, home, logs, processes, schedule\n"
-        "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
+        "import sys, time\nfrom streamlib import programs\n"
+        "receiver = programs.start('receive', 'udp://localhost:0', '--out', sys.argv[1])\n"
+        "print(receiver.url, receiver._process.pid, flush=True)\n"
+        "time.sleep(60)\n"
     )
-    assert run("-c", code, outputs=home.outputs).stdout == "[]\n"
+    command = [sys.executable, "-c", code, tmp_path / "out9.txt"]
+    with subprocess.Popen(command, cwd=home.root, stdout=subprocess.PIPE) as starter:
+        url, pid = aside(starter.stdout.readline)().decode().split()
+        receiver = psutil.Process(int(pid))
+        starter.kill()
+
+    def is_free():
+        try:
+            wire.source(url).__exit__()
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(is_free, deadline_s=10)
+        until(lambda: not receiver.is_running() or receiver.status() == psutil.STATUS_ZOMBIE, 10)
+    finally:
+        if receiver.is_running():
+            receiver.kill()
+
+
+def test_a_receiver_starts_in_one_short_line(tmp_path):
+    with programs.receive(tmp_path / "out.txt", "tcp://localhost:0", "--stamp") as receiver:
+        assert receiver.url.startswith("tcp://127.0.0.1:")
+        assert stream.send(table(3), receiver.url).acknowledged
+        assert receiver.wait() == 0
+    assert all("received" in one for one in stored(tmp_path / "out.txt") if "row" in one)
+
+
+def test_a_line_ahead_of_its_own_does_not_hide_where_a_receiver_listens(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "nonsense")
+    with programs.receive(tmp_path / "out.txt") as receiver:
+        assert "nonsense" in receiver.lines[0]
+        assert receiver.url.startswith("udp://127.0.0.1:")
+
+
+def test_a_program_without_a_url_has_begun_with_its_first_line(start):
+    assert start("pets").lines[0].endswith(", database of this run alone")

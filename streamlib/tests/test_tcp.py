@@ -16,8 +16,9 @@ import pytest
 
 from streamlib import records, stream, wire
 from streamlib.tests import test_stream
+from streamlib.tests.conftest import UNIX, run, until
+from streamlib.tests.test_main import counters
 from streamlib.tests.test_stream import DEADLINE_S, aside, stored, table
-from streamlib.tests.test_stream_programs import UNIX, counters, numbers, run, start, until  # noqa: F401
 from streamlib.wire import tcp
 
 SOON_S = 10
@@ -155,7 +156,7 @@ def test_a_record_ends_where_its_line_ends_and_nowhere_else():
         assert source.broken == 0
 
 
-def test_nobody_listens(numbers):  # noqa: F811
+def test_nobody_listens(numbers):
     with socket.socket() as taken:  # bound, so that nobody else can listen on it
         taken.bind(("127.0.0.1", 0))
         url = url_of(taken)
@@ -229,7 +230,7 @@ def test_the_101st_sender_is_waited_for_as_well(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
-def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):  # noqa: F811
+def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "tcp://localhost:0", "--out", out)
     with Peer(receiver.url) as peer:
@@ -244,7 +245,7 @@ def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):  # noqa: F811
 
 
 @UNIX
-def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, tmp_path):  # noqa: F811
+def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, tmp_path):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "tcp://localhost:0", "--out", out)
 
@@ -321,7 +322,7 @@ def test_a_sender_waits_for_a_receiver_that_reads_nothing(deaf):
 
 
 @pytest.fixture
-def stuck(deaf, start, tmp_path):  # noqa: F811
+def stuck(deaf, start, tmp_path):
     """Return a function that starts a sender program and waits until it is blocked."""
     path = tmp_path / "large.csv"
     path.write_text("n,text\n" + "".join(f"{n},{'x' * 100_000}\n" for n in range(300)))
@@ -367,7 +368,7 @@ def test_ctrl_c_cuts_no_row_in_two(stuck):
 
 
 @UNIX
-def test_ctrl_c_ends_a_receiver(start, tmp_path):  # noqa: F811
+def test_ctrl_c_ends_a_receiver(start, tmp_path):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "tcp://localhost:0", "--out", out)
     with Peer(receiver.url) as peer:
@@ -393,7 +394,7 @@ def files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_500_connections_leave_nothing_behind(start, tmp_path, files):  # noqa: F811
+def test_500_connections_leave_nothing_behind(start, tmp_path, files):
     receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
     process = psutil.Process(receiver._process.pid)
     with Peer(receiver.url) as first:
@@ -415,7 +416,7 @@ def test_500_connections_leave_nothing_behind(start, tmp_path, files):  # noqa: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there limits can be set from outside")
-def test_without_file_descriptors_the_receiver_goes_on_and_hears_ctrl_c(start, tmp_path):  # noqa: F811
+def test_without_file_descriptors_the_receiver_goes_on_and_hears_ctrl_c(start, tmp_path):
     receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
     process = psutil.Process(receiver._process.pid)
     with Peer(receiver.url) as honest, contextlib.ExitStack() as peers:
@@ -451,7 +452,7 @@ def test_long_lines_of_others_cut_off_no_honest_client():
     assert (b"half a record", name) in [(line, client[:2]) for line, client in filter(None, came)]
 
 
-def test_unfinished_lines_are_kept_in_bounded_memory(start, tmp_path):  # noqa: F811
+def test_unfinished_lines_are_kept_in_bounded_memory(start, tmp_path):
     receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
     rss = psutil.Process(receiver._process.pid).memory_info
     before, most = rss().rss, []
@@ -515,7 +516,7 @@ HOSTILE = {  # what each sends, and what of it is (undecodable, malformed, broke
 }
 
 
-def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, files):  # noqa: F811
+def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, files):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "tcp://localhost:0", "--out", out)
     process, over = psutil.Process(receiver._process.pid), threading.Event()
@@ -569,7 +570,7 @@ def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, file
     }
 
 
-def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):  # noqa: F811
+def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "tcp://localhost:0", "--out", out)
     assert receiver.url.startswith("tcp://127.0.0.1:") and not receiver.url.endswith(":0")

@@ -1,0 +1,447 @@
+"""The programs for a terminal, run as a learner runs them."""
+
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import nbformat
+import psutil
+import pytest
+
+from streamlib import __main__ as terminal
+from streamlib import database, home, records, stream, wire
+from streamlib.tests.conftest import DEADLINE_S, UNIX, aside, run, stored, until
+
+README = (home.root / "README.md").read_text(encoding="utf-8")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
+
+
+def lines(path):
+    """Return the lines of a log, each of which has a time, a level and a message."""
+    found = path.read_text(encoding="utf-8").splitlines()
+    assert all(LINE.fullmatch(line) for line in found), found
+    return [line.split(" - ", 2)[1:] for line in found]
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """A folder for what the programs of one test write, and no others do."""
+    monkeypatch.setenv("STREAMLIB_OUTPUTS", str(tmp_path))
+    return tmp_path
+
+
+# what there is
+
+
+def options(name):
+    """Return the options of a program, as its --help lists them."""
+    done = run(name, "--help", COLUMNS="200")
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(re.findall(r"(?<![\w-])--[a-z-]+", done.stdout))
+
+
+def test_readme_has_each_program_and_only_options_that_it_has():
+    named = set(re.findall(r"python -m streamlib (\w+)", README))
+    here = set(terminal.PROGRAMS)
+    if not (home.root / "streamlib" / "lab.py").exists():
+        here -= {"lab"}
+    assert named == here
+    used = {name: set() for name in named - {"lab"}}  # JupyterLab has its own
+    for line in README.splitlines():
+        found = re.search(r"python -m streamlib (\w+)", line)
+        if found and found[1] in used:
+            in_table = " ".join(line.split("`")[1::2])
+            code = line if line.startswith("python") else in_table
+            used[found[1]] |= set(re.findall(r"(?<!\S)--[a-z-]+", code))
+    assert sum(map(len, used.values())) > 15
+    for name, its in used.items():
+        assert its <= options(name), name
+
+
+def test_help_has_a_line_for_each_program():
+    done = run("--help")
+    assert done.returncode == 0
+    for name, program in terminal.PROGRAMS.items():
+        assert re.search(rf"^  {name} +{re.escape(program.__doc__)}$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "python -m streamlib: the following arguments are required: program"),
+        (["nonsense"], "python -m streamlib: argument program: invalid choice: 'nonsense'"),
+        (["receive"], "python -m streamlib receive: the following arguments are required: url"),
+        (["send", "--nonsense"], "python -m streamlib send: "),
+        (["pets", "--hold", "x"], "python -m streamlib pets: argument --hold: invalid float"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_one_sentence_and_exit_status_2(words, sentence):
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(sentence) and done.stderr.count("\n") == 1
+    assert done.stderr.endswith(" --help.\n")
+
+
+def test_what_stands_behind_lab_goes_on_to_jupyterlab(monkeypatch):
+    given = []
+    opened = SimpleNamespace(open_lab=lambda arguments: given.append(list(arguments)) or 7)
+    monkeypatch.setitem(sys.modules, "streamlib.lab", opened)
+    assert terminal.main(["lab", "--no-browser", "--port", "8889"]) == 7
+    assert given == [["--no-browser", "--port", "8889"]]
+
+
+# tasks 1 and 2
+
+
+def test_quick_pets_succeed(outputs):
+    done = run("pets")
+    assert done.returncode == 0, done.stderr
+    log = lines(outputs / "out0.txt")
+    assert log[-1] == ["INFO", "SUCCESS: all 6 rows are stored"]
+    assert sum(message.startswith("COMMIT ") for _, message in log) == 6
+    assert done.stdout == (outputs / "out0.txt").read_text(encoding="utf-8")
+
+
+def test_slow_pets_lose_two_rows_and_exit_with_1(outputs):
+    out = outputs / "mine.txt"
+    done = run("pets", "--hold", 3, "--timeout", 5, "--out", out)
+    assert done.returncode == 1
+    log = lines(out)
+    assert log[-1] == ["ERROR", "FAILURE: 2 of 6 rows were lost"]
+    assert sum(message.startswith("LOCKED ") for _, message in log) == 2
+    assert sum(message.startswith("COMMIT ") for _, message in log) == 4
+    assert any("Task duration 3 s, lock timeout 5 s" in message for _, message in log)
+    assert any("in the database: 4 of 6" in message for _, message in log)
+
+
+def test_two_programs_on_one_database(outputs):
+    db = outputs / "shared.db"
+    for name, expected in [("first", 6), ("second", 12)]:
+        done = run("pets", "--db", db, "--keep", "--out", outputs / f"{name}.txt")
+        assert done.returncode == 0, done.stderr
+        assert len(database.rows(db)) == expected
+    log = lines(outputs / "second.txt")
+    assert ["INFO", "Rows in the database in all: 12"] in log
+
+
+def test_two_programs_at_the_same_time(outputs):
+    """The second starts while the first is at work, on a database that was not there."""
+    db = outputs / "shared.db"
+    pets = [sys.executable, "-m", "streamlib", "pets", "--hold", "3"]
+    words = [*pets, "--db", db, "--keep", "--out"]
+    quiet = {"stdout": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen([*words, outputs / "first.txt"], **quiet) as first:
+        while "COMMIT" not in first.stdout.readline():
+            pass  # it has begun: its first row is stored
+        with subprocess.Popen([*words, outputs / "second.txt"], **quiet) as second:
+            second.communicate()
+        first.communicate()
+    assert (first.returncode, second.returncode) == (1, 1)
+    logs = [lines(outputs / f"{name}.txt") for name in ("first", "second")]
+    stored = sum(message.startswith("COMMIT ") for log in logs for _, message in log)
+    assert stored == len(database.rows(db)) < 12
+
+
+def test_clear_removes_outputs_and_nothing_else(tmp_path):
+    cell = nbformat.v4.new_code_cell("1 + 1", execution_count=3)
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Ünï"), cell])
+    path = tmp_path / "book.ipynb"
+    nbformat.write(book, path)
+    assert run("clear", path).returncode == 0
+    cleared = nbformat.read(path, as_version=4)
+    assert cleared.cells[1].outputs == [] and cleared.cells[1].execution_count is None
+    cell.outputs, cell.execution_count = [], None
+    assert cleared == book
+
+
+def test_what_children_import_is_light():
+    """A child that imports pandas starts half a second later."""
+    code = (
+        "import sys\n"
+        "from streamlib import __main__, database, home, logs, network, processes, schedule\n"
+        "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert done.stdout == "[]\n"
+
+
+# streams
+
+
+class Asking:
+    """A sender that waits until the receiver has read all it was sent: what is asked is echoed."""
+
+    def __init__(self, url):
+        self.asked = 0
+        self._socket = socket.socket(type=socket.SOCK_DGRAM)
+        self._socket.settimeout(DEADLINE_S)
+        self._socket.connect(wire.parse(url).address)
+        self.send = self._socket.send
+
+    def wait(self):
+        self.asked += 1
+        question = b'{"ask": %d}' % self.asked
+        self.send(question)
+        while self._socket.recv(65_536) != question:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._socket.close()
+
+
+def counters(program):
+    """Return the counts that a receiver tells in the end, by their first word."""
+    said = [re.match(r"([\d,]+) (\w+)", line) for line in program.lines[-7:]]
+    counts = {word[2]: int(word[1].replace(",", "")) for word in said if word}
+    return {word: number for word, number in counts.items() if word != "received"}
+
+
+def hostile(rng, seq):
+    """Return (what it counts as, a datagram) that no honest sender would send."""
+    record = records.encode(seq, {"honest": seq})
+    name = rng.choice(["undecodable"] * 4 + ["malformed"] * 4 + ["ask"])
+    lines = {
+        "undecodable": [
+            b"\xff" + rng.randbytes(rng.randrange(500)),
+            record[: rng.randrange(len(record))],
+            record.replace(b'"sent": ', b'"sent": NaN'),
+            record.replace(b'"seq": ', b'"seq": 1' + b"0" * 5000),
+            b"[" * 60_000,
+        ],
+        "malformed": [
+            record.replace(b'"seq"', b'"seq": %s, "was"' % rng.choice(b"0 -1 true 1.5".split())),
+            records.encode(rng.choice([2**60, 10**300]), {}),
+            rng.choice([b"7", b"null", b"[]", b'{"honest": 1}', b'{"ask": 1}' + b" " * 50]),
+            record.replace(b'"row": {', b'"row": [{')[:-1] + b"]}",
+            records.encode_end(seq),  # the end of a stream that never began
+            b'"' + b"x" * 60_000 + b'"',
+        ],
+        "ask": [b'{"ask": 7}'],
+    }
+    return name, rng.choice(lines[name])
+
+
+def test_10_000_hostile_datagrams_change_nothing_but_their_counters(start, tmp_path):
+    out, rng = tmp_path / "out9.txt", random.Random(20240607)
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    process, memory = psutil.Process(receiver._process.pid), []
+    counts = {"undecodable": 0, "malformed": 0, "ask": 0}
+    with Asking(receiver.url) as stranger, Asking(receiver.url) as other:
+
+        def honest():
+            """Rows, and before each of them junk, until the receiver has read that."""
+            for n in range(1000):
+                for _ in range(9):
+                    name, line = hostile(rng, n + 1)
+                    counts[name] += 1
+                    stranger.send(line)
+                    if len(line) > 500:
+                        stranger.wait()
+                other.send(records.encode([1, 2**50][n % 2], {"repeated": n}))
+                stranger.wait()
+                other.wait()
+                if n in (99, 999):
+                    memory.append(process.memory_info().rss)
+                yield {"honest": n}
+            other.send(records.encode_end(2**50))
+
+        done = aside(stream.send, honest(), receiver.url)()
+    assert done.acknowledged and done.rows == 1000
+    assert receiver.wait(DEADLINE_S) == 1
+    assert counters(receiver) == {
+        "rows": 2000,
+        "repeated": 998,
+        "missing": 2**50 - 2,
+        "undecodable": counts["undecodable"],
+        "malformed": counts["malformed"],
+    }
+    assert memory[1] - memory[0] < 8_000_000
+    rows = [one["row"] for one in stored(out) if "row" in one]
+    assert [row["honest"] for row in rows if "honest" in row] == list(range(1000))
+    assert [row["repeated"] for row in rows if "repeated" in row] == list(range(1000))
+
+
+@UNIX
+def test_a_receiver_that_is_stopped_by_hand_has_written_all(start, tmp_path):
+    out = tmp_path / "out9.txt"
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    with Asking(receiver.url) as sender:
+        for seq in range(1, 101):
+            sender.send(records.encode(seq, {}))
+        sender.wait()
+        receiver._process.send_signal(signal.SIGINT)
+        assert receiver.wait(DEADLINE_S) == 0
+    assert receiver.lines[-2] == f"100 rows written to {out}; stopped by hand."
+    assert receiver.lines[-1].startswith("1 of the senders had not ended")
+    assert [one["seq"] for one in stored(out)] == list(range(1, 101))
+
+
+@UNIX
+@pytest.mark.parametrize("way", ["signal", "stop"])
+def test_a_sender_that_is_stopped_by_hand_ends_its_stream(start, tmp_path, numbers, way):
+    out = tmp_path / "out9.txt"
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    sender = start("send", numbers, "--to", receiver.url, "--every", 0.5)
+    until(lambda: out.read_bytes().count(b"\n") >= 3)
+    if way == "signal":
+        sender._process.send_signal(signal.SIGINT)
+    assert (sender.stop() if way == "stop" else sender.wait(DEADLINE_S)) == 0
+    assert receiver.wait(DEADLINE_S) == 0
+    *rows, end = stored(out)
+    assert [one["seq"] for one in rows] == list(range(1, end["seq"] + 1)) and end["end"] is True
+    assert sender.lines[-1] == f"{end['seq']:,} rows sent; stopped by hand."
+
+
+def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
+    out = tmp_path / "out99.txt"
+    sent = run("send", numbers, "--to", f"file:{out}", "--oldest-first", "--limit", 500)
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert "500 rows sent; limit reached." in sent.stdout
+    done = run("compare", numbers, out)
+    assert done.returncode == 0 and "The source was taken oldest first, by day" in done.stdout
+    assert done.stdout.endswith("All 500 rows arrived once, unaltered and in order; 500 more of "
+                                "the source were not sent.\n")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--limit", "0"], 2, "limit is 0: give a whole number of rows, 1 or more."),
+        (["--limit", "2", "--every", "0", "0.1", "--seed", "1"], 0, "2 rows sent; limit reached."),
+        (["--limit", "2", "--format", "course"], 0, "2 rows sent; limit reached."),
+        (["--limit", "-1"], 2, "python -m streamlib send: limit is -1: give a whole number of"),
+        (["--every", "3", "1"], 2, "the smaller first."),
+        (["--every", "1", "2", "3"], 2, "every is (1.0, 2.0, 3.0): give seconds, or two of them"),
+        (["--every", "-1"], 2, "every is -1.0: give a number of seconds from 0 to 3600."),
+        (["--to", "udp://localhost:70000"], 2, "has no port from 0 to 65535"),
+        (["--to", "file:."], 2, "cannot be written (it is a folder)"),
+        (["--format", "xml"], 2, "invalid choice: 'xml'"),
+    ],
+)
+def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
+    out = tmp_path / "out9.txt"
+    done = run("send", numbers, "--to", f"file:{out}", *words)
+    assert done.returncode == status
+    assert said in (done.stderr if status else done.stdout) and "Traceback" not in done.stderr
+    if "course" in words:
+        assert out.read_text(encoding="utf-8") == "[0, 2999-01-01]\n[1, 2998-01-01]\n"
+
+
+def test_a_csv_file_is_read_as_the_options_say_when_it_is_sent_and_when_it_is_compared(tmp_path):
+    source, out = tmp_path / "source.csv", tmp_path / "out9.txt"
+    source.write_bytes("1|Sch\u00f6n, Anna\n2|Jos\u00e9\n".encode("cp1252"))
+    reading = ["--encoding", "cp1252", "--delimiter", "|", "--no-header"]
+    assert run("send", source, "--to", f"file:{out}", *reading).returncode == 0
+    rows = [list(one["row"].values()) for one in stored(out) if "row" in one]
+    assert rows == [["1", "Sch\u00f6n, Anna"], ["2", "Jos\u00e9"]]
+    assert run("compare", source, out, *reading).returncode == 0
+    assert run("compare", source, out, "--header").returncode == 1
+
+
+def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
+    done = run("send", numbers, "--to", nobody)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "as this machine reported: start a receiver first." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["receive", "udp://localhost:0", "--out", "."], "cannot be written (it is a folder)"),
+        (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
+        (["receive", "file:x", "--out", "x"], "cannot be listened on"),
+        (["receive", "udp://0.0.0.0:x", "--out", "x"], "has no port"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
+        (["send", "x.csv", "--to", "file:y", "--delimiter", ";;"], "x.csv is not there"),
+        (["pets", "--hold", -1], "hold_s is -1.0: give a number of seconds"),
+        (["pets", "--timeout", "1e9"], "timeout_s is"),
+        (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
+        (["pets", "--db", "."], "is a folder"),
+        (["clear", "nothing.ipynb"], "nothing.ipynb does not exist"),
+        (["compare", "nothing.csv", "out9.txt"], "nothing.csv is not there"),
+        (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt is not there"),
+    ],
+)
+def test_bad_use_is_one_sentence_and_exit_status_2(words, said, outputs):
+    done = run(*words, cwd=outputs)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_sentence_and_exit_status_2(tmp_path):
+    with wire.source("udp://localhost:0") as taken:
+        done = run("receive", taken.endpoint.url, "--out", tmp_path / "out9.txt")
+    assert done.returncode == 2 and "is in use by another program" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out9.txt").exists()
+
+
+def test_rows_that_the_terminal_cannot_show_are_sent_all_the_same(tmp_path):
+    source, out = tmp_path / "greek.csv", tmp_path / "out9.txt"
+    source.write_text("n,name\n1,Ω\n2,Ψ\n", encoding="utf-8")
+    done = run("send", source, "--to", f"file:{out}", PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0
+    assert len(stored(out)) == 3
+
+
+def test_compare_bears_what_is_nested_deeply(tmp_path, numbers):
+    """A receiver takes no such row, but somebody may have put it into the file."""
+    out = tmp_path / "out9.txt"
+    rows = (b"[" * depth + b"]" * depth for depth in range(1, 1000, 7))
+    lines = [b'{"seq": 1, "sent": 1, "row": {"n": %s}}' % row for row in rows]
+    out.write_bytes(b"\n".join(lines))
+    done = run("compare", numbers, out)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "never in the source" in done.stdout
+
+
+# a bad network
+
+
+@pytest.fixture
+def listener():
+    """A socket that hears datagrams."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(DEADLINE_S)
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+@UNIX
+def test_the_bad_network_tells_its_url_first_and_its_counts_at_ctrl_c(start, listener):
+    to = f"udp://127.0.0.1:{listener.getsockname()[1]}"
+    words = ["--duplicate", 1, "--delay", 0.001, "--jitter", 0.001, "--seed", 1]
+    program = start("impair", "udp://localhost:0", "--to", to, *words)
+    assert program.lines[0].startswith("Impairing udp://127.0.0.1:")
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for n in range(5):
+            sender.sendto(b"%d" % n, wire.parse(program.url).address)
+    got = [listener.recv(100) for _ in range(10)]
+    assert Counter(got) == Counter([b"%d" % n for n in range(5)] * 2)
+    program._process.send_signal(signal.SIGINT)
+    assert program.wait(DEADLINE_S) == 0
+    assert program.lines[1:] == ["5 came, 5 repeated"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["udp://localhost:0", "--to", "udp://localhost:9", "--loss", 2],
+        ["udp://localhost:0", "--to", "udp://localhost:9", "--delay", -1],
+        ["udp://localhost:0", "--to", "tcp://localhost:9", "--rate", 10],
+        ["file:out9.txt", "--to", "udp://localhost:9"],
+        ["localhost", "--to", "udp://localhost:9"],
+    ],
+)
+def test_a_bad_network_that_makes_no_sense_is_refused_in_one_sentence(words):
+    done = run("impair", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    [sentence] = done.stderr.splitlines()
+    assert sentence.startswith("python -m streamlib impair: ") and sentence.endswith(".")

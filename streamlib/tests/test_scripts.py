@@ -1,0 +1,134 @@
+"""The scripts in notebooks/, run as a learner runs them."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from streamlib import home, records, wire
+from streamlib.tests.conftest import DEADLINE_S, until
+
+
+def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
+    script = (home.root / "notebooks" / "multiple_processes.py").read_text(encoding="utf-8")
+    assert "\nTASK_DURATION_SECONDS = 0 " in script and "\nLOCK_TIMEOUT_SECONDS = 5 " in script
+    slow = script.replace("SECONDS = 0 ", "SECONDS = 3 ")
+    quick_end, slow_end = "SUCCESS: all 6 rows are stored", "FAILURE: 2 of 6 rows were lost"
+    for text, log, status, last in (
+        (script, "out0.txt", 0, quick_end),
+        (slow, "out3.txt", 1, slow_end),
+    ):
+        copy = tmp_path / "script.py"
+        copy.write_text(text, encoding="utf-8")
+        environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)}
+        done = subprocess.run([sys.executable, copy], env=environment, timeout=DEADLINE_S)
+        assert done.returncode == status
+        assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last}\n")
+
+
+def run(name, folder, **changes):
+    """Run a copy of a script in which these constants have other values; return what it printed."""
+    text = (home.root / "notebooks" / name).read_text(encoding="utf-8")
+    for constant, value in changes.items():
+        text, times = re.subn(rf"^{constant} = .*$", f"{constant} = {value}", text, flags=re.M)
+        assert times == 1
+    copy = folder / name
+    copy.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, copy],
+        env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_script_of_task_3_sends_oldest_first_what_a_receiver_can_compare(tmp_path, start):
+    source, out = tmp_path / "source.csv", tmp_path / "out_0.txt"
+    source.write_text("Year,Month,Day,Time,TempF\n2024,1,2,0:00,31\n2024,1,1,23:00,30\n")
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    address = wire.parse(receiver.url).address
+    changes = {"INPUT": f"r'{source}'", "ADDRESS": address, "SECONDS": (0, 0)}
+    assert run("process_streaming_0.py", tmp_path, **changes).endswith("\n2 rows sent.\n")
+    assert receiver.wait(DEADLINE_S) == 0
+    assert [one["row"]["TempF"] for one in records.read(out)] == ["30", "31"]
+
+
+def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):
+    said = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01))
+    assert "All 12 rows arrived once, unaltered and in order" in said
+    said = run("process_streaming_yourname99.py", tmp_path)
+    assert said.endswith(": All 12 rows arrived once, unaltered and in order.\n")
+    rows = [[one["row"] for one in records.read(tmp_path / f"out{n}.txt")] for n in (9, 99)]
+    assert rows[0] == rows[1]
+
+
+# the programs to read, each at a port that is free
+
+
+@pytest.fixture(params=["reading_udp.py", "reading_tcp.py"])
+def program(request, tmp_path):
+    """A copy of a program: `start(word)` runs it, `address` is where it listens."""
+    kind = socket.SOCK_DGRAM if "udp" in request.param else socket.SOCK_STREAM
+    with socket.socket(type=kind) as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()
+    source = (home.root / "notebooks" / request.param).read_text(encoding="utf-8")
+    copy, started = tmp_path / request.param, []
+    text, times = re.subn(
+        r'^(ADDRESS = \("localhost"), \d+\)$', rf"\1, {address[1]})", source, flags=re.M
+    )
+    assert times == 1
+    copy.write_text(text, encoding="utf-8")
+
+    def start(word):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started.append(subprocess.Popen([sys.executable, copy, word], **pipes))
+        if word == "receive":
+            here = psutil.Process(started[-1].pid)
+            until(lambda: any(one.laddr.port == address[1] for one in here.net_connections()))
+        return started[-1]
+
+    yield SimpleNamespace(kind=kind, address=address, start=start, copy=copy)
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def said(process):
+    out, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, errors) == (0, "")
+    return out.splitlines()
+
+
+def test_a_program_to_read_receives_what_it_sends(program):
+    receiver = program.start("receive")
+    assert said(program.start("send")) == []
+    lines = [re.sub(r"from port \d+ ", "", line) for line in said(receiver)]
+    assert lines == [f"came row {n}" for n in range(1, 6)]
+
+
+def test_a_program_to_read_with_rows_that_are_cut_or_missing(program):
+    """As questions 05.1 b and c and 05.2 c and d have it: three of five rows; cuts anywhere."""
+    text = program.copy.read_text(encoding="utf-8").replace("sys.argv[1]](5)", "sys.argv[1]](3)")
+    program.copy.write_text(text, encoding="utf-8")
+    receiver = program.start("receive")
+    with socket.socket(type=program.kind) as sender:
+        sender.connect(program.address)
+        datagrams = [b'{"seq": %d, "text": "row %d"}' % (n, n) for n in (3, 4, 5)]
+        if program.kind == socket.SOCK_DGRAM:
+            for one in datagrams:
+                sender.send(one)
+            here = f"from port {sender.getsockname()[1]} came row"
+            told = ["expected 1 but got 3", f"{here} 3", f"{here} 4", f"{here} 5"]
+        else:
+            sender.sendall(b"\n".join(datagrams))
+            told = ["came row 3", "came row 4", "the sender broke off in the middle of a row"]
+    assert said(receiver) == told
