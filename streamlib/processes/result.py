@@ -34,7 +34,7 @@ class Run:
     @property
     def _logs(self) -> list[Path]:
         names = enumerate(self.params["processes"], start=1)
-        return [path for n, _ in names if (path := self.folder / f"{n}.rec").exists()]
+        return [path for n, _ in names if (path := self.folder / f"{n}.csv").exists()]
 
     @cached_property
     def events(self) -> pd.DataFrame:

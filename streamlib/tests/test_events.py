@@ -1,5 +1,6 @@
 """Marks become spans and instants as the table's rules say, whatever their processes did."""
 
+import os
 from unittest import mock
 
 import pandas as pd
@@ -18,13 +19,13 @@ def write(folder, process, marks):
 
     A mark is (second, state, resource) and may go on with item, detail and seq.
     """
-    path = folder / f"{process}.rec"
+    path = folder / f"{process}.csv"
     with mock.patch("time.perf_counter_ns") as clock:
         log = recorder.Recorder(path, process)
         for at, state, resource, *more in marks:
             item, detail, seq = (*more, *(None, None, 0)[len(more) :])
             clock.return_value = GATE + round(at * 1e9)
-            log.mark(log.code(state, item, resource, detail), seq)
+            log.mark(state, item, resource, detail, seq=seq)
     log.close()
     return path
 
@@ -186,7 +187,7 @@ def test_spans_follow_the_rule(tmp_path_factory, gaps):
 def test_no_logs_give_an_empty_table(tmp_path):
     """Without logs, and with logs that say nothing, there is a table with every column."""
     silent = write(tmp_path, "P1", [])
-    missing = tmp_path / "P9.rec"
+    missing = tmp_path / "P9.csv"
     full = trace.events([write(tmp_path, "P2", [started(), (1, "holding", "a")])])
     for paths in ([], [silent], [missing]):
         table = trace.events(paths)
@@ -199,14 +200,14 @@ def test_a_table_says_whose_and_how_fast_it_is(tmp_path):
     """Run, process, pid and time scale stand in the table, texts as categories."""
     folder = tmp_path / "the run"
     folder.mkdir()
-    log = recorder.Recorder(folder / "1.rec", "P1", scale=0.1)
-    log.mark(log.code("sent", "Ace", detail="words"), 7)
+    log = recorder.Recorder(folder / "1.csv", "P1", scale=0.1)
+    log.mark("sent", "Ace", detail="words", seq=7)
     log.close()
-    table = trace.events([folder / "1.rec"])
+    table = trace.events([folder / "1.csv"])
     assert table.attrs["scale"] == 0.1
     row = table.iloc[0]
     assert (row["run"], row["process"], row["round"], row["seq"]) == ("the run", "P1", 1, 7)
-    assert row["pid"] == recorder.read(folder / "1.rec").header["pid"]
+    assert row["pid"] == os.getpid()
     for column in ("run", "process", "step", "item", "resource", "state", "detail"):
         assert isinstance(table[column].dtype, pd.CategoricalDtype)
 
