@@ -111,9 +111,7 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
             rows.append((*key, *who, before["end"], now, now - mine, (since < mine).sum()))
     columns = "round resource releaser taker item released taken waited passed".split()
     table = pd.DataFrame(rows, columns=columns)
-    table["barging"] = table["passed"] > 0
-    table.attrs = dict(events.attrs)
-    return table
+    return table.assign(barging=table["passed"] > 0)
 
 
 def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:

@@ -67,11 +67,11 @@ class Recorder:
 
 
 def died(path: Path | str, t_ns: int, detail: str) -> None:
-    """Add to the recording of a dead process that it died, as its parent noticed at `t_ns`."""
+    """Add to a dead process's recording that it died, noticed at `t_ns`; ValueError if no marks."""
+    *_, last = read(path).kinds
     _cut_torn_line(path)
-    for last in read(path).kinds[-1:]:  # none, if the process died before its first mark
-        with open(path, "ab") as file:
-            file.write(_template(last.pid, last.process, "died", None, None, detail) % (t_ns, 0))
+    with open(path, "ab") as file:
+        file.write(_template(last.pid, last.process, "died", None, None, detail) % (t_ns, 0))
 
 
 def read(path: Path | str, at: int = 0) -> Reading:
