@@ -45,7 +45,7 @@ class Recorder:
         """Record that something happened now.
 
         state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
-        on; resource: what is shared; detail: in words; seq: a number of at most 18 digits.
+        on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
         """
         template, write = self._template, self._write  # local names are faster to call
         text = None if item is None else str(item)
