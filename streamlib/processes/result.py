@@ -67,7 +67,7 @@ class Run:
         """One row for each item that a process worked on, in the order of the calls.
 
         Columns: round, process, item, label (its letter in an order), called, waited, held (in
-        seconds), id (of its row), outcome: `stored`, `locked` (out by the lock) or `lost`.
+        seconds), id (of its row), outcome: `stored`, `locked` (it gave up) or `lost`.
         """
         keys = ["round", "process", "item"]
         named = self.events.dropna(subset="item").astype({"item": object})
@@ -202,10 +202,10 @@ class Run:
         since, limit = waited["start"].iloc[0], waited["detail"].iloc[0]
         held = held[held["end"] > since]
         times = zip(held["process"], held["start"], held["end"], held["item"], strict=True)
-        holders = [f"{p} held it from {a:.3f} s to {b:.3f} s ({i})" for p, a, b, i in times]
+        holders = [f"{p} held the lock from {a:.3f} s to {b:.3f} s ({i})" for p, a, b, i in times]
         covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
         if covered.sum() < (until - since) / 2:
-            holders.append("another program held it most of that time")
+            holders.append("another program held it for most of that time")
         return (
             f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
             f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."

@@ -117,7 +117,7 @@ def test_a_lock_held_by_another_program_is_told_apart(outputs):
     with closing(sqlite3.connect(db, isolation_level=None)) as other:
         run = processes.run({"P1": database.pets(["Ace"], timeout_s=1)}, db=db, setup=lock)
     assert run.lost == 1
-    assert run.why()[0].endswith("while another program held it most of that time.")
+    assert run.why()[0].endswith("while another program held it for most of that time.")
 
 
 @pytest.mark.parametrize(

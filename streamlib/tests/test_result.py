@@ -174,8 +174,8 @@ def test_an_item_has_one_row_with_its_times_and_its_outcome(tmp_path):
     }
     assert run.why() == [
         "P2 lost Cy: it waited for the write lock of db from 1.500 s to 6.500 s, longer than its "
-        "timeout 5 s, while P1 held it from 1.000 s to 3.000 s (Ace) and P1 held it from 4.000 s "
-        "to 6.000 s (Bo).",
+        "timeout 5 s, while P1 held the lock from 1.000 s to 3.000 s (Ace) and P1 held the lock "
+        "from 4.000 s to 6.000 s (Bo).",
         "P2 called Di, reported no error, and the row is not in the database: was it committed, "
         "or an error hidden?",
     ]
@@ -185,8 +185,8 @@ def test_a_lock_that_nobody_of_the_run_held_was_held_by_another_program(tmp_path
     run = make(tmp_path, {"P1": insert("Ace", 0), "P2": insert("Bo", 0, 0, 1)})
     assert run.why()[0] == (
         "P1 lost Ace: it waited for the write lock of db from 0.000 s to 5.000 s, longer than its "
-        "timeout 5 s, while P2 held it from 0.000 s to 1.000 s (Bo) and another program held it "
-        "most of that time."
+        "timeout 5 s, while P2 held the lock from 0.000 s to 1.000 s (Bo) and another program "
+        "held it for most of that time."
     )
 
 
