@@ -85,9 +85,9 @@ def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) 
     timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
     try:
         me.step("begin", pet)
-        me.mark(me.code("waiting", pet, lock, f"timeout {timeout:g} s"))
+        me.mark("waiting", pet, lock, f"timeout {timeout:g} s")
         connection.execute("BEGIN IMMEDIATE")
-        me.mark(me.code("holding", pet, lock))
+        me.mark("holding", pet, lock)
         me.step("insert", pet)
         connection.execute(
             "INSERT INTO pets (name, process, pid) VALUES (?, ?, ?)", (pet, me.name, os.getpid())
@@ -98,11 +98,11 @@ def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) 
     except sqlite3.OperationalError as error:
         if not is_locked(error):
             raise
-        me.mark(me.code("gave_up", pet, lock, str(error)))
+        me.mark("gave_up", pet, lock, str(error))
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return False
-    me.mark(me.code("done", pet, lock))
+    me.mark("done", pet, lock)
     return True
 
 

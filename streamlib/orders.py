@@ -15,7 +15,7 @@ from math import factorial, log2, prod
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def letters(counts: Sequence[int]) -> list[str]:
+def labels(counts: Sequence[int]) -> list[str]:
     """Return the labels of all inserts in plan order; numbers such as 2.1 past 52 inserts."""
     if sum(counts) <= len(LETTERS):
         return list(LETTERS[: sum(counts)])
@@ -48,8 +48,8 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
     >>> list(possible((2, 1)))
     ['ABC', 'ACB', 'CAB']
     """
-    labels = iter(letters(counts))
-    queues = [[next(labels) for _ in range(n)] for n in counts]
+    each = iter(labels(counts))
+    queues = [[next(each) for _ in range(n)] for n in counts]
 
     def extend(done: list[str], left: list[int]) -> Iterator[str]:
         if not any(left):
@@ -66,7 +66,7 @@ def owners(counts: Sequence[int], names: Sequence[str] | None = None) -> dict[st
     """Return whose insert a letter is: label -> process, named P1, P2 ... if not told."""
     names = names or [f"P{p}" for p in range(1, len(counts) + 1)]
     each = [name for name, n in zip(names, counts, strict=True) for _ in range(n)]
-    return dict(zip(letters(counts), each, strict=True))
+    return dict(zip(labels(counts), each, strict=True))
 
 
 def is_serial(order: str, owners: dict[str, str]) -> bool:
@@ -135,3 +135,18 @@ def coverage(seen: Iterable[str], counts: Sequence[int], before: Iterable[str] =
         "missing": [order for order in every if not times[order]],
         "surprise": surprises,
     }
+
+
+def letters_of(steps: Iterable[str]) -> dict[str, str]:
+    """Return the shortest beginning of each step's name that tells it from the others.
+
+    >>> letters_of(["read", "write", "wait"])
+    {'read': 'r', 'wait': 'wa', 'write': 'wr'}
+    """
+    names = sorted(set(steps))
+
+    def shortest(name: str) -> str:
+        begins = (name[:n] for n in range(1, len(name)))
+        return next((b for b in begins if sum(n.startswith(b) for n in names) == 1), name)
+
+    return {name: shortest(name) for name in names}

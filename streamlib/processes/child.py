@@ -33,7 +33,7 @@ class Me:
     name: the process's name in the plan; db: path of the shared database;
     rng: a `random.Random` of its own, seeded by the run's seed, the name and the round;
     round: 1, 2, ...; scale: the time scale, which is 0 under a schedule: nobody has to wait;
-    code, mark: see `streamlib.recorder.Recorder`.
+    mark: see `streamlib.processes.recorder.Recorder.mark`.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class Me:
         self.scale = 0 if turns else scale
         self.round = 0
         self.rng = random.Random()
-        self.code = (turns or recorder).code
         self.mark = (turns or recorder).mark
         self._think_s = 0 if turns else think_s
         self._turns = turns
@@ -63,7 +62,7 @@ class Me:
         if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
         turn = self._turns.step(name) if self._turns else -1
-        self.mark(self.code("step", item, None, name), turn)
+        self.mark("step", item, None, name, turn)
 
     def watch_sql(self, connection: sqlite3.Connection) -> None:
         """Under a schedule, have the parent told of the SQL commands of each turn."""
@@ -94,7 +93,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         settings["output"], "a", encoding="utf-8", errors="backslashreplace", buffering=1
     )
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
-    turns = Turns(pipe, recorder.code, recorder.mark) if settings["scheduled"] else None
+    turns = Turns(pipe, recorder.mark) if settings["scheduled"] else None
     me = Me(
         settings["name"],
         settings["db"],
@@ -111,15 +110,14 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
             "it in the notebook, or in a file in the folder that Python was started in."
         )
         sys.exit(1)
-    started, ended = recorder.code("started"), recorder.code("ended")
     status = 0
     pipe.send("")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
-        recorder.mark(started, gate_ns)
+        recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error, round_status = _run(worker, me, turns)
-        recorder.mark(ended)
+        recorder.mark("ended")
         status = status or round_status
         if turns:
             turns.end(error)

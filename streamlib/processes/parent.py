@@ -44,7 +44,8 @@ class Child:
     pid: int
     pipe: Connection
     alive: bool = True
-    shown: int = 0  # how many of its marks the watcher has seen
+    shown: int = 0  # how many bytes of its recording the watcher has seen
+    gate_ns: int = 0
 
 
 class Children:
@@ -144,8 +145,6 @@ class Children:
             if child.process.is_alive():
                 self._kill(child, "did not leave after its last round and was ended by the lab")
             child.pipe.close()
-            if child.log.exists():
-                recorder.trim(child.log)
         self._show()
         return {child.name: child.process.exitcode for child in self.all}
 
@@ -200,17 +199,14 @@ class Children:
         new = []
         for child in self.all:
             try:
-                log = recorder.read(child.log)
+                times, seqs, kinds, _, child.shown = recorder.read(child.log, child.shown)
             except (OSError, ValueError):
                 continue  # not there yet
-            gate_ns = 0
-            for at, (t_ns, seq, code) in enumerate(log.marks):
-                state, *words = log.texts[code]
-                gate_ns = seq if state == "started" else gate_ns
-                if at >= child.shown:
-                    new.append(Event((t_ns - gate_ns) / 1e9, child.name, state, *words))
-            child.shown = len(log.marks)
-        for event in sorted(new):
+            for t_ns, seq, kind in zip(times, seqs, kinds, strict=True):
+                child.gate_ns = seq if kind.state == "started" else child.gate_ns
+                if child.gate_ns:
+                    new.append(Event((t_ns - child.gate_ns) / 1e9, *kind[1:]))
+        for event in sorted(new, key=lambda event: event.start):
             self._watch(event)
 
 

@@ -1,10 +1,9 @@
-"""A run that is over: its tables, its orders, its verdict, and why rows were lost.
+"""A finished run: its tables, its orders, its verdict, and why rows were lost.
 
 Everything is read from the run's folder, so a run of an earlier kernel looks the same.
 """
 
 import json
-import re
 from functools import cached_property
 from pathlib import Path
 
@@ -12,167 +11,137 @@ import pandas as pd
 
 from streamlib import orders
 from streamlib.processes import events as trace
-from streamlib.processes import turns as rounds
+
+KEYS = set("label params db problems exits rounds_run rows played stopped shared".split())
+ROW = ["round", "id", "name", "process"]
 
 
 class Run:
-    """What is known of one call of `processes.run`, read from its folder."""
+    """One call of `processes.run`, read from its folder; ValueError if run.json is damaged."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if not (isinstance(self._about, dict) and self._about.keys() >= KEYS):
+            raise ValueError(f"{folder / 'run.json'} does not describe a run.")
         self.id: str = folder.name
         self.label: str = self._about["label"]
         self.params: dict = self._about["params"]
         self.db = Path(self._about["db"])
+        self._number = {name: n for n, name in enumerate(self.params["processes"], start=1)}
+        self.stopped: list[str] = self._about["stopped"]  # why each schedule broke off, or ""
+        self.shared: list[dict[str, list[dict]]] = self._about["shared"]  # tables, turn by turn
+        self.rows: list[dict] = [
+            dict(zip(ROW, row, strict=True)) for row in self._about["rows"] or []
+        ]
 
     def __repr__(self) -> str:
         named = f"{self.label}: " if self.label else ""
         count, times = len(self.params["processes"]), self.params["rounds"]
         return f"<Run {named}{count} process{'es' * (count > 1)}, {times} round{'s' * (times > 1)}>"
 
-    @property
-    def _logs(self) -> list[Path]:
-        names = enumerate(self.params["processes"], start=1)
-        return [path for n, _ in names if (path := self.folder / f"{n}.rec").exists()]
+    def _files(self, suffix: str) -> list[Path]:
+        paths = [self.folder / f"{number}{suffix}" for number in self._number.values()]
+        return [path for path in paths if path.exists()]
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """The tidy table of events; see `streamlib.trace`."""
-        table = trace.events(self._logs)
+        """The table of events; `streamlib.processes.events` tells its columns."""
+        table = trace.events(self._files(".csv"))
         table["process"] = table["process"].cat.set_categories(self.params["processes"])
         return table
 
     @property
     def problems(self) -> list[str]:
-        """One sentence for each thing that went wrong with a process or its log."""
+        """One sentence for each thing that went wrong with a process or its recording."""
         return self._about["problems"] + self.events.attrs["problems"]
 
     @property
     def output(self) -> dict[str, str]:
         """What the workers printed, tracebacks included: process -> text."""
-        files = [self.folder / f"{n + 1}.out" for n in range(len(self.params["processes"]))]
-        texts = [f.read_text("utf-8", errors="replace") if f.exists() else "" for f in files]
-        return dict(zip(self.params["processes"], texts, strict=True))
-
-    @property
-    def rows(self) -> list[dict]:
-        """The rows that this run put into the database: round, id, name, process."""
-        keys = ("round", "id", "name", "process")
-        return [dict(zip(keys, row, strict=True)) for row in self._about["rows"] or []]
-
-    @property
-    def shared(self) -> list[dict[str, list[dict]]]:
-        """Under a schedule: the tables of the database, before turn 1 and after each turn."""
-        return self._about["shared"]
+        texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self._files(".out")}
+        return {name: texts.get(str(number), "") for name, number in self._number.items()}
 
     @cached_property
     def items(self) -> pd.DataFrame:
         """One row for each item that a process worked on, in the order of the calls.
 
-        Columns: round, process, item, label (its letter in an order), called, waited, held
-        (seconds), id (its row in the database; missing if it has none), outcome: `stored`,
-        `locked` (it gave up waiting for the lock) or `lost`.
+        Columns: round, process, item, label (its letter in an order), called, waited, held (in
+        seconds), id (of its row), outcome: `stored`, `locked` (it gave up) or `lost`.
         """
         keys = ["round", "process", "item"]
-        named = self.events.dropna(subset=["item"])
-        named = named.assign(item=named["item"].astype(str), s=named["end"] - named["start"])
-        groups = named.groupby(keys, observed=True, sort=False)
-        table = pd.DataFrame({"called": groups["start"].min()})
-        for column, state in [("waited", "waiting"), ("held", "holding")]:
-            spans = named[named["state"] == state].groupby(keys, observed=True)["s"].sum()
-            table[column] = spans.reindex(table.index, fill_value=0.0)
-        gave_up = named[named["state"] == "gave_up"].groupby(keys, observed=True).size()
-        table["locked"] = gave_up.reindex(table.index, fill_value=0) > 0
-        rows = pd.DataFrame(self.rows, columns=["round", "id", "name", "process"])
-        rows = rows.rename(columns={"name": "item"})
-        ids = rows.drop_duplicates(keys).set_index(keys)["id"].astype("Int64")
-        table = table.join(ids, how="outer").reset_index()
-        stored = table["id"].notna()
-        table["outcome"] = "lost"
-        table.loc[table.pop("locked").fillna(False).astype(bool), "outcome"] = "locked"
-        table.loc[stored, "outcome"] = "stored"
+        named = self.events.dropna(subset="item").astype({"item": object})
+        by = named.assign(s=named["end"] - named["start"]).groupby([*keys, "state"], observed=True)
+        table = by["s"].sum().unstack().reindex(columns=["waiting", "holding", "gave_up"])
+        table.columns = ["waited", "held", "gave_up"]
+        table.insert(0, "called", named.groupby(keys, observed=True)["start"].min())
+        table = table.fillna({"waited": 0.0, "held": 0.0})
+        rows = pd.DataFrame(self.rows, columns=ROW).astype({"id": "Int64"})
+        rows = rows.rename(columns={"name": "item"}).drop_duplicates(keys)
+        table = table.reset_index().astype({"process": object}).merge(rows, "outer", on=keys)
+        outcome = table.pop("gave_up").notna().map({True: "locked", False: "lost"})
+        table["outcome"] = outcome.where(table["id"].isna(), "stored")
         table["process"] = pd.Categorical(table["process"], self.params["processes"])
         table = table.sort_values(["round", "called", "process"], ignore_index=True)
         table.insert(3, "label", _labels(table))
-        table.attrs = {"scale": self.params["scale"], "owners": _owners(table)}
         return table
 
     @cached_property
     def workers(self) -> pd.DataFrame:
         """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
-        who, outcome = self.items["process"], self.items["outcome"]
-        by = self.items.groupby("process", observed=False)
-        exits = self._about["exits"]
-        table = pd.DataFrame(
-            {
-                "stored": (outcome == "stored").groupby(who, observed=False).sum(),
-                "locked": (outcome == "locked").groupby(who, observed=False).sum(),
-                "waited": by["waited"].sum(),
-                "held": by["held"].sum(),
-                "exit": pd.Series(exits, dtype="Int64"),
-            }
-        ).reindex(self.params["processes"])
-        table.index.name = "process"
-        return table
+        outcome = self.items["outcome"]
+        items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
+        by = items.groupby("process", observed=False)
+        table = by[["stored", "locked", "waited", "held"]].sum()
+        table["exit"] = pd.Series(self._about["exits"], dtype="Int64")
+        return table.reindex(self.params["processes"]).rename_axis("process")
 
     @property
     def owners(self) -> dict[str, str]:
-        """Whose item a letter of an order is: label -> process."""
-        return self.items.attrs["owners"]
+        """Whose item each letter of an order is: label -> process."""
+        own = self.items.drop_duplicates("label").sort_values(["process", "label"])
+        return dict(zip(own["label"], own["process"], strict=True))
 
     def handoffs(self) -> pd.DataFrame:
         """How each shared resource went from holder to holder; see `events.handoffs`."""
         return trace.handoffs(self.events)
 
     def orders(self) -> pd.DataFrame:
-        """One row a round: called, committed, schedule (see `streamlib.orders`), stored, locked.
+        """One row a round: called, committed, schedule, stored, locked, ties.
 
-        called: the items in the order in which their insert was called, as letters;
-        committed: those stored, in the order of their row ids; ties: how many calls shared
-        their time with another, so that their order is not known.
+        called: the items' letters in the order in which their inserts were called; committed:
+        those stored, by their row ids; schedule: see `streamlib.orders`; ties: how many calls
+        were at the same time as another, so that their order is unknown.
         """
         rows = []
         for number in range(1, self._about["rounds_run"] + 1):
-            group = self.items[self.items["round"] == number]
-            called = group.dropna(subset=["called"]).sort_values("called", kind="stable")
-            stored = group[group["outcome"] == "stored"].sort_values("id")
-            rows.append(
-                {
-                    "round": number,
-                    "called": orders.join(called["label"]),
-                    "committed": orders.join(stored["label"]),
-                    "schedule": self._schedule(number, stored),
-                    "stored": len(stored),
-                    "locked": int((group["outcome"] == "locked").sum()),
-                    "ties": int(called["called"].duplicated().sum()),
-                }
-            )
+            items = self.items[self.items["round"] == number]
+            called = items.dropna(subset=["called"])
+            stored = items[items["outcome"] == "stored"].sort_values("id")
+            letters = orders.join(called["label"]), orders.join(stored["label"])
+            locked, ties = sum(items["outcome"] == "locked"), sum(called["called"].duplicated())
+            played = self._about["played"][number - 1 : number]
+            schedule = "".join(played) or self._schedule(number, stored["process"])
+            rows.append((number, *letters, schedule, len(stored), locked, ties))
         columns = "round called committed schedule stored locked ties".split()
-        table = pd.DataFrame(rows, columns=columns)
-        table.attrs = {"owners": self.owners}
-        return table
+        return pd.DataFrame(rows, columns=columns)
 
     @property
     def schedule(self) -> str:
-        """The schedule string of the first round; see `streamlib.orders`."""
+        """The schedule of the first round; see `streamlib.orders`."""
         return "".join(self.orders()["schedule"][:1])
 
-    def _schedule(self, number: int, stored: pd.DataFrame) -> str:
-        if self._about["played"]:
-            return self._about["played"][number - 1]
-        place = {name: n for n, name in enumerate(self.params["processes"], start=1)}
+    def _schedule(self, number: int, stored: pd.Series) -> str:
+        """Return the schedule of a round: by the lock, the rows, or the steps."""
         events = self.events[self.events["round"] == number]
-        turns = [(process, "") for process in stored["process"]]
+        turns = [(process, "") for process in stored]
         if (events["state"] == "gave_up").any():
             turns = trace.lock_moves(events)
         elif not turns and not (events["state"] == "holding").any():
             steps = events[events["state"] == "step"]
-            short = rounds.letters(steps["step"])
-            turns = [
-                (p, short[step]) for p, step in zip(steps["process"], steps["step"], strict=True)
-            ]
-        return " ".join(f"{place[process]}{letter}" for process, letter in turns)
+            short = orders.letters_of(steps["step"])
+            turns = zip(steps["process"], steps["step"].map(short), strict=True)
+        return " ".join(f"{self._number[process]}{letter}" for process, letter in turns)
 
     @cached_property
     def lost(self) -> int:
@@ -180,22 +149,17 @@ class Run:
         return int((self.items["outcome"] != "stored").sum())
 
     @property
-    def stopped(self) -> list[str]:
-        """Why each round's schedule could not be followed to its end, "" where it was."""
-        return self._about["stopped"]
-
-    @property
     def verdict(self) -> str:
-        """What counting the database says: all stored, some lost, or unknown."""
-        stopped = [sentence for sentence in self.stopped if sentence]
-        if stopped:
-            count = len(self.stopped)
-            many = f"{len(stopped)} of {count} schedules were not followed; " if count > 1 else ""
-            return f"unknown: {many}{stopped[0]}"
+        """What counting the rows in the database says: all stored, some lost, or unknown."""
+        if broken := [why for why in self.stopped if why]:
+            many = f"{len(broken)} of {len(self.stopped)} schedules were not followed; "
+            return "unknown: " + many * (len(self.stopped) > 1) + broken[0]
         if self._about["rows"] is None:
             return "unknown: there is no table of pets to count"
-        if twice := self._stored_twice():
-            return f"unknown: {twice}"
+        rows = pd.DataFrame(self.rows, columns=ROW)
+        for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
+            twice = f"{row.process} stored {row.name} more than once"
+            return f"unknown: {twice}; give each row a name of its own"
         total = len(self.items)
         failed = [name for name, code in self._about["exits"].items() if code != 0]
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
@@ -203,87 +167,56 @@ class Run:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
 
-    def _stored_twice(self) -> str:
-        table = pd.DataFrame(self.rows, columns=["round", "id", "name", "process"])
-        again = table[table.duplicated(["round", "process", "name"])]
-        if again.empty:
-            return ""
-        process, name = again[["process", "name"]].iloc[0]
-        return f"{process} stored {name} more than once; give each row a name of its own"
-
     @property
     def ok(self) -> bool:
         """Whether each row that was worked on is stored and each process ended well."""
-        return self.lost == 0 and not re.search("unknown|did not end well", self.verdict)
+        return self.verdict == f"{len(self.items)} of {len(self.items)} rows are stored, 0 lost"
 
     def why(self) -> list[str]:
-        """One sentence for each row that was given up, and for each other problem."""
-        many = self.params["rounds"] > 1
+        """One sentence for each row that was lost, and for each other problem."""
         gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
-        said = [f"Round {e['round']}: " * many + self._why_locked(e) for e in gave_up]
-        lost = self.items[self.items["outcome"] == "lost"].to_dict("records")
-        quiet = {name for name, code in self._about["exits"].items() if code == 0}
-        followed = not any(self.stopped)
-        said += [
-            f"Round {r['round']}: " * many + f"{r['process']} called {r['item']}, reported no "
-            "error, and the row is not in the database: was it committed, or an error hidden?"
-            for r in lost
-            if self._about["rows"] is not None and r["process"] in quiet and followed
-        ]
-        return said + self.problems
+        said = [(event["round"], self._why_locked(event)) for event in gave_up]
+        counted = self._about["rows"] is not None and not any(self.stopped)
+        lost = self.items[(self.items["outcome"] == "lost") & counted]
+        for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
+            if self._about["exits"][process] == 0:
+                why = "reported no error, and the row is not in the database: was it committed"
+                said.append((number, f"{process} called {item}, {why}, or an error hidden?"))
+        many = self.params["rounds"] > 1
+        return [f"Round {number}: " * many + why for number, why in said] + self.problems
 
     def _why_locked(self, gave_up: dict) -> str:
-        lock, who, until = gave_up["resource"], gave_up["process"], gave_up["start"]
-        events = self.events[
-            (self.events["round"] == gave_up["round"]) & (self.events["resource"] == lock)
-        ]
+        """Return the sentence for one item that was given up: who held the lock meanwhile."""
+        lock, who, item, until = (gave_up[key] for key in ("resource", "process", "item", "start"))
+        here = (self.events["round"] == gave_up["round"]) & (self.events["resource"] == lock)
+        events = self.events[here & (self.events["start"] <= until)]
+        held = events[events["state"] == "holding"]
         if pd.notna(gave_up["turn"]):
-            held = events[(events["state"] == "holding") & (events["end"] > until)]
-            holder = " and ".join(held[held["start"] < until]["process"]) or "another program"
-            return (
-                f"{who} gave up {gave_up['item']} in turn {gave_up['turn']}: {holder} held the "
-                f"write lock of {lock}."
-            )
-        mine = events[(events["process"] == who) & (events["end"] == until)]
-        waited = mine[mine["state"] == "waiting"]
+            holder = " and ".join(held["process"][held["end"] > until]) or "another program"
+            said = f"{who} gave up {item} in turn {gave_up['turn']}"
+            return f"{said}: {holder} held the write lock of {lock}."
+        mine = (events["process"] == who) & (events["end"] == until)
+        waited = events[mine & (events["state"] == "waiting")].dropna(subset="detail")
         if waited.empty:
-            return f"{who} gave up {gave_up['item']} at {until:.3f} s ({gave_up['detail']})."
+            return f"{who} gave up {item} at {until:.3f} s ({gave_up['detail']})."
         since, limit = waited["start"].iloc[0], waited["detail"].iloc[0]
-        held = events[
-            (events["state"] == "holding") & (events["end"] > since) & (events["start"] < until)
-        ]
-        holders = [
-            f"{h['process']} from {h['start']:.3f} s to {h['end']:.3f} s ({h['item']})"
-            for h in held.to_dict("records")
-        ]
-        covered = (held["end"].clip(upper=until) - held["start"].clip(lower=since)).sum()
-        if not holders or covered < (until - since) / 2:
-            holders.append("another program, for most of the time no process of this run held it")
+        held = held[held["end"] > since]
+        times = zip(held["process"], held["start"], held["end"], held["item"], strict=True)
+        holders = [f"{p} held the lock from {a:.3f} s to {b:.3f} s ({i})" for p, a, b, i in times]
+        covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
+        if covered.sum() < (until - since) / 2:
+            holders.append("another program held it for most of that time")
         return (
-            f"{who} lost {gave_up['item']}: it waited for the write lock of {lock} from "
-            f"{since:.3f} s to {until:.3f} s, longer than its {limit}, while the lock was held by "
-            + " and ".join(holders)
-            + "."
+            f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
+            f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
         )
 
 
-def _labels(items: pd.DataFrame) -> pd.Series:
-    """Return a letter for each item: its initial if those run A, B, C ... in plan order.
-
-    Else letters are given in plan order; past 52 items, numbers such as 2.1.
-    """
-    own = items.drop_duplicates(["process", "item"]).sort_values(
-        ["process", "round", "called"], kind="stable"
-    )
-    initials = [str(item)[:1] for item in own["item"]]
-    if initials != sorted(set(initials)) or initials[:1] != ["A"]:
-        initials = orders.letters(own.groupby("process", observed=False).size().tolist())
-    keys = zip(own["process"], own["item"], strict=True)
-    label = dict(zip(keys, initials, strict=True))
-    pairs = zip(items["process"], items["item"], strict=True)
-    return pd.Series([label[pair] for pair in pairs], index=items.index, dtype=object)
-
-
-def _owners(items: pd.DataFrame) -> dict[str, str]:
-    own = items.drop_duplicates("label").sort_values(["process", "label"])
-    return dict(zip(own["label"], own["process"], strict=True))
+def _labels(items: pd.DataFrame) -> list[str]:
+    """Return a letter for each item: its initial if those are A, B, C, ... in plan order."""
+    own = items.drop_duplicates(["process", "item"]).sort_values(["process", "round", "called"])
+    labels = [str(item)[:1] for item in own["item"]]
+    if labels != sorted(set(labels)) or labels[:1] != ["A"]:
+        labels = orders.labels(own.groupby("process", observed=False).size().tolist())
+    label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
+    return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]

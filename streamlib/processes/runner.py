@@ -83,7 +83,7 @@ def run(
     children, tally = Children(watch), _Tally(db)
     try:
         for number, (name, work) in enumerate(pickled.items(), start=1):
-            log = folder / f"{number}.rec"
+            log = folder / f"{number}.csv"
             settings = {"name": name, "db": db, "recorder": log, "output": log.with_suffix(".out")}
             settings |= {key: params[key] for key in ("think_s", "scale", "seed")}
             children.start(settings | {"scheduled": schedule is not None}, work)

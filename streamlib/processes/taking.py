@@ -32,23 +32,16 @@ class Turns:
     again). It sends None when the round is given up. The child answers with an `Answer`.
     """
 
-    def __init__(self, pipe: Connection, code: Callable, mark: Callable):
+    def __init__(self, pipe: Connection, mark: Callable):
         self._pipe = pipe
-        self._code, self._mark = code, mark
-        self._states: dict[int, tuple] = {}
+        self._mark = mark
         self._thread = threading.get_ident()
         self.turn = -1
 
-    def code(self, state, item=None, resource=None, detail=None) -> int:
-        """As `Recorder.code`."""
-        number = self._code(state, item, resource, detail)
-        self._states[number] = (state, resource)
-        return number
-
-    def mark(self, code: int, seq: int = 0) -> None:
+    def mark(self, state: str, item=None, resource=None, detail=None, seq: int = 0) -> None:
         """As `Recorder.mark`; the parent is told as well."""
-        self._mark(code, seq)
-        self._marked.append(self._states.get(code, (None, None)))
+        self._mark(state, item, resource, detail, seq)
+        self._marked.append((state, resource))
 
     def sql(self, command: str, in_transaction: bool) -> None:
         """Note an SQL command of this turn, for the parent."""

@@ -4,12 +4,13 @@ See `streamlib.schedule` for what a schedule is, `streamlib.turns` for the child
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from streamlib import orders
 from streamlib.processes.parent import Child, Children
 from streamlib.processes.taking import Answer
 
@@ -181,20 +182,9 @@ class Round:
         return f"The schedule ends after turn {len(self.turns)}, but not all are done: {left}."
 
 
-def letters(steps: Iterable[str]) -> dict[str, str]:
-    """Return the shortest beginning of each step's name that tells it from the others."""
-    names = set(steps)
-    short = {}
-    for name in names:
-        sizes = range(1, len(name) + 1)
-        lone = (name[:n] for n in sizes if sum(o.startswith(name[:n]) for o in names) == 1)
-        short[name] = next(lone, name)
-    return short
-
-
 def _words(turns: list[tuple[Item, list[str]]]) -> str:
     """Return turns as a schedule; turns of any step get the letter of the step they began."""
-    short = letters(step for _, steps in turns for step in steps)
+    short = orders.letters_of(step for _, steps in turns for step in steps)
     return " ".join(
         str(Item(item.process, short[steps[0]]) if item.step == "" and steps else item)
         for item, steps in turns

@@ -36,28 +36,6 @@ def test_three_processes_store_six_rows():
     assert len(set(run.events["pid"])) == 3
 
 
-def test_the_committed_order_is_the_order_of_the_row_ids():
-    run = processes.run(PLAN, rounds=5, think_s=0.01)
-    letters = run.items.set_index(["round", "item"])["label"]
-    for number, order in run.orders().set_index("round")["committed"].items():
-        rows = sorted((row["id"], row["name"]) for row in run.rows if row["round"] == number)
-        assert order == "".join(letters[number, name] for _, name in rows)
-    assert run.verdict == "30 of 30 rows are stored, 0 lost"
-
-
-def test_slow_tasks_lose_two_rows_and_say_why():
-    plan = {name: database.pets(pets, 3) for name, pets in database.PETS.items()}
-    run = processes.run(plan)
-    assert run.lost == 2 and not run.ok
-    assert run.verdict == "4 of 6 rows are stored, 2 lost"
-    assert run.workers["exit"].tolist() == [0, 0, 0]  # no process failed, and yet
-    assert len(run.why()) == 2
-    for sentence in run.why():
-        assert "longer than its timeout 0.5 s" in sentence
-        assert "held by P" in sentence and "another program" not in sentence
-    assert run.schedule.count("x") == 2
-
-
 def test_a_function_of_this_place_and_what_it_prints():
     shout = "from the cell"
 
@@ -105,30 +83,6 @@ def test_a_maker_of_workers_in_place_of_a_worker():
     assert len(run.problems) == 2 and not run.ok
     assert any("P1: its worker only returned a function" in said for said in run.problems)
     assert any("P2 raised ValueError: names is of type Me" in said for said in run.problems)
-
-
-def test_a_forgotten_commit_is_asked_after():
-    def forgets(me):
-        with closing(sqlite3.connect(me.db)) as connection:
-            me.step("insert", "Ace")
-            connection.execute("INSERT INTO pets (name, process) VALUES ('Ace', 'P1')")
-
-    run = processes.run({"P1": forgets})
-    assert run.verdict == "0 of 1 rows are stored, 1 lost"
-    assert "P1 called Ace, reported no error, and the row is not in the database" in run.why()[0]
-
-
-def test_a_name_stored_twice_is_not_counted_as_one():
-    def twice(me):
-        with closing(sqlite3.connect(me.db)) as connection:
-            for _ in range(2):
-                me.step("insert", "Ace")
-                connection.execute("INSERT INTO pets (name, process) VALUES ('Ace', 'P1')")
-                connection.commit()
-
-    run = processes.run({"P1": twice})
-    assert run.verdict == "unknown: P1 stored Ace more than once; give each row a name of its own"
-    assert not run.ok
 
 
 def test_a_worker_that_exits_with_a_status():
@@ -181,7 +135,7 @@ def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
 
 def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
     def slow(me):
-        me.mark(me.code("holding", "Ace", "lab.db"))
+        me.mark("holding", "Ace", "lab.db")
         time.sleep(600)
 
     seen = []

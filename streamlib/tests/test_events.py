@@ -1,5 +1,6 @@
 """Marks become spans and instants as the table's rules say, whatever their processes did."""
 
+import os
 from unittest import mock
 
 import pandas as pd
@@ -14,17 +15,17 @@ GATE = 10**12  # ns, of the first round
 
 
 def write(folder, process, marks):
-    """Write the log of a process that made these marks; return its path.
+    """Write the recording of a process that made these marks; return its path.
 
     A mark is (second, state, resource) and may go on with item, detail and seq.
     """
-    path = folder / f"{process}.rec"
-    with mock.patch("time.perf_counter_ns") as clock:
+    path = folder / f"{process}.csv"
+    with mock.patch("time.perf_counter_ns", return_value=GATE) as clock:
         log = recorder.Recorder(path, process)
         for at, state, resource, *more in marks:
             item, detail, seq = (*more, *(None, None, 0)[len(more) :])
             clock.return_value = GATE + round(at * 1e9)
-            log.mark(log.code(state, item, resource, detail), seq)
+            log.mark(state, item, resource, detail, seq=seq)
     log.close()
     return path
 
@@ -88,8 +89,8 @@ def test_what_the_parent_adds_ends_the_spans(tmp_path):
     assert table["detail"].iloc[-1] == "was killed"
 
 
-def test_an_open_span_lasts_to_the_end_of_its_log(tmp_path):
-    """Where a log just stops, its spans go on to its last mark."""
+def test_an_open_span_lasts_to_the_end_of_its_recording(tmp_path):
+    """Where a recording just stops, its spans go on to its last mark."""
     path = write(tmp_path, "P1", [started(), (1, "holding", "a"), (3, "waiting", "b")])
     assert spans(trace.events([path]))[1:] == [("holding", 1, 3), ("waiting", 3, 3)]
 
@@ -134,7 +135,7 @@ def test_steps_and_turns_are_filled_forward(tmp_path):
 
 
 def test_ties_keep_the_order_of_the_plan(tmp_path):
-    """Events at the same time stand in the order of their paths, within a log in its own."""
+    """Events at the same time stand in the order of their paths, each recording's in its own."""
     marks = [(1, "holding", "a"), (1, "done", "a"), (2, "holding", "a")]
     paths = [write(tmp_path, name, marks) for name in ("P2", "P1", "P3")]
     table = trace.events(paths)
@@ -183,10 +184,10 @@ def test_spans_follow_the_rule(tmp_path_factory, gaps):
     assert lasted == [end_of(marks, i) - marks[i][0] for i in range(len(marks))]
 
 
-def test_no_logs_give_an_empty_table(tmp_path):
-    """Without logs, and with logs that say nothing, there is a table with every column."""
+def test_no_recordings_give_an_empty_table(tmp_path):
+    """With no recording, a silent or a missing one, there is a table with every column."""
     silent = write(tmp_path, "P1", [])
-    missing = tmp_path / "P9.rec"
+    missing = tmp_path / "P9.csv"
     full = trace.events([write(tmp_path, "P2", [started(), (1, "holding", "a")])])
     for paths in ([], [silent], [missing]):
         table = trace.events(paths)
@@ -199,16 +200,80 @@ def test_a_table_says_whose_and_how_fast_it_is(tmp_path):
     """Run, process, pid and time scale stand in the table, texts as categories."""
     folder = tmp_path / "the run"
     folder.mkdir()
-    log = recorder.Recorder(folder / "1.rec", "P1", scale=0.1)
-    log.mark(log.code("sent", "Ace", detail="words"), 7)
+    log = recorder.Recorder(folder / "1.csv", "P1", scale=0.1)
+    log.mark("sent", "Ace", detail="words", seq=7)
     log.close()
-    table = trace.events([folder / "1.rec"])
+    table = trace.events([folder / "1.csv"])
     assert table.attrs["scale"] == 0.1
     row = table.iloc[0]
     assert (row["run"], row["process"], row["round"], row["seq"]) == ("the run", "P1", 1, 7)
-    assert row["pid"] == recorder.read(folder / "1.rec").header["pid"]
+    assert row["pid"] == os.getpid()
     for column in ("run", "process", "step", "item", "resource", "state", "detail"):
         assert isinstance(table[column].dtype, pd.CategoricalDtype)
+
+
+def test_the_time_scale_need_not_be_there(tmp_path):
+    """A recording that lost its first lines counts as one at full length."""
+    path = write(
+        tmp_path, "P1", [started(), (1, "scale", None, None, "of a map"), (2, "done", "a")]
+    )
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[2:]))
+    table = trace.events([path])
+    assert table.attrs == {"scale": 1.0, "problems": []}
+    assert table["state"].tolist() == ["started", "done"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "has no marks"),
+        (b"id,name\n1,Ace\n", "has no marks"),
+        (bytes(4096), "has no marks"),
+        (recorder.HEADER, "has no marks"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_foreign_file_is_one_sentence_and_hides_no_recording(tmp_path, data, words):
+    """What cannot be read is said, and the recordings beside it make the table."""
+    sound = write(tmp_path, "P1", [started(), (1, "holding", "a"), (3, "done", "a")])
+    bad = tmp_path / "bad.csv"
+    bad.mkdir() if data is None else bad.write_bytes(data)
+    for paths in ([bad, sound], [sound, bad]):
+        table = trace.events(paths)
+        assert spans(table) == [("started", 0, 0), ("holding", 1, 3), ("done", 3, 3)]
+        [said] = table.attrs["problems"]
+        assert said.startswith("bad.csv") and words in said and said.endswith(".")
+
+
+def test_damaged_lines_are_one_sentence_for_each_recording(tmp_path):
+    """The healthy marks make the table; how many lines were left out is said."""
+    marks = [started(), (1, "holding", "a"), (2, "waiting", "b"), (3, "done", "a")]
+    paths = [write(tmp_path, name, marks) for name in ("P1", "P2")]
+    lines = paths[0].read_bytes().splitlines(keepends=True)
+    lines[4] = bytes(20) + b"\n"
+    paths[0].write_bytes(b"".join(lines)[:-3])  # its last line is torn
+    table = trace.events(paths)
+    assert table.attrs["problems"] == ["P1.csv: damaged lines were left out (2)."]
+    assert table["state"][table["process"] == "P1"].tolist() == ["started", "holding"]
+    assert table["state"][table["process"] == "P2"].tolist() == [mark[1] for mark in marks]
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(st.data())
+def test_no_damage_raises_out_of_the_table(tmp_path_factory, data):
+    """Whatever bytes are changed, there is a table, and a line that is gone is said."""
+    marks = [started(), step(1, "begin", "Ace"), (2, "holding", "a", "Ace"), (3, "ended", None)]
+    path = write(tmp_path_factory.mktemp("run"), "P1", marks)
+    recording = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(recording) - 1))
+        damage = data.draw(st.binary(min_size=1, max_size=9) | st.just(b"9" * 9))
+        recording[at : at + len(damage)] = damage
+    path.write_bytes(recording)
+    table = trace.events([path])
+    trace.handoffs(table)
+    trace.lock_moves(table)
+    assert len(table) <= 4 + recording.count(b"\n") and len(table.attrs["problems"]) <= 1
 
 
 def three_processes(folder):
@@ -281,3 +346,32 @@ def test_resources_and_rounds_have_handoffs_of_their_own(tmp_path):
         (6, "holding", "a"),
     ]
     assert trace.handoffs(trace.events([write(tmp_path, "P1", marks)])).empty
+
+
+def test_the_lock_tells_the_order_of_a_commit_and_the_next_begin(tmp_path):
+    """A begin before the mark of the commit that made it possible comes after that commit."""
+    paths = [
+        write(
+            tmp_path,
+            "P1",
+            [started(), (1, "holding", "db"), step(2, "insert"), (5, "done", "db")],
+        ),
+        write(
+            tmp_path,
+            "P2",
+            [started(), (4, "holding", "db"), step(6, "insert"), (7, "done", "db")],
+        ),
+    ]
+    moves = [("P1", "b"), ("P1", "i"), ("P1", "c"), ("P2", "b"), ("P2", "i"), ("P2", "c")]
+    assert trace.lock_moves(trace.events(paths)) == moves
+
+
+def test_who_gives_up_after_it_began_has_let_the_lock_go(tmp_path):
+    """A commit that was refused frees the lock: the next begin implies no commit."""
+    marks = [started(), (1, "holding", "db"), (2, "gave_up", "db")]
+    paths = [
+        write(tmp_path, "P1", marks),
+        write(tmp_path, "P2", [started(), (3, "holding", "db"), (4, "done", "db")]),
+    ]
+    moves = [("P1", "b"), ("P1", "x"), ("P2", "b"), ("P2", "c")]
+    assert trace.lock_moves(trace.events(paths)) == moves
