@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from streamlib import impair, orders, records, reliability, schedule
+from streamlib import impair, orders, records, reliability
 from streamlib.processes.result import Run
 
 
@@ -32,7 +32,7 @@ def _loses_p1(text: object) -> bool:
     at = {word: n for n, word in enumerate(words)}
     in_order = all(at[f"{p}r"] < at[f"{p}a"] < at[f"{p}w"] for p in (1, 2))
     lost = at["2r"] < at["1w"] < at["2w"]
-    return in_order and lost and schedule.switches(text) == 2
+    return in_order and lost and orders.switches(text) == 2
 
 
 def _is_fates(table: object) -> bool:

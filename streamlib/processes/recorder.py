@@ -77,7 +77,7 @@ class Recorder:
         self._lock = threading.RLock()
         self._size = 0
         self._segment = (bytearray(24), iter(()))  # full: the first mark makes room
-        self.mark = self._make_mark()
+        self._store = self._make_mark()
         header = {"recorder": 1, "process": process, "pid": os.getpid(), "scale": scale}
         self._define(HEADER, header)
 
@@ -95,6 +95,13 @@ class Recorder:
                 mark(code, seq)
 
         return mark
+
+    def mark(self, state, item=None, resource=None, detail=None, seq: int = 0) -> None:
+        """Record that something happened now; a number is a code, as `code` gives it, and a seq."""
+        if isinstance(state, int):
+            self._store(state, item or 0)
+        else:
+            self._store(self.code(state, item, resource, detail), seq)
 
     def code(
         self,
@@ -179,6 +186,8 @@ def trim(path: Path | str) -> None:
 
 def died(path: Path | str, t_ns: int, detail: str) -> None:
     """Add to the log of a dead process that it died at `t_ns`, as its parent noticed it."""
+    if not Path(path).stat().st_size:
+        raise ValueError(f"{Path(path).name} is empty.")
     trim(path)
     with open(path, "ab") as file:
         for chunk, word in _text_records(DIED, ["died", None, None, detail]):
@@ -219,7 +228,7 @@ def odd(path: Path | str, torn: int, unknown: int, rest: int) -> list[str]:
     return said
 
 
-def read(path: Path | str) -> Log:
+def read(path: Path | str, at: int | None = None):
     """Read one log with the standard library alone; a log still being written may be read too.
 
     Raises ValueError if the file is not a log. For tables use `streamlib.trace.events`.
@@ -237,4 +246,8 @@ def read(path: Path | str) -> Log:
     known = texts(path, parts)
     header = known.pop(HEADER)
     sound = [mark for mark in marks if mark[2] in known]
+    if at is not None:  # the marks from this one on: times, seqs, kinds, problems, end
+        times, seqs, codes = zip(*sound[at:], strict=True) if sound[at:] else ((), (), ())
+        kinds = [(header["pid"], header["process"], *known[code]) for code in codes]
+        return times, seqs, kinds, [], len(sound)
     return Log(header, known, sound, odd(path, torn, len(marks) - len(sound), rest))

@@ -12,7 +12,6 @@ import pandas as pd
 
 from streamlib import orders
 from streamlib.processes import events as trace
-from streamlib.processes import turns as rounds
 
 
 class Run:
@@ -34,7 +33,7 @@ class Run:
     @property
     def _logs(self) -> list[Path]:
         names = enumerate(self.params["processes"], start=1)
-        return [path for n, _ in names if (path := self.folder / f"{n}.rec").exists()]
+        return [path for n, _ in names if (path := self.folder / f"{n}.csv").exists()]
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -168,7 +167,7 @@ class Run:
             turns = trace.lock_moves(events)
         elif not turns and not (events["state"] == "holding").any():
             steps = events[events["state"] == "step"]
-            short = rounds.letters(steps["step"])
+            short = orders.letters_of(steps["step"])
             turns = [
                 (p, short[step]) for p, step in zip(steps["process"], steps["step"], strict=True)
             ]
@@ -277,7 +276,7 @@ def _labels(items: pd.DataFrame) -> pd.Series:
     )
     initials = [str(item)[:1] for item in own["item"]]
     if initials != sorted(set(initials)) or initials[:1] != ["A"]:
-        initials = orders.letters(own.groupby("process", observed=False).size().tolist())
+        initials = orders.labels(own.groupby("process", observed=False).size().tolist())
     keys = zip(own["process"], own["item"], strict=True)
     label = dict(zip(keys, initials, strict=True))
     pairs = zip(items["process"], items["item"], strict=True)

@@ -30,7 +30,7 @@ def test_possible_lists_every_order_once(counts):
     listed = list(orders.possible(counts))
     assert len(listed) == orders.count(counts)
     assert listed == sorted(set(listed))
-    labels, whose = orders.letters(counts), orders.owners(counts)
+    labels, whose = orders.labels(counts), orders.owners(counts)
     for order in listed:
         assert sorted(order) == sorted(labels)
         for process in whose.values():
@@ -41,10 +41,10 @@ def test_possible_lists_every_order_once(counts):
 @pytest.mark.parametrize("counts", [(2, 2, 2), (1, 3), (3,), (0, 2, 1), (1, 1, 1, 1)])
 def test_possible_agrees_with_brute_force(counts):
     """Of all permutations, those that keep each process's own order are the possible ones."""
-    groups = ["".join(group) for _, group in groupby(orders.letters(counts), _owner(counts))]
+    groups = ["".join(group) for _, group in groupby(orders.labels(counts), _owner(counts))]
     kept = {
         "".join(order)
-        for order in permutations(orders.letters(counts))
+        for order in permutations(orders.labels(counts))
         if all([letter for letter in order if letter in group] == list(group) for group in groups)
     }
     assert set(orders.possible(counts)) == kept
@@ -72,7 +72,7 @@ def test_owners_take_the_names_given():
 @given(st.data(), many)
 def test_split_undoes_join(data, counts):
     """Any of the labels, letters or numbers, in any order come back."""
-    labels = data.draw(st.permutations(orders.letters(counts)))
+    labels = data.draw(st.permutations(orders.labels(counts)))
     kept = labels[: data.draw(st.integers(0, len(labels)))]
     assert orders.split(orders.join(kept)) == kept
     assert len(set(labels)) == sum(counts)
@@ -87,7 +87,7 @@ def test_a_label_alone_comes_back():
 @given(few, st.randoms())
 def test_serial_means_that_no_process_is_interrupted(counts, rng):
     """An order is serial if its runs of one process are as many as its processes."""
-    labels = orders.letters(counts)
+    labels = orders.labels(counts)
     rng.shuffle(labels)
     if not labels:
         return

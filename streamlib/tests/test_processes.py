@@ -181,7 +181,7 @@ def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
 
 def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
     def slow(me):
-        me.mark(me.code("holding", "Ace", "lab.db"))
+        me.mark("holding", "Ace", "lab.db")
         time.sleep(600)
 
     seen = []

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlib import charts, database, orders, processes, schedule
-from streamlib.processes import turns as rounds
+from streamlib.processes import parent as rounds
 
 PLAN = {name: database.pets(pets) for name, pets in database.PETS.items()}
 OWNERS = orders.owners((2, 2, 2))
@@ -209,7 +209,7 @@ def test_rounds_and_a_schedule_exclude_each_other():
 
 @given(st.sampled_from(list(orders.possible((2, 2, 2)))))
 def test_an_order_and_its_schedule_are_the_same_turns(order):
-    items = rounds.parse(orders.schedule(order, OWNERS), ["P1", "P2", "P3"])
+    items = orders.parse(orders.schedule(order, OWNERS), ["P1", "P2", "P3"])
     assert [f"P{item.process}" for item in items] == [OWNERS[letter] for letter in order]
 
 
@@ -217,7 +217,7 @@ def test_the_lost_update_is_found_and_replayed():
     verdict = schedule.explore(TWO, is_two, setup=counter)
     assert verdict.verdict == "broken" and not verdict.run.problems
     assert (verdict.explored, verdict.total, len(verdict.broken)) == (20, 20, 18)
-    assert schedule.switches(verdict.schedule) == 2
+    assert orders.switches(verdict.schedule) == 2
     assert set(dict(verdict.schedules)) - set(verdict.broken) == {
         "1r 1a 1w 2r 2a 2w",
         "2r 2a 2w 1r 1a 1w",
@@ -324,9 +324,9 @@ def test_a_schedule_that_is_no_text(text):
 
 def test_stepping_through_a_schedule_that_stopped_or_was_refused():
     stopped = processes.run(TWO, schedule="1r 2r 1a 2a 1w", setup=counter)
-    assert schedule.at(stopped, step=5)["next"]["P2"] == "no turn left"
+    assert schedule.at(stopped, turn=5)["next"]["P2"] == "no turn left"
     refused = processes.run(PLAN, schedule="1b 2x 1i 1c")
-    assert schedule.at(refused, step=2)["last"]["P2"] == "gave up"
+    assert schedule.at(refused, turn=2)["last"]["P2"] == "gave up"
 
 
 def test_the_pets_step_by_step_have_90_feasible_interleavings():
@@ -367,23 +367,23 @@ def test_a_worker_that_raises_breaks_every_invariant():
 
 def test_stepping_through():
     run = processes.run(TWO, schedule="1r 2r 1a 2a 2w 1w", setup=counter)
-    start, middle, end = (schedule.at(run, step=k) for k in (0, 5, 6))
+    start, middle, end = (schedule.at(run, turn=k) for k in (0, 5, 6))
     assert start["last"].tolist() == ["not begun", "not begun", "value = 0"]
     assert middle["last"].tolist() == ["add", "write", "value = 1"]
     assert middle["next"].tolist() == ["write", "ended", ""]
     assert end["next"].tolist() == ["ended", "ended", ""] and end["last"]["counter"] == "value = 1"
     for step in (-1, 7):
-        with pytest.raises(ValueError, match="There is no step"):
-            schedule.at(run, step=step)
+        with pytest.raises(ValueError, match="There is no turn"):
+            schedule.at(run, turn=step)
     with pytest.raises(ValueError, match="This run was free"):
-        schedule.at(processes.run(TWO, setup=counter), step=1)
+        schedule.at(processes.run(TWO, setup=counter), turn=1)
 
 
 def test_stepping_through_says_who_holds_the_lock():
     run = processes.run(PLAN, schedule="1b 2x 1i 1c")
-    held = schedule.at(run, step=3)["holds"]
+    held = schedule.at(run, turn=3)["holds"]
     assert held["P1"] == "lab.db" and held["P2"] == ""
-    assert schedule.at(run, step=4)["holds"]["P1"] == ""
+    assert schedule.at(run, turn=4)["holds"]["P1"] == ""
 
 
 def test_ten_thousand_turns_run_and_chart():
