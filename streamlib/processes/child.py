@@ -3,6 +3,7 @@
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -13,13 +14,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+
+import cloudpickle
 
 from streamlib import home
 from streamlib.processes.recorder import Recorder
 
+MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 UNCALLED = "call the maker of workers in the plan, as in database.pets(['Ace'])."
 
 
@@ -38,53 +42,6 @@ class Answer:
     sql: list[tuple] = field(default_factory=list)  # each command, and whether in a transaction
 
 
-class Turns:
-    """Let a worker run only while it has the turn, and tell the parent what it did.
-
-    A turn begins with a grant from the parent: its number, and its step as in `orders.Turn`. It
-    lasts until a later `me.step`, or to the worker's end. A grant of None gives up the round.
-    """
-
-    def __init__(self, pipe: Connection):
-        self.answer = Answer()
-        self._pipe = pipe
-        self._thread = threading.get_ident()
-
-    def begin(self) -> None:
-        """Wait for the first turn of a round; what stands before the first step belongs to it."""
-        self._first = ""
-        self._wait()
-
-    def step(self, name: str) -> int:
-        """Wait until the step `name` may begin; return the number of the turn."""
-        if threading.get_ident() != self._thread:
-            self.answer.error = (
-                f"me.step({name!r}) was called by a second thread, which has no turn."
-            )
-            raise RuntimeError(self.answer.error)
-        if self._first:
-            over = self._wanted is not None or name == self._first
-        else:  # the first turn goes on, unless the schedule names another step
-            self._first, over = name, not name.startswith(self._wanted or "")
-        if over:
-            self.tell(name)
-            self._wait()
-        self.answer.steps.append(name)
-        return self._number
-
-    def tell(self, place: str | None, error: str = "") -> None:
-        """Send the answer, and begin the next one."""
-        self.answer.place = place
-        self.answer.error = error or self.answer.error
-        self._pipe.send(self.answer)
-        self.answer = Answer()
-
-    def _wait(self) -> None:
-        if (grant := self._pipe.recv()) is None:
-            raise Abandoned
-        self._number, self._wanted = grant
-
-
 class Me:
     """The handle that a worker gets: who it is, and the few services of the lab.
 
@@ -92,14 +49,14 @@ class Me:
     `random.Random` seeded by the run's seed, the name, and the round; scale: the time scale.
     """
 
-    def __init__(self, settings: dict, recorder: Recorder, turns: Turns | None):
-        self.name, self.db = settings["name"], settings["db"]
-        self.scale = 0 if turns else settings["scale"]  # under a schedule nobody has to wait
-        self.round = 0
+    def __init__(self, settings: dict, recorder: Recorder, pipe: Connection):
+        self.name, self.db, self.round = settings["name"], settings["db"], 0
         self.rng = random.Random()
-        self._think_s = 0 if turns else settings["think_s"]
-        self._recorder = recorder
-        self._turns = turns
+        self._scheduled = settings["scheduled"]  # then nobody has to wait
+        self.scale = 0 if self._scheduled else settings["scale"]
+        self._think_s = 0 if self._scheduled else settings["think_s"]
+        self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
+        self._thread = threading.get_ident()
 
     def step(self, name: str, item: object = None) -> None:
         """Begin the next step, on this item: `me.step("insert", "Ace")`.
@@ -108,7 +65,7 @@ class Me:
         """
         if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._turns.step(name) if self._turns else -1
+        turn = self._turn_for(name) if self._scheduled else -1
         self._recorder.mark("step", item, None, name, turn)
 
     def mark(
@@ -120,17 +77,17 @@ class Me:
         resource: what is shared; detail: in words.
         """
         self._recorder.mark(state, item, resource, detail)
-        if self._turns:
-            self._turns.answer.marked.append((state, resource))
+        if self._scheduled:
+            self._answer.marked.append((state, resource))
 
     def watch_sql(self, connection: sqlite3.Connection) -> None:
         """Under a schedule, tell the parent which SQL commands each turn runs."""
 
         def note(command: str) -> None:
             if not command.lstrip().upper().startswith("PRAGMA"):
-                self._turns.answer.sql.append((command[:40], connection.in_transaction))
+                self._answer.sql.append((command[:40], connection.in_transaction))
 
-        if self._turns:
+        if self._scheduled:
             connection.set_trace_callback(note)
 
     def hold(self, seconds: float) -> None:
@@ -140,6 +97,34 @@ class Me:
     def think(self) -> None:
         """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
+
+    def _turn_for(self, step: str) -> int:
+        """Wait until this step may begin; return the number of the turn."""
+        if threading.get_ident() != self._thread:
+            self._answer.error = f"me.step({step!r}) was called by a thread, which has no turn."
+            raise RuntimeError(self._answer.error)
+        if self._first:  # a turn ends at the next step; a whole unit, where the first comes again
+            over = self._wanted is not None or step == self._first
+        else:  # what stands before the first step belongs to its turn, if that is for this step
+            self._first, over = step, not step.startswith(self._wanted or "")
+        if over:
+            self._tell(step)
+            self._wait()
+        self._answer.steps.append(step)
+        return self._number
+
+    def _wait(self) -> None:
+        """Wait for the parent to grant a turn: its number, and its step as in `orders.Turn`."""
+        if (grant := self._pipe.recv()) is None:
+            raise Abandoned
+        self._number, self._wanted = grant
+
+    def _tell(self, place: str | None, error: str = "") -> None:
+        """Send the answer, and begin the next one."""
+        self._answer.place = place
+        self._answer.error = error or self._answer.error
+        self._pipe.send(self._answer)
+        self._answer = Answer()
 
 
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
@@ -152,34 +137,34 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
-    turns = Turns(pipe)
-    me = Me(settings, recorder, turns if settings["scheduled"] else None)
+    me = Me(settings, recorder, pipe)
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
     except Exception as error:  # an import can fail in any way
         said = f"The worker of {me.name} cannot be loaded ({error!r})"
-        turns.tell(None, f"{said}: write it in the notebook, or in a file beside it.")
+        me._tell(None, f"{said}: write it in the notebook, or in a file beside it.")
         sys.exit(1)
     status = 0
-    turns.tell(None)
+    me._tell(None)
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error, round_status = _run(worker, me, turns)
+        error, round_status = _run(worker, me)
         recorder.mark("ended")
         status = status or round_status
-        turns.tell(None, error)
+        me._tell(None, error)
     recorder.close()
-    turns.tell(None, recorder.problem)
+    me._tell(None, recorder.problem)
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me, turns: Turns) -> tuple[str, int]:
+def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, int]:
     """Run the worker once; return what went wrong and the exit status that follows from it."""
     try:
-        if me._turns:
-            turns.begin()
+        me._first = ""
+        if me._scheduled:
+            me._wait()
         if callable(worker(me)):
             return f"{me.name}: its worker only returned a function; {UNCALLED}", 1
     except Abandoned:
@@ -199,3 +184,23 @@ def _leave_with_parent() -> None:
     """End this process when its parent has gone, even if a kernel was killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
+    """Return each worker as it is sent to its process. Raises TypeError for an unusable plan."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"This script would start itself again in each child: {MAIN_LINE}.")
+    named = isinstance(plan, Mapping) and all(isinstance(n, str) and n.strip() for n in plan)
+    if not (plan and named):
+        raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
+    workers = {}
+    for name, worker in plan.items():
+        try:
+            inspect.signature(worker).bind(None)
+            workers[name] = cloudpickle.dumps(worker)
+        except Exception as error:  # pickling fails in many ways; each means the same to a learner
+            raise TypeError(
+                f"The worker of {name} cannot be sent to a process ({error}): give a function of "
+                "one argument, and open files, connections and locks inside it."
+            ) from None
+    return workers

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamlib.processes import child, recorder
-from streamlib.processes.child import Answer
+from streamlib.processes.child import MAIN_LINE, Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
 LOOK_S = 0.05  # how often the recordings are read while somebody watches
-MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
 class Event(NamedTuple):
@@ -85,10 +84,7 @@ class Children:
     def turn(self, one: Child, number: int, step: str | None) -> Answer:
         """Give one process one turn; return its answer, whose error tells if it is gone."""
         _send(one, (number, step))
-        late = (
-            f"did not finish turn {number} within {TURN_S:g} s (it waits for something that "
-            "another process has, or never comes to its next step)"
-        )
+        late = f"did not finish turn {number} within {TURN_S:g} s (does it wait for another?)"
         return self._answers([one], TURN_S, late)[0]
 
     def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:

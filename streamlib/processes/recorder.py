@@ -228,7 +228,7 @@ def odd(path: Path | str, torn: int, unknown: int, rest: int) -> list[str]:
     return said
 
 
-def read(path: Path | str, at: int | None = None):
+def read(path: Path | str, since: int | None = None):
     """Read one log with the standard library alone; a log still being written may be read too.
 
     Raises ValueError if the file is not a log. For tables use `streamlib.trace.events`.
@@ -246,8 +246,8 @@ def read(path: Path | str, at: int | None = None):
     known = texts(path, parts)
     header = known.pop(HEADER)
     sound = [mark for mark in marks if mark[2] in known]
-    if at is not None:  # the marks from this one on: times, seqs, kinds, problems, end
-        times, seqs, codes = zip(*sound[at:], strict=True) if sound[at:] else ((), (), ())
+    if since is not None:  # the marks from this one on: times, seqs, kinds, problems, end
+        times, seqs, codes = zip(*sound[since:], strict=True) if sound[since:] else ((), (), ())
         kinds = [(header["pid"], header["process"], *known[code]) for code in codes]
         return times, seqs, kinds, [], len(sound)
     return Log(header, known, sound, odd(path, torn, len(marks) - len(sound), rest))

@@ -20,6 +20,9 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self._about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        keys = "label params db problems exits rounds_run rows played stopped shared".split()
+        if not (isinstance(self._about, dict) and self._about.keys() >= set(keys)):
+            raise ValueError(f"{folder / 'run.json'} does not describe a run.")
         self.id: str = folder.name
         self.label: str = self._about["label"]
         self.params: dict = self._about["params"]

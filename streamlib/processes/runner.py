@@ -5,9 +5,7 @@
 Children import this module too, so it imports pandas only where a run is looked at.
 """
 
-import inspect
 import json
-import multiprocessing
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -16,18 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
 from streamlib import database, home
 from streamlib.orders import Turn
-from streamlib.processes.parent import MAIN_LINE, Children, Event
+from streamlib.processes.child import packed
+from streamlib.processes.parent import Children, Event
 from streamlib.processes.turns import Round, rounds_of
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
-KEYS = {*"label params db problems rounds_run rows played stopped shared exits".split()}
 INTERRUPTED = "Interrupted: the lab ended this run and kept it; see processes.history()[-1]."
 
 
@@ -115,19 +111,23 @@ def run(
     db: the shared database file; without one the run gets its own;
     setup: called with that path before each round; by default it empties the table of pets;
     timeout_s: a round that takes longer is ended, seconds (not scaled);
-    label: to find the run in `history`;
-    watch: called with each `Event` soon after it happened.
+    label: to find the run in `history`; watch: called with each `Event` soon after it happened.
     Raises ValueError or TypeError if the plan cannot be run, OSError if the run cannot be kept.
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
-    workers = _packed(plan)
+    workers = packed(plan)
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     params = {"processes": list(plan), "rounds": len(texts), "seed": seed, "scale": scale}
     params["think_s"] = home.seconds("think_s", think_s)
     params["timeout_s"] = home.seconds("timeout_s", timeout_s)
-    folder = _new_folder()
+    folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
+        raise OSError(why) from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
     children = Children(watch)
     kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
@@ -164,19 +164,15 @@ def run(
 
 
 def history(label: str | None = None) -> list["Run"]:
-    """Return the kept runs, oldest first: all of them, or those with this label.
-
-    A damaged run.json is set aside, and a line says so.
-    """
+    """Return the kept runs, all or those with this label, oldest first; set damaged ones aside."""
     from streamlib.processes.result import Run
 
     found = []
     for path in sorted(home.runs.glob("20*-*-*/run.json")):
-        with suppress(ValueError, AttributeError):  # not JSON, or not an object
-            if json.loads(path.read_text(encoding="utf-8")).keys() >= KEYS:
-                found.append(Run(path.parent))
-                continue
-        home.set_aside(path)
+        try:
+            found.append(Run(path.parent))
+        except (ValueError, TypeError, KeyError):  # it is not whole
+            home.set_aside(path)
     return [run for run in found if label in (None, run.label)]
 
 
@@ -184,33 +180,3 @@ def clear() -> None:
     """Delete every kept run, and nothing else."""
     for run in history():
         shutil.rmtree(run.folder)
-
-
-def _new_folder() -> Path:
-    folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
-        raise OSError(why) from None
-    return folder
-
-
-def _packed(plan: Mapping[str, Callable]) -> dict[str, bytes]:
-    """Return each worker as it is sent to its process; refuse a plan that cannot be run."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RuntimeError(f"This script would start itself again in each child: {MAIN_LINE}.")
-    named = isinstance(plan, Mapping) and all(isinstance(n, str) and n.strip() for n in plan)
-    if not (plan and named):
-        raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
-    workers = {}
-    for name, worker in plan.items():
-        try:
-            inspect.signature(worker).bind(None)
-            workers[name] = cloudpickle.dumps(worker)
-        except Exception as error:  # pickling fails in many ways; each means the same to a learner
-            raise TypeError(
-                f"The worker of {name} cannot be sent to a process ({error}): give a function of "
-                "one argument, and open files, connections and locks inside it."
-            ) from None
-    return workers

@@ -118,11 +118,9 @@ class Round:
         return said
 
     def _unfinished(self) -> str:
-        left = [
-            f"{self._child(p).name} waits at {s or 'its start'}" for p, s in self.waiting.items()
-        ]
-        after = f"The schedule ends after turn {len(self.taken)}"
-        return f"{after}, but not all are done: {', '.join(left)}."
+        places = [(self._child(p).name, step or "its start") for p, step in self.waiting.items()]
+        left = ", ".join(f"{name} waits at {place}" for name, place in places)
+        return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
 
 
 def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[Turn] | None]:

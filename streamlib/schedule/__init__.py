@@ -2,12 +2,9 @@
 
 A schedule is a text of turns, each the number of a process in the plan:
 
-    1 3 2 1 2 3            each turn a whole unit: one insert, from its first step to the next one
-    1b 1i 1c 2b 2i 2c      each turn one step, by its first letter(s): begin, insert, commit
-    1b 2x 1i 1c            x: the process tries to begin, and gives up since another holds the lock
-
-    processes.run(plan, schedule="1 3 2 1 2 3")
-    schedule.explore(plan, invariant, setup=setup)
+    1 3 2 1 2 3           each turn is a whole unit: one insert, up to where the next one begins
+    1b 1i 1c 2b 2i 2c     each turn is one step, by its first letters: begin, insert, commit
+    1b 2x 1i 1c           x: the process tries to begin, and gives up: another holds the lock
 
 Turns are forced on real processes: their order and outcomes repeat exactly, their times do not.
 """
