@@ -138,14 +138,13 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
+    status = 0
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
-    except Exception as error:  # an import can fail in any way
-        said = f"The worker of {me.name} cannot be loaded ({error!r})"
+        me._tell(None)
+    except Exception as error:  # an import can fail in any way; the parent opens no gate then
+        status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
         me._tell(None, f"{said}: write it in the notebook, or in a file beside it.")
-        sys.exit(1)
-    status = 0
-    me._tell(None)
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)

@@ -5,6 +5,7 @@ millisecond; nothing that a dead child held can block the others or the parent.
 """
 
 import contextlib
+import math
 import multiprocessing
 import signal
 import time
@@ -53,7 +54,7 @@ class Children:
         self.all: list[Child] = []
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
-        self._watch, self._where = watch, ""
+        self._watch, self._where, self._gate_ns = watch, "", math.inf
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `child.main` needs them."""
@@ -84,7 +85,9 @@ class Children:
     def turn(self, one: Child, number: int, step: str | None) -> Answer:
         """Give one process one turn; return its answer, whose error tells if it is gone."""
         _send(one, (number, step))
-        late = f"did not finish turn {number} within {TURN_S:g} s (does it wait for another?)"
+        late = (
+            f"did not finish turn {number} within {TURN_S:g} s (does it wait for another process?)"
+        )
         return self._answers([one], TURN_S, late)[0]
 
     def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:
@@ -158,9 +161,8 @@ class Children:
         for one in self.all if self._watch else ():
             with contextlib.suppress(OSError, ValueError):  # its recording is not there yet
                 times, _, kinds, _, one.shown = recorder.read(one.recording, one.shown)
-                new += [
-                    (t, kind) for t, kind in zip(times, kinds, strict=True) if kind[2] != "scale"
-                ]
+                marks = zip(times, kinds, strict=True)
+                new += [(t_ns, kind) for t_ns, kind in marks if t_ns >= self._gate_ns]
         for t_ns, kind in sorted(new, key=lambda mark: mark[0]):
             self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
 

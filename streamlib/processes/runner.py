@@ -39,7 +39,7 @@ class Session:
 
     def __init__(self, children: Children, db: Path, setup: Callable, kept: dict):
         self.children, self.db, self.kept = children, db, kept
-        self._setup, self._pets = setup, []
+        self._setup, self._pets = setup, {}
 
     def play_free(self) -> None:
         """Play one round in which the processes run free."""
@@ -72,9 +72,9 @@ class Session:
     def _new_pets(self) -> list[dict]:
         before = self._pets
         with suppress(OSError):  # this run may keep its data elsewhere
-            self._pets = database.rows(self.db)
+            self._pets = {tuple(row.values()): row for row in database.rows(self.db)}
             self.kept["rows"] = self.kept["rows"] or []
-        return [row for row in self._pets if row not in before]
+        return [row for key, row in self._pets.items() if key not in before]
 
     def _begin(self) -> int:
         self._setup(self.db)

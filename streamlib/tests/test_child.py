@@ -108,6 +108,8 @@ def test_a_worker_whose_module_is_gone_cannot_be_loaded(monkeypatch, tmp_path):
     (tmp_path / "gone_soon.py").unlink()
     run = processes.run({"P1": gone_soon.worker})
     assert "cannot be loaded (ModuleNotFoundError" in run.problems[0]
+    assert run.problems[1:] == ["0 of 1 rounds were run."]
+    assert run.workers["exit"].tolist() == [1]
     assert run.params["rounds"] == 1 and not run.ok
 
 
