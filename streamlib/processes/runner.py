@@ -65,7 +65,7 @@ class Session:
     def count(self) -> None:
         """Keep the rows that this run has put into the table of pets since the last count."""
         number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
-        for row in self._new_pets():
+        for row in self._new_pets() if number else ():
             if row["pid"] in pids:
                 self.kept["rows"].append([number, row["id"], row["name"], row["process"]])
 
