@@ -1,29 +1,31 @@
-"""The orders in which the inserts of several processes can happen: counting and comparing.
+"""Orders as letters, schedules as text: count, list, parse, and compare them.
 
-An order is a text of letters, one an insert. Letters go by the plan: with two inserts in each of
-three processes A and B are P1's, C and D are P2's, E and F are P3's, and within a process the
-first comes first. `counts` says how many inserts each process makes: (2, 2, 2).
+An order is a text of letters, one for each insert. `counts` says how many inserts each process
+makes: with (2, 2, 2), A and B are P1's, C and D are P2's, E and F are P3's.
 
-A schedule is the same said by process numbers: the order CAEDFB is the schedule 2 1 3 2 3 1.
+A schedule is a text of turns, each the number of a process: the order CAEDFB is the schedule
+2 1 3 2 3 1. A turn may also name the step it takes: 2b. See `streamlib.schedule`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from math import factorial, log2, prod
+from itertools import islice, pairwise
+from math import factorial, prod
+from typing import NamedTuple
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def labels(counts: Sequence[int]) -> list[str]:
-    """Return the labels of all inserts in plan order; numbers such as 2.1 past 52 inserts."""
+    """Return a label for each insert, in plan order: letters, or 1.1, 1.2 ... past 52 inserts."""
     if sum(counts) <= len(LETTERS):
         return list(LETTERS[: sum(counts)])
     return [f"{p}.{i + 1}" for p, count in enumerate(counts, start=1) for i in range(count)]
 
 
 def join(labels: Iterable[str]) -> str:
-    """Return labels as one order: CAEDFB, or with spaces between where labels are longer."""
+    """Return labels as one order: CAEDFB, or with blanks between labels that are longer."""
     labels = list(labels)
     return ("" if all(len(label) == 1 for label in labels) else " ").join(labels)
 
@@ -43,41 +45,55 @@ def count(counts: Sequence[int]) -> int:
 
 
 def possible(counts: Sequence[int]) -> Iterator[str]:
-    """Yield every order in which each process keeps its own, sorted.
+    """Yield, sorted, every order in which each process makes its own inserts in sequence.
 
     >>> list(possible((2, 1)))
     ['ABC', 'ACB', 'CAB']
     """
     each = iter(labels(counts))
-    queues = [[next(each) for _ in range(n)] for n in counts]
 
-    def extend(done: list[str], left: list[int]) -> Iterator[str]:
+    def extend(done: list[str], left: list[list[str]]) -> Iterator[str]:
         if not any(left):
             yield join(done)
-        for p, queue in enumerate(queues):
-            if left[p]:
-                fewer = [n - (q == p) for q, n in enumerate(left)]
-                yield from extend([*done, queue[len(queue) - left[p]]], fewer)
+        for p, own in enumerate(left):
+            if own:
+                yield from extend([*done, own[0]], [*left[:p], own[1:], *left[p + 1 :]])
 
-    return extend([], list(counts))
+    return extend([], [list(islice(each, n)) for n in counts])
 
 
 def owners(counts: Sequence[int], names: Sequence[str] | None = None) -> dict[str, str]:
-    """Return whose insert a letter is: label -> process, named P1, P2 ... if not told."""
+    """Return whose insert each label is: label -> process; by default P1, P2, ..."""
     names = names or [f"P{p}" for p in range(1, len(counts) + 1)]
     each = [name for name, n in zip(names, counts, strict=True) for _ in range(n)]
     return dict(zip(labels(counts), each, strict=True))
 
 
 def is_serial(order: str, owners: dict[str, str]) -> bool:
-    """Tell whether each process made all its inserts in one go, none between them."""
+    """Tell whether each process made all its inserts in one go, with no other process between."""
     who = [owners[label] for label in split(order)]
-    changes = sum(a != b for a, b in pairwise(who))
-    return changes == len(set(who)) - 1
+    return sum(a != b for a, b in pairwise(who)) == len(set(who)) - 1
+
+
+def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
+    """Say how many of the possible orders were seen.
+
+    Returns runs, seen (different orders), possible, serial (the share of runs in which no process
+    was interrupted) and missing (a list). An order that is not possible counts only as a run.
+    """
+    times = Counter(seen)
+    every, whose = list(possible(counts)), owners(counts)
+    return {
+        "runs": times.total(),
+        "seen": sum(times[order] > 0 for order in every),
+        "possible": len(every),
+        "serial": sum(times[o] for o in every if is_serial(o, whose)) / max(1, times.total()),
+        "missing": [order for order in every if not times[order]],
+    }
 
 
 def schedule(order: str, owners: dict[str, str]) -> str:
-    """Return the schedule that forces an order, each turn one insert.
+    """Return the schedule that forces an order, one insert in each turn.
 
     >>> schedule("CAEDFB", owners((2, 2, 2)))
     '2 1 3 2 3 1'
@@ -86,55 +102,58 @@ def schedule(order: str, owners: dict[str, str]) -> str:
     return " ".join(number[owners[label]] for label in split(order))
 
 
-def entropy(seen: Iterable[str]) -> float:
-    """Return how uncertain the next order is, in bits: 0 if all are alike, log2(90) at most for 90.
+class Turn(NamedTuple):
+    """One turn of a schedule: a process (from 1) and what it does.
 
-    The plug-in estimate of C. E. Shannon, A Mathematical Theory of Communication, 1948; too low
-    while there are few runs.
+    step: the beginning of its name, "" for any step, "x" to give up, or None for a whole unit,
+    which lasts until the process comes to its first step again.
     """
-    times = Counter(seen)
-    total = sum(times.values())
-    return sum(n / total * log2(total / n) for n in times.values())
+
+    process: int
+    step: str | None
+
+    def __str__(self) -> str:
+        return f"{self.process}{self.step or ''}"
 
 
-def surprise(order: str, seen: Iterable[str], possible: int) -> float:
-    """Return how surprising an order is to somebody who knows the orders `seen`, in bits.
+def parse(text: str, names: Sequence[str]) -> list[Turn]:
+    """Return the turns of a schedule for a plan whose processes have these names.
 
-    It is -log2 of its probability, with one imagined run of each possible order added to those
-    seen (Laplace's rule), so that an order never seen is not infinitely surprising. With nothing
-    seen that is log2(possible): all orders are alike.
+    Raises TypeError if the schedule is not a text, ValueError if no such plan can follow it.
+
+    >>> parse("1b 2x", ["P1", "P2"])
+    [Turn(process=1, step='b'), Turn(process=2, step='x')]
     """
-    seen = list(seen)
-    return log2((len(seen) + possible) / (seen.count(order) + 1))
+    if not isinstance(text, str):
+        raise TypeError(f"The schedule is {text!r}: write it as a text in quotes, as in '1 2 1 2'.")
+    turns = []
+    for at, word in enumerate(text.split(), start=1):
+        said = f"Turn {at} of the schedule, {word!r},"
+        if not (match := re.fullmatch(r"(\d+)([^\W\d]*)", word)):
+            raise ValueError(
+                f"{said} is not a turn: write a process number, as in 2, or add the first letter "
+                "of a step, as in 2b, and put blanks between the turns."
+            )
+        turn = Turn(int(match[1]), match[2] or None)
+        if not 1 <= turn.process <= len(names):
+            known = ", ".join(f"{n} ({name})" for n, name in enumerate(names, start=1))
+            raise ValueError(f"{said} names process {turn.process}: the plan has {known}.")
+        turns.append(turn)
+        if (turn.step is None) != (turns[0].step is None):
+            raise ValueError(f"{said} mixes whole units with steps: name a step in all or none.")
+    if not turns:
+        raise ValueError("The schedule is empty: give at least one turn, as in '1 2 1 2'.")
+    return turns
 
 
-def coverage(seen: Iterable[str], counts: Sequence[int], before: Iterable[str] = ()) -> dict:
-    """Say how many of the possible orders were seen, and how luck spread over them.
+def process_of(word: str) -> int:
+    """Return the process number of one turn of a schedule: 2 for 2b."""
+    return int(re.match(r"\d+", word)[0])
 
-    before: orders that others have seen, for the surprise.
-    Returns runs, seen (different orders), possible, serial (share of runs in which no process
-    was interrupted), entropy (bits; at most log2 of possible), missing (a list), and surprise:
-    order -> (times seen, bits against all being alike, bits against `before`), for each seen.
-    Orders that lack a row, or are none of the possible ones, count as runs only.
-    """
-    seen, before = list(seen), list(before)
-    every = list(possible(counts))
-    times = Counter(seen)
-    whole = [order for order in every if times[order]]
-    whose = owners(counts)
-    surprises = {
-        order: (times[order], surprise(order, [], len(every)), surprise(order, before, len(every)))
-        for order in whole
-    }
-    return {
-        "runs": len(seen),
-        "seen": len(whole),
-        "possible": len(every),
-        "serial": sum(times[o] for o in whole if is_serial(o, whose)) / max(1, len(seen)),
-        "entropy": entropy(seen),
-        "missing": [order for order in every if not times[order]],
-        "surprise": surprises,
-    }
+
+def switches(schedule: str) -> int:
+    """Return how often a schedule switches from one process to another."""
+    return sum(a != b for a, b in pairwise(map(process_of, schedule.split())))
 
 
 def letters_of(steps: Iterable[str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""What runs inside each process that the lab starts: the gate, the worker, and its handle `me`.
+"""What runs inside each process that the lab starts: the gate, the worker, its handle, its turns.
 
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -13,134 +14,164 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
+
+import cloudpickle
 
 from streamlib import home
 from streamlib.processes.recorder import Recorder
-from streamlib.processes.taking import Abandoned, Turns
 
-UNCALLED = (
-    "its worker only returned a function; call the maker of workers in the plan, as in "
-    "database.pets(['Ace'])."
-)
+MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
+UNCALLED = "call the maker of workers in the plan, as in database.pets(['Ace'])."
+
+
+class Abandoned(BaseException):
+    """Raised in a worker whose round was given up, so that it leaves and cleans up."""
+
+
+@dataclass
+class Answer:
+    """What a child tells its parent: at its start, after each turn, and after each round."""
+
+    error: str = ""  # what went wrong, a sentence
+    place: str | None = None  # the step that it waits at; None if its worker has ended
+    steps: list[str] = field(default_factory=list)  # those that began in this turn
+    marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
+    sql: list[tuple] = field(default_factory=list)  # each command, and whether in a transaction
 
 
 class Me:
-    """The handle that a worker gets: who it is, and the lab's few services.
+    """The handle that a worker gets: who it is, and the few services of the lab.
 
-    name: the process's name in the plan; db: path of the shared database;
-    rng: a `random.Random` of its own, seeded by the run's seed, the name and the round;
-    round: 1, 2, ...; scale: the time scale, which is 0 under a schedule: nobody has to wait;
-    mark: see `streamlib.processes.recorder.Recorder.mark`.
+    name: its name in the plan; db: path of the shared database; round: 1, 2, ...; rng: a
+    `random.Random` seeded by the run's seed, the name, and the round; scale: the time scale.
     """
 
-    def __init__(
-        self,
-        name: str,
-        db: Path,
-        recorder: Recorder,
-        think_s: float,
-        scale: float,
-        turns: Turns | None,
-    ):
-        self.name = name
-        self.db = db
-        self.scale = 0 if turns else scale
-        self.round = 0
+    def __init__(self, settings: dict, recorder: Recorder, pipe: Connection):
+        self.name, self.db, self.round = settings["name"], settings["db"], 0
         self.rng = random.Random()
-        self.mark = (turns or recorder).mark
-        self._think_s = 0 if turns else think_s
-        self._turns = turns
+        self._scheduled = settings["scheduled"]  # then nobody has to wait
+        self.scale = 0 if self._scheduled else settings["scale"]
+        self._think_s = 0 if self._scheduled else settings["think_s"]
+        self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
+        self._thread = threading.get_ident()
 
     def step(self, name: str, item: object = None) -> None:
-        """Say that the next step begins, and on which item: `me.step("insert", "Ace")`.
+        """Begin the next step, on this item: `me.step("insert", "Ace")`.
 
-        Under a schedule it begins when it is this process's turn.
+        Under a schedule it waits for this process's turn. Raises ValueError for a bad name.
         """
         if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._turns.step(name) if self._turns else -1
-        self.mark("step", item, None, name, turn)
+        turn = self._turn_for(name) if self._scheduled else -1
+        self._recorder.mark("step", item, None, name, turn)
+
+    def mark(
+        self, state: str, item: object = None, resource: str | None = None, detail: object = None
+    ) -> None:
+        """Record what happened now: `me.mark("holding", "Ace", "lab.db")`.
+
+        state: waiting, holding, done, gave_up, or a word of your own; item: what it works on;
+        resource: what is shared; detail: in words.
+        """
+        self._recorder.mark(state, item, resource, detail)
+        if self._scheduled:
+            self._answer.marked.append((state, resource))
 
     def watch_sql(self, connection: sqlite3.Connection) -> None:
-        """Under a schedule, have the parent told of the SQL commands of each turn."""
-        if self._turns:
-            tell = self._turns.sql
-            connection.set_trace_callback(lambda sql: tell(sql, connection.in_transaction))
+        """Under a schedule, tell the parent which SQL commands each turn runs."""
+
+        def note(command: str) -> None:
+            if not command.lstrip().upper().startswith("PRAGMA"):
+                self._answer.sql.append((command[:40], connection.in_transaction))
+
+        if self._scheduled:
+            connection.set_trace_callback(note)
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
         time.sleep(home.seconds("hold", seconds) * self.scale)
 
     def think(self) -> None:
-        """Pause for a random time between 0 and the run's `think_s`, as real work in between."""
+        """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
+
+    def _turn_for(self, step: str) -> int:
+        """Wait until this step may begin; return the number of the turn."""
+        if threading.get_ident() != self._thread:
+            self._answer.error = f"me.step({step!r}) was called by a thread, which has no turn."
+            raise RuntimeError(self._answer.error)
+        if self._first:  # a turn ends at the next step; a whole unit, where the first comes again
+            over = self._wanted is not None or step == self._first
+        else:  # what stands before the first step belongs to its turn, if that is for this step
+            self._first, over = step, not step.startswith(self._wanted or "")
+        if over:
+            self._tell(step)
+            self._wait()
+        self._answer.steps.append(step)
+        return self._number
+
+    def _wait(self) -> None:
+        """Wait for the parent to grant a turn: its number, and its step as in `orders.Turn`."""
+        if (grant := self._pipe.recv()) is None:
+            raise Abandoned
+        self._number, self._wanted = grant
+
+    def _tell(self, place: str | None, error: str = "") -> None:
+        """Send the answer, and begin the next one."""
+        self._answer.place = place
+        self._answer.error = error or self._answer.error
+        self._pipe.send(self._answer)
+        self._answer = Answer()
 
 
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
-    """Run one worker for as many rounds as the parent asks for; the target of each process.
+    """Run one worker in each round, until the parent sends None; the target of each process.
 
-    settings: name, db, recorder, output (paths), think_s, scale, seed, scheduled.
-    The parent sends (round, gate time in ns) for each round and None at the end; the child
-    answers with "" when a round ended well, else with what went wrong. Under a schedule there
-    are turns within a round: see `streamlib.turns`.
+    settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr = open(  # noqa: SIM115 - stays open as long as the process lives
-        settings["output"], "a", encoding="utf-8", errors="backslashreplace", buffering=1
-    )
+    output = settings["recorder"].with_suffix(".out")
+    sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
-    turns = Turns(pipe, recorder.mark) if settings["scheduled"] else None
-    me = Me(
-        settings["name"],
-        settings["db"],
-        recorder,
-        settings["think_s"],
-        settings["scale"],
-        turns,
-    )
+    me = Me(settings, recorder, pipe)
+    status = 0
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
-    except Exception as error:  # an import can fail in any way
-        pipe.send(
-            f"The worker of {me.name} cannot be loaded ({type(error).__name__}: {error}): write "
-            "it in the notebook, or in a file in the folder that Python was started in."
-        )
-        sys.exit(1)
-    status = 0
-    pipe.send("")
+        me._tell(None)
+    except Exception as error:  # an import can fail in any way; the parent opens no gate then
+        status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
+        me._tell(None, f"{said}: write it in the notebook, or in a file beside it.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error, round_status = _run(worker, me, turns)
+        error, round_status = _run(worker, me)
         recorder.mark("ended")
         status = status or round_status
-        if turns:
-            turns.end(error)
-        else:
-            pipe.send(error)
+        me._tell(None, error)
     recorder.close()
-    pipe.send(recorder.problem)
+    me._tell(None, recorder.problem)
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me, turns: Turns | None) -> tuple[str, int]:
+def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, int]:
     """Run the worker once; return what went wrong and the exit status that follows from it."""
     try:
-        if turns:
-            turns.begin()
+        me._first = ""
+        if me._scheduled:
+            me._wait()
         if callable(worker(me)):
-            return f"{me.name}: {UNCALLED}", 1
+            return f"{me.name}: its worker only returned a function; {UNCALLED}", 1
     except Abandoned:
-        return "", 0
+        pass
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         return (f"{me.name} called sys.exit({stop.code!r})." if status else ""), status
-    except BaseException as error:  # whatever a learner's worker raises is told to the parent
+    except BaseException as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
@@ -149,6 +180,26 @@ def _run(worker: Callable[[Me], object], me: Me, turns: Turns | None) -> tuple[s
 
 
 def _leave_with_parent() -> None:
-    """End this process when the parent has gone, killed kernels included."""
+    """End this process when its parent has gone, even if a kernel was killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
+    """Return each worker as it is sent to its process. Raises TypeError for an unusable plan."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"This script would start itself again in each child: {MAIN_LINE}.")
+    named = isinstance(plan, Mapping) and all(isinstance(n, str) and n.strip() for n in plan)
+    if not (plan and named):
+        raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
+    workers = {}
+    for name, worker in plan.items():
+        try:
+            inspect.signature(worker).bind(None)
+            workers[name] = cloudpickle.dumps(worker)
+        except Exception as error:  # pickling fails in many ways; each means the same to a learner
+            raise TypeError(
+                f"The worker of {name} cannot be sent to a process ({error}): give a function of "
+                "one argument, and open files, connections and locks inside it."
+            ) from None
+    return workers

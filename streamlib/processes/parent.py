@@ -1,10 +1,11 @@
 """The processes of one run as their parent sees them: started, gated, watched, ended.
 
-Each child hangs on a pipe. A pipe that closes is a child that has gone, known within about a
+Each child hangs on a pipe. A pipe that closes is a child that is gone, known within about a
 millisecond; nothing that a dead child held can block the others or the parent.
 """
 
 import contextlib
+import math
 import multiprocessing
 import signal
 import time
@@ -14,17 +15,17 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib.processes import child as worker
-from streamlib.processes import recorder
-from streamlib.processes.taking import Answer
+from streamlib.processes import child, recorder
+from streamlib.processes.child import MAIN_LINE, Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
+TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
-LOOK_S = 0.05  # how often the logs are looked at when somebody watches
+LOOK_S = 0.05  # how often the recordings are read while somebody watches
 
 
 class Event(NamedTuple):
-    """One mark as `watch` sees it: `start` is seconds since the start gate."""
+    """One mark as `watch` sees it: `start` is in seconds since the start gate."""
 
     start: float
     process: str
@@ -34,192 +35,146 @@ class Event(NamedTuple):
     detail: str | None
 
 
-@dataclass
+@dataclass(eq=False)
 class Child:
     """One process of the plan."""
 
     name: str
-    log: Path
+    recording: Path
     process: multiprocessing.Process
-    pid: int
     pipe: Connection
     alive: bool = True
-    shown: int = 0  # how many bytes of its recording the watcher has seen
-    gate_ns: int = 0
+    shown: int = 0  # how much of its recording the watcher has seen
 
 
 class Children:
-    """All processes of one run. `problems` collects a sentence for each thing that went wrong."""
+    """All processes of one run; `problems` has a sentence for each thing that went wrong."""
 
-    def __init__(self, watch: Callable[[Event], object] | None):
+    def __init__(self, watch: Callable[[Event], object] | None = None):
         self.all: list[Child] = []
         self.problems: list[str] = []
-        self._watch = watch
-        self._where = ""  # the round, for the sentences about it
+        self.able = True  # whether all of them can play another round
+        self._watch, self._where, self._gate_ns = watch, "", math.inf
 
     def start(self, settings: dict, pickled: bytes) -> None:
-        """Start one process; `settings` as `streamlib.worker.main` needs them."""
+        """Start one process; `settings` as `child.main` needs them."""
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
-        name, log = settings["name"], settings["recorder"]
-        process = context.Process(
-            target=worker.main, args=(settings, there, pickled), name=name, daemon=True
-        )
+        name, arguments = settings["name"], (settings, there, pickled)
+        process = context.Process(target=child.main, args=arguments, name=name, daemon=True)
         process.start()
         there.close()  # so that the pipe closes when the child ends
-        self.all.append(Child(name, log, process, process.pid, here))
+        self.all.append(Child(name, settings["recorder"], process, here))
 
-    def ready(self) -> bool:
-        """Wait until every process has started; True if each can begin."""
-        return self._gather(START_S, "did not start within", "") and not self.problems
-
-    def play(self, number: int, limit_s: float) -> bool:
-        """Open the gate for one round and wait for its end; True if all can play another.
-
-        What still runs after `limit_s` seconds is ended.
-        """
-        self.open_gate(number)
-        return self._gather(limit_s, "was still running after", self._where)
+    def ready(self) -> None:
+        """Wait until every process has started."""
+        self._expect(self.all, START_S, f"did not start within {START_S} s")
+        self.able = not self.problems
 
     def open_gate(self, number: int) -> None:
         """Let every process begin this round; under a schedule each then waits for its turn."""
-        message = (number, time.perf_counter_ns())
         self._where = f"Round {number}: " if number > 1 else ""
-        for child in self.all:
-            _send(child, message)
+        self._gate_ns = time.perf_counter_ns()
+        for one in self.all:
+            _send(one, (number, self._gate_ns))
 
-    def turn(self, child: Child, number: int, step: str | None, limit_s: float) -> Answer | None:
-        """Give one process one turn; return its answer, or None if it is gone.
+    def finish(self, limit_s: float) -> None:
+        """Wait for the end of a round; end what is still running after `limit_s` seconds."""
+        self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
-        A process that takes longer than `limit_s` seconds is ended.
-        """
-        _send(child, (number, step))
-        try:
-            if not child.pipe.poll(limit_s):
-                why = (
-                    f"did not finish turn {number} within {limit_s:g} s: it waits for something "
-                    "that another process has, or never comes to its next step; it was ended by "
-                    "the lab"
-                )
-                self._kill(child, why)
-                return None
-            answer = child.pipe.recv()
-        except (EOFError, OSError):
-            self._note_death(child, "", "")
-            return None
-        if answer.error:
-            self.problems.append(self._where + answer.error)
-        self._show()
-        return answer
+    def turn(self, one: Child, number: int, step: str | None) -> Answer:
+        """Give one process one turn; return its answer, whose error tells if it is gone."""
+        _send(one, (number, step))
+        late = (
+            f"did not finish turn {number} within {TURN_S:g} s (does it wait for another process?)"
+        )
+        return self._answers([one], TURN_S, late)[0]
 
-    def give_up(self, waiting: list[Child]) -> None:
-        """End the round for these processes, which wait for a turn."""
-        for child in waiting:
-            _send(child, None)
-        for child in waiting:
-            if child.alive:
-                self._last_answer(child)
+    def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:
+        """End the round for these processes, which wait for a turn; or the run for all."""
+        for one in waiting:
+            _send(one, None)
+        self._expect(waiting, LEAVE_S, late)
 
-    def _last_answer(self, child: Child) -> None:
-        try:
-            if child.pipe.poll(LEAVE_S):
-                child.pipe.recv()
-            else:
-                self._kill(child, "did not leave a round that was given up", self._where)
-        except (EOFError, OSError):
-            self._note_death(child, "", self._where)
-
-    def end(self) -> dict[str, int | None]:
-        """Let every process leave, end those that do not; return the exit codes by name."""
-        for child in self.all:
-            _send(child, None)
+    def end(self) -> None:
+        """Let every process leave, and end those that do not."""
+        late = "did not leave after its last round"
+        self._where = ""
+        self.give_up(self.all, late)
         deadline = time.monotonic() + LEAVE_S
-        for child in self.all:
-            try:
-                while child.pipe.poll(max(0, deadline - time.monotonic())):
-                    if problem := child.pipe.recv():
-                        self.problems.append(problem)
-            except (EOFError, OSError):
-                pass  # it has left
-            child.process.join(max(0, deadline - time.monotonic()))
-            if child.process.is_alive():
-                self._kill(child, "did not leave after its last round and was ended by the lab")
-            child.pipe.close()
+        for one in self.all:
+            one.process.join(max(0, deadline - time.monotonic()))
+            if one.process.is_alive():
+                self.note(self._kill(one, late).error)
+            one.pipe.close()
         self._show()
-        return {child.name: child.process.exitcode for child in self.all}
 
     def abort(self) -> None:
         """End every process now."""
-        for child in self.all:
-            if child.alive:
-                self._kill(child, "was ended when the run was cut short")
+        late = "was still at work when the run was cut short"
+        self.note(*(self._kill(one, late).error for one in self.all if one.alive))
 
-    def _gather(self, limit_s: float, late: str, where: str) -> bool:
-        """Wait until each child has answered or gone; True if all are alive."""
+    def note(self, *problems: str) -> None:
+        """Keep what went wrong in the present round; an empty text is no problem."""
+        self.problems += [self._where + problem for problem in problems if problem]
+
+    def _expect(self, children: list[Child], limit_s: float, late: str) -> None:
+        self.note(*(answer.error for answer in self._answers(children, limit_s, late)))
+
+    def _answers(self, children: list[Child], limit_s: float, late: str) -> list[Answer]:
+        """Return the answers of those that are alive; for one that dies or is late, our own."""
         deadline = time.monotonic() + limit_s
-        waiting = {child.pipe: child for child in self.all}
+        waiting = {one.pipe: one for one in children if one.alive}
+        answers = []
         while waiting:
             left = deadline - time.monotonic()
             if left <= 0:
-                for child in waiting.values():
-                    self._kill(child, f"{late} {limit_s:g} s and was ended by the lab", where)
-                break
-            for pipe in wait(list(waiting), timeout=min(left, LOOK_S) if self._watch else left):
-                child = waiting.pop(pipe)
+                return answers + [self._kill(one, late) for one in waiting.values()]
+            for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
+                one = waiting.pop(pipe)
                 try:
-                    if problem := pipe.recv():
-                        self.problems.append(where + problem)
+                    answers.append(pipe.recv())
                 except (EOFError, OSError):
-                    self._note_death(child, "", where)
+                    answers.append(self._bury(one))
             self._show()
-        return all(child.alive for child in self.all)
+        return answers
 
-    def _kill(self, child: Child, why: str, where: str = "") -> None:
-        child.process.kill()
-        self._note_death(child, why, where)
+    def _kill(self, one: Child, why: str) -> Answer:
+        one.process.kill()
+        return self._bury(one, f"{why}, so the lab ended it")
 
-    def _note_death(self, child: Child, why: str, where: str) -> None:
+    def _bury(self, one: Child, why: str = "") -> Answer:
+        """Record that a process is gone; return the answer that it cannot give."""
         noticed_ns = time.perf_counter_ns()
-        child.alive = False
-        child.process.join(LEAVE_S)
-        why = why or f"ended early with {exit_words(child.process.exitcode)}"
-        if child.log.exists() and child.log.stat().st_size:
-            recorder.died(child.log, noticed_ns, why)
-        else:
-            why += (
-                " before its worker began: a script that calls processes.run needs the line   "
-                'if __name__ == "__main__":   above that call'
-            )
-        self.problems.append(f"{where}{child.name} {why}.")
+        self.able = one.alive = False
+        one.process.join(LEAVE_S)
+        why = why or f"ended early with {exit_words(one.process.exitcode)}"
+        try:
+            recorder.died(one.recording, noticed_ns, why)
+        except (OSError, ValueError):  # it has not recorded anything
+            why += f" before its worker began: {MAIN_LINE}   above that call"
+        return Answer(f"{one.name} {why}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""
-        if not self._watch:
-            return
         new = []
-        for child in self.all:
-            try:
-                times, seqs, kinds, _, child.shown = recorder.read(child.log, child.shown)
-            except (OSError, ValueError):
-                continue  # not there yet
-            for t_ns, seq, kind in zip(times, seqs, kinds, strict=True):
-                child.gate_ns = seq if kind.state == "started" else child.gate_ns
-                if child.gate_ns:
-                    new.append(Event((t_ns - child.gate_ns) / 1e9, *kind[1:]))
-        for event in sorted(new, key=lambda event: event.start):
-            self._watch(event)
+        for one in self.all if self._watch else ():
+            with contextlib.suppress(OSError, ValueError):  # its recording is not there yet
+                times, _, kinds, _, one.shown = recorder.read(one.recording, one.shown)
+                marks = zip(times, kinds, strict=True)
+                new += [(t_ns, kind) for t_ns, kind in marks if t_ns >= self._gate_ns]
+        for t_ns, kind in sorted(new, key=lambda mark: mark[0]):
+            self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
 
 
 def exit_words(code: int | None) -> str:
-    """Return an exit code in words: negative ones are the signal that ended the process."""
-    if code is not None and code < 0:
-        try:
-            return f"signal {-code} ({signal.Signals(-code).name})"
-        except ValueError:
-            return f"signal {-code}"
-    return f"exit code {code}"
+    """Return an exit code in words: a negative one is the signal that ended the process."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    names = {number: f" ({number.name})" for number in signal.Signals}
+    return f"signal {-code}{names.get(-code, '')}"
 
 
-def _send(child: Child, message: object) -> None:
-    with contextlib.suppress(OSError):  # it has gone: whoever reads its pipe next is told so
-        child.pipe.send(message)
+def _send(one: Child, message: object) -> None:
+    with contextlib.suppress(OSError):  # it is gone: whoever reads its pipe next learns that
+        one.pipe.send(message)

@@ -2,31 +2,29 @@
 
     run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
 
-Scripts and children import this module, so pandas is imported only when a run is looked at.
+Children import this module too, so it imports pandas only where a run is looked at.
 """
 
-import inspect
 import json
-import multiprocessing
-import platform
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import repeat
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
 from streamlib import database, home
+from streamlib.orders import Turn
+from streamlib.processes.child import packed
 from streamlib.processes.parent import Children, Event
-from streamlib.processes.turns import Given, Round, parse
+from streamlib.processes.turns import Round, rounds_of
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
+INTERRUPTED = "Interrupted: the lab ended this run and kept it; see processes.history()[-1]."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,98 +34,129 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
+class Session:
+    """The rounds of a run under way; `kept` is what run.json will say about them."""
+
+    def __init__(self, children: Children, db: Path, setup: Callable, kept: dict):
+        self.children, self.db, self.kept = children, db, kept
+        self._setup, self._pets = setup, {}
+
+    def play_free(self) -> None:
+        """Play one round in which the processes run free."""
+        self.children.open_gate(self._begin())
+        self.children.finish(self.kept["params"]["timeout_s"])
+        self.count()
+
+    def play_text(self, turns: list[Turn]) -> None:
+        """Play one round under a schedule."""
+        left = iter(turns)
+        played = self.play(lambda round: next(left, None), coming=turns)
+        self.children.note(played.stopped)
+
+    def play(self, choose: Callable[[Round], Turn | None], coming: Sequence[Turn] = ()) -> Round:
+        """Play one round in which `choose` says whose turn is next; see `turns.Round`."""
+        number, played = self._begin(), Round(self.children, choose, self._look, coming)
+        played.play(number)
+        self.kept["played"].append(played.schedule)
+        self.kept["stopped"].append(played.stopped)
+        self.count()
+        return played
+
+    def count(self) -> None:
+        """Keep the rows that this run has put into the table of pets since the last count."""
+        number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
+        for row in self._new_pets() if number else ():
+            if row["pid"] in pids:
+                self.kept["rows"].append([number, row["id"], row["name"], row["process"]])
+
+    def _new_pets(self) -> list[dict]:
+        before = self._pets
+        with suppress(OSError):  # this run may keep its data elsewhere
+            self._pets = {tuple(row.values()): row for row in database.rows(self.db)}
+            self.kept["rows"] = self.kept["rows"] or []
+        return [row for key, row in self._pets.items() if key not in before]
+
+    def _begin(self) -> int:
+        self._setup(self.db)
+        self._new_pets()  # those that are there before the round are not the run's own
+        self.kept["rounds_run"] += 1
+        return self.kept["rounds_run"]
+
+    def _look(self) -> None:
+        if self.kept["rounds_run"] == 1 and len(self.kept["shared"]) < MOST_LOOKS:
+            self.kept["shared"].append(database.tables(self.db))
+
+
 def run(
     plan: Mapping[str, Callable],
     *,
-    schedule: str | Sequence[str] | Iterator | None = None,
+    schedule: str | Sequence[str] | Callable[[Session], object] | None = None,
     rounds: int = 1,
     think_s: float = 0,
     seed: int | None = None,
     db: Path | str | None = None,
-    setup: Callable[[Path], object] = database.fresh,
+    setup: Callable[[Path], object] | None = None,
     timeout_s: float = 60,
     label: str = "",
     watch: Callable[[Event], object] | None = None,
 ) -> "Run":
     """Run each worker of the plan in a process of its own; return what happened.
 
-    plan: name -> worker, a plain function of one argument, `me` (see `streamlib.worker.Me`),
-        from a module, a script or a notebook cell;
-    schedule: whose turn it is, as `streamlib.schedule` has it, or one schedule for each round;
-        without one the processes run free. Under a schedule nobody thinks, holds or waits;
-    rounds: repeat the experiment this often with the same processes;
+    plan: name -> worker, a function of one argument, `me` (see `child.Me`);
+    schedule: whose turn it is (see `streamlib.schedule`), a list with one for each round, or a
+        function that plays the rounds. Under a schedule nobody thinks, holds or waits;
+    rounds: how often the same processes repeat the experiment;
     think_s: the longest random pause of `me.think()`, seconds (not scaled);
     seed: for `me.rng`; without one a seed is drawn and kept with the run;
     db: the shared database file; without one the run gets its own;
-    setup: called with that path before each round; makes an empty table of pets;
+    setup: called with that path before each round; by default it empties the table of pets;
     timeout_s: a round that takes longer is ended, seconds (not scaled);
-    label: to find the run in `history`;
-    watch: called with each `Event` soon after it happened.
-
-    Raises ValueError or TypeError for a plan that cannot be run, OSError for a place that cannot
-    be written. A worker that fails raises nothing here: see `run.problems` and `run.workers`.
+    label: to find the run in `history`; watch: called with each `Event` soon after it happened.
+    Raises ValueError or TypeError if the plan cannot be run, OSError if the run cannot be kept.
+    A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
-    _check(plan, rounds)
-    choosers, rounds = _choosers(schedule, rounds, list(plan))
-    params = {
-        "processes": list(plan),
-        "rounds": rounds,
-        "think_s": home.seconds("think_s", think_s),
-        "seed": random.SystemRandom().randrange(2**32) if seed is None else seed,
-        "timeout_s": home.seconds("timeout_s", timeout_s),
-        "scale": home.scale() if schedule is None else 1.0,
-    }
-    pickled = {name: _pickle(name, work) for name, work in plan.items()}
-    folder = _new_folder(label)
-    db = folder / "lab.db" if db is None else Path(db).resolve()
-    children, tally = Children(watch), _Tally(db)
+    workers = packed(plan)
+    texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
+    scale = home.scale() if schedule is None else 1.0
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    params = {"processes": list(plan), "rounds": len(texts), "seed": seed, "scale": scale}
+    params["think_s"] = home.seconds("think_s", think_s)
+    params["timeout_s"] = home.seconds("timeout_s", timeout_s)
+    folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     try:
-        for number, (name, work) in enumerate(pickled.items(), start=1):
-            log = folder / f"{number}.csv"
-            settings = {"name": name, "db": db, "recorder": log, "output": log.with_suffix(".out")}
-            settings |= {key: params[key] for key in ("think_s", "scale", "seed")}
-            children.start(settings | {"scheduled": schedule is not None}, work)
-        ready = children.ready()
-        for chooser in choosers if ready else ():
-            setup(db)
-            tally.begin()
-            if chooser is None:
-                ready = children.play(tally.round, timeout_s)
-            else:
-                ready = _play_turns(chooser, children, tally)
-            tally.count(children)
-            if not ready:
-                break
+        folder.mkdir(parents=True)
+    except OSError as error:
+        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
+        raise OSError(why) from None
+    db = folder / "lab.db" if db is None else Path(db).resolve()
+    children = Children(watch)
+    kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
+    kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
+    session = Session(children, db, setup or database.fresh, kept)
+    try:
+        for number, (name, worker) in enumerate(workers.items(), start=1):
+            own = {"name": name, "db": db, "recorder": folder / f"{number}.csv"}
+            children.start(params | own | {"scheduled": schedule is not None}, worker)
+        children.ready()
+        if callable(schedule):
+            schedule(session)
+            params["rounds"] = kept["rounds_run"]
+        for turns in texts:
+            if children.able:
+                session.play_free() if turns is None else session.play_text(turns)
     except BaseException as error:
         children.abort()
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(
-                "Interrupted: all processes of this run were ended; what they did until then is "
-                "kept, see processes.history()[-1]."
-            ) from None
+            raise Interrupted(INTERRUPTED) from None
         raise
     finally:
-        exits = children.end()
-        tally.count(children)
-        params["rounds"] = rounds or tally.round
-        if tally.round < params["rounds"]:
-            children.problems.append(f"{tally.round} of {rounds} rounds were run.")
-        about = {
-            "label": label,
-            "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "params": params,
-            "rounds_run": tally.round,
-            "system": f"{platform.system()}, Python {platform.python_version()}",
-            "db": str(db),
-            "exits": exits,
-            "problems": children.problems,
-            "rows": tally.rows,
-            "played": tally.played,
-            "stopped": tally.stopped,
-            "shared": tally.shared,
-        }
-        (folder / "run.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        children.end()
+        session.count()
+        if kept["rounds_run"] < params["rounds"]:
+            children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
+        kept["exits"] = {child.name: child.process.exitcode for child in children.all}
+        home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
 
     from streamlib.processes.result import Run
 
@@ -135,146 +164,19 @@ def run(
 
 
 def history(label: str | None = None) -> list["Run"]:
-    """Return the kept runs, oldest first: all of them, or those with this label."""
+    """Return the kept runs, all or those with this label, oldest first; set damaged ones aside."""
     from streamlib.processes.result import Run
 
-    kept = [Run(path.parent) for path in sorted(home.runs.glob("*/run.json"))]
-    return [run for run in kept if label is None or run.label == label]
+    found = []
+    for path in sorted(home.runs.glob("20*-*-*/run.json")):
+        try:
+            found.append(Run(path.parent))
+        except (ValueError, TypeError, KeyError):  # it is not whole
+            home.set_aside(path)
+    return [run for run in found if label in (None, run.label)]
 
 
 def clear() -> None:
-    """Delete every kept run."""
-    shutil.rmtree(home.runs, ignore_errors=True)
-
-
-def _check(plan: Mapping[str, Callable], rounds: int) -> None:
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RuntimeError(
-            "This script would start itself again in each child: put the call of processes.run "
-            'under the line   if __name__ == "__main__":'
-        )
-    if not isinstance(plan, Mapping):
-        raise TypeError(
-            f"The plan is a {type(plan).__name__}: give a dict of name -> worker; "
-            "there each name stands once."
-        )
-    if not plan:
-        raise ValueError('The plan has no process: give at least one, as in {"P1": worker}.')
-    seen: dict[str, str] = {}
-    for name, work in plan.items():
-        if not (isinstance(name, str) and name.strip() and name.isprintable()):
-            raise ValueError(f"{name!r} cannot name a process: use a short text such as 'P1'.")
-        if name.strip().casefold() in seen:
-            raise ValueError(
-                f"Two processes are named alike, {seen[name.strip().casefold()]!r} and {name!r}: "
-                "give each a name of its own."
-            )
-        seen[name.strip().casefold()] = name
-        if not callable(work):
-            raise TypeError(
-                f"The worker of {name} is a {type(work).__name__}: give a function of one "
-                "argument, without calling it."
-            )
-        try:
-            inspect.signature(work).bind(None)
-        except TypeError as error:
-            raise TypeError(
-                f"The worker of {name} cannot be called with one argument ({error}): a worker "
-                "takes one, as in def worker(me)."
-            ) from None
-        except ValueError:
-            pass  # a function written in C tells nothing of its arguments
-    if not isinstance(rounds, int) or not 1 <= rounds <= 100_000:
-        raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")
-
-
-def _choosers(
-    schedule: str | Sequence[str] | Iterator | None, rounds: int, names: list[str]
-) -> tuple[Iterator, int]:
-    """Return who chooses the turns of each round, None for luck; and how many rounds (0: open)."""
-    if schedule is None:
-        return repeat(None, rounds), rounds
-    if rounds != 1:
-        raise ValueError("Give either rounds or a schedule: a list of schedules is one a round.")
-    texts = [schedule] if isinstance(schedule, str | int) else schedule
-    if not isinstance(texts, Sequence):
-        return texts, 0
-    given = [Given(parse(text, names)) for text in texts]
-    if not given:
-        raise ValueError("The list of schedules is empty: give at least one schedule.")
-    return iter(given), len(given)
-
-
-def _play_turns(chooser, children: Children, tally: "_Tally") -> bool:
-    """Play one round under a schedule; True if all processes can play another."""
-    before = len(children.problems)
-    tally.look()
-    played = Round(children, chooser).play(tally.round, tally.look)
-    tally.played.append(played.schedule)
-    tally.stopped.append(played.stopped)
-    errors = children.problems[before:]
-    where = f"Round {tally.round}: " if tally.round > 1 else ""
-    children.problems += [where + said for said in chooser.finished(played, errors, tally.db)]
-    return all(child.alive for child in children.all)
-
-
-def _pickle(name: str, work: Callable) -> bytes:
-    try:
-        return cloudpickle.dumps(work)
-    except Exception as error:  # pickling fails in many ways; each means the same to a learner
-        raise TypeError(
-            f"The worker of {name} cannot be sent to another process ({error}): open files, "
-            "connections and locks inside the worker."
-        ) from None
-
-
-def _new_folder(label: str) -> Path:
-    word = "".join(c if c.isalnum() else "-" for c in label)[:30]
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    folder = home.runs / (f"{stamp}-{word}" if word else stamp)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise OSError(
-            f"The run cannot be kept in {home.runs} ({error.strerror}): make that folder "
-            "writable, or set STREAMLIB_OUTPUTS to another one."
-        ) from None
-    return folder
-
-
-class _Tally:
-    """The rows that this run has put into the database, counted after each round."""
-
-    def __init__(self, db: Path):
-        self.db = db
-        self.rows: list | None = None  # [round, id, name, process]
-        self.round = 0
-        self.played: list[str] = []  # the schedule of each round, if there was one
-        self.stopped: list[str] = []  # why a round's schedule could not be followed, or ""
-        self.shared: list[dict] = []  # before the first turn of round 1 and after each: its tables
-        self._counted = 0
-        self._last_id = 0
-
-    def begin(self) -> None:
-        self._last_id = max((row["id"] for row in self._read() or []), default=0)
-        self.round += 1
-
-    def look(self) -> None:
-        if self.round == 1 and len(self.shared) < MOST_LOOKS:
-            self.shared.append(database.tables(self.db))
-
-    def count(self, children: Children) -> None:
-        found = self._read() if self._counted < self.round else None
-        if found is None:
-            return
-        self._counted = self.round
-        pids = {child.pid for child in children.all} | {None}
-        own = [row for row in found if row["id"] > self._last_id and row["pid"] in pids]
-        self.rows = self.rows or []
-        self.rows += [[self.round, row["id"], row["name"], row["process"]] for row in own]
-
-    def _read(self) -> list[dict] | None:
-        try:
-            return database.rows(self.db)
-        except OSError:
-            return None  # this run keeps its data elsewhere: nothing is counted
+    """Delete every kept run, and nothing else."""
+    for run in history():
+        shutil.rmtree(run.folder)

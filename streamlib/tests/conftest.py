@@ -1,11 +1,14 @@
 """What several test files share."""
 
+import multiprocessing
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +16,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from streamlib import home, programs, records, wire
+from streamlib import database, home, programs, records, wire
 
 # Charts: what is drawn, and the tables to draw.
 
@@ -201,3 +204,44 @@ def numbers(tmp_path):
     lines = [f"{n},{2999 - n}-01-01\n" for n in range(1000)]
     path.write_text("n,day\n" + "".join(lines), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def nothing_left_behind():
+    """Whatever a test does to its workers, no process outlives it."""
+    yield
+    assert multiprocessing.active_children() == []
+
+
+# A counter that two processes increment: the lost update.
+
+
+def counter(path):
+    """Make the counter: one row, 0."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        connection.execute("DROP TABLE IF EXISTS counter")
+        connection.execute("CREATE TABLE counter (value)")
+        connection.execute("INSERT INTO counter VALUES (0)")
+        connection.execute("COMMIT")
+
+
+def is_two(path):
+    """Tell whether no update was lost after two processes have added one each."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT value FROM counter").fetchone() == (2,)
+
+
+def add_one(me):
+    """Add one, as the counter's naive users do."""
+    with closing(database.open(me)) as connection:
+        me.step("read")
+        (value,) = connection.execute("SELECT value FROM counter").fetchone()
+        me.step("add")
+        value += 1
+        me.step("write")
+        connection.execute("UPDATE counter SET value = ?", (value,))
+
+
+TWO = {"P1": add_one, "P2": add_one}
+PETS = {name: database.pets(pets) for name, pets in database.PETS.items()}

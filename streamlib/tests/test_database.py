@@ -21,8 +21,7 @@ def me(tmp_path):
         scale=0.1,
         rng=random.Random(1),
         marks=marks,
-        code=lambda *words: words[0],
-        mark=lambda state, *words: marks.append(state),
+        mark=lambda state, item=None, resource=None, detail=None: marks.append(state),
         step=lambda name, item=None: None,
         hold=lambda seconds: None,
         think=lambda: None,
@@ -85,7 +84,7 @@ def test_fresh_ends_wal_mode(me):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-def test_paths_that_cannot_be_used(tmp_path):
+def test_a_path_that_cannot_be_used_is_refused_and_left_alone(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("these are my notes, and no database\n" * 100, encoding="utf-8")
     before = text.read_bytes()
@@ -99,16 +98,18 @@ def test_paths_that_cannot_be_used(tmp_path):
     assert text.read_bytes() == before
 
 
-def test_a_locked_database_that_was_left_over(me):
+def test_a_database_that_another_program_holds_is_refused(me):
     with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OSError, match="is locked by another program: end that program"):
             database.fresh(me.db)
 
 
-def test_rows_of_what_is_not_there(tmp_path):
+def test_rows_of_what_is_not_there_are_refused_and_nothing_is_made(tmp_path):
     with pytest.raises(OSError, match="does not exist"):
         database.rows(tmp_path / "lab.db")
+    assert database.tables(tmp_path / "lab.db") == {}
+    assert not (tmp_path / "lab.db").exists()
     with closing(sqlite3.connect(tmp_path / "empty.db")) as connection:
         connection.execute("CREATE TABLE other (x)")
     with pytest.raises(OSError, match="has no table pets"):
@@ -116,12 +117,12 @@ def test_rows_of_what_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize("hold", [-1, float("inf"), "3"])
-def test_durations_that_make_no_sense(hold):
+def test_durations_that_make_no_sense_are_refused(hold):
     with pytest.raises(ValueError, match="hold_s is"):
         database.pets(["Ace"], hold)
 
 
-def test_one_name_twice():
+def test_one_name_twice_is_refused():
     with pytest.raises(ValueError, match="has a name twice"):
         database.pets(["Ace", "Ace"])
 
@@ -136,6 +137,18 @@ def test_a_database_that_is_kept_is_not_waited_for(me):
         assert not asking.is_alive()
 
 
-def test_one_name_in_place_of_a_list():
+def test_one_name_in_place_of_a_list_is_refused():
     with pytest.raises(ValueError, match="give a list"):
         database.pets("Ace")
+
+
+def test_tables_show_what_is_committed_and_only_the_first_rows(me):
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as connection:
+        connection.execute('CREATE TABLE "a ""b" (x)')
+        connection.executemany('INSERT INTO "a ""b" VALUES (?)', [(n,) for n in range(30)])
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute('DELETE FROM "a ""b"')
+        assert database.tables(me.db, most=3) == {
+            "pets": [],
+            'a "b': [{"x": 0}, {"x": 1}, {"x": 2}],
+        }

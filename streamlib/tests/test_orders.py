@@ -2,7 +2,7 @@
 
 import csv
 import math
-from itertools import combinations, groupby, permutations
+from itertools import combinations, groupby, pairwise, permutations
 
 import pytest
 from hypothesis import given, settings
@@ -125,24 +125,6 @@ def test_coverage_splits_the_possible_orders(seen):
     assert found["seen"] + len(found["missing"]) == found["possible"] == 90
 
 
-def test_entropy_is_that_of_a_fair_die():
-    """All orders alike: log2 of their number; one alone: none."""
-    assert orders.entropy(orders.possible((2, 2, 2))) == pytest.approx(math.log2(90))
-    assert orders.entropy(["ABC"] * 7) == 0
-
-
-def test_surprise_falls_with_what_was_seen():
-    """All alike to who has seen nothing; the commoner an order, the less it surprises."""
-    every = list(orders.possible((2, 1)))
-    assert orders.surprise("ABC", [], 3) == pytest.approx(math.log2(3))
-    seen = ["ABC"] * 5 + ["CAB"]
-    bits = {order: orders.surprise(order, seen, 3) for order in every}
-    assert bits["ABC"] < bits["CAB"] < bits["ACB"]
-    assert sum(2**-b for b in bits.values()) == pytest.approx(1)
-    found = orders.coverage(["ABC", "ABC"], (2, 1), before=seen)
-    assert found["surprise"] == {"ABC": (2, pytest.approx(math.log2(3)), bits["ABC"])}
-
-
 def test_classes_saw_27_of_the_90_orders():
     """The quick runs of whole classes: all orders are possible, 27 differ, a fifth as launched."""
     with open(home.data / "class_runs.csv", encoding="utf-8", newline="") as file:
@@ -165,3 +147,54 @@ def test_a_schedule_has_as_many_orders_as_places_to_choose():
     said = {"".join("AB"[p.index(i)] if i in p else "-" for i in range(4)) for p in places}
     listed = {o.replace("C", "-").replace("D", "-") for o in orders.possible((2, 2))}
     assert listed == said
+
+
+@given(st.sampled_from(list(orders.possible((2, 2, 2)))))
+def test_an_order_and_its_schedule_are_the_same_turns(order):
+    """Each letter is a turn of the process that owns it."""
+    whose = orders.owners((2, 2, 2))
+    turns = orders.parse(orders.schedule(order, whose), ["P1", "P2", "P3"])
+    assert [f"P{turn.process}" for turn in turns] == [whose[letter] for letter in order]
+    assert orders.switches(orders.schedule(order, whose)) == sum(
+        whose[a] != whose[b] for a, b in pairwise(order)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "1 3 9",
+            "Turn 3 of the schedule, '9', names process 9: the plan has 1 (P1), 2 (P2), 3 (P3)",
+        ),
+        ("1 2b", "Turn 2 of the schedule, '2b', mixes whole units with steps"),
+        ("1b 2", "Turn 2 of the schedule, '2', mixes whole units with steps"),
+        ("1 P2", "Turn 2 of the schedule, 'P2', is not a turn"),
+        ("0", "names process 0"),
+        ("", "The schedule is empty"),
+    ],
+)
+def test_a_text_that_is_not_a_schedule_is_refused_by_its_turn(text, sentence):
+    """The sentence names the turn, by its number and its text."""
+    with pytest.raises(ValueError) as error:
+        orders.parse(text, ["P1", "P2", "P3"])
+    assert sentence in str(error.value)
+
+
+def test_a_turn_is_written_as_it_was_read():
+    """Parsing and writing undo each other, giving up included."""
+    for text in ("2 1 3", "1b 2x 1insert 10c"):
+        assert " ".join(map(str, orders.parse(text, [f"P{n}" for n in range(1, 11)]))) == text
+    assert orders.process_of("10c") == 10
+
+
+@quickly
+@given(st.sets(st.text("abx", min_size=1, max_size=4), max_size=6))
+def test_letters_tell_steps_apart(names):
+    """Each is a beginning of its step; of no other one, unless the other begins with the step."""
+    short = orders.letters_of(names)
+    assert set(short) == names
+    for name, letters in short.items():
+        assert name.startswith(letters)
+        others = {other for other in names - {name} if other.startswith(letters)}
+        assert not others or letters == name

@@ -1,0 +1,46 @@
+"""Step through a run under a schedule: where everything is after each turn."""
+
+from typing import TYPE_CHECKING
+
+from streamlib import orders
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from streamlib.processes.result import Run
+
+
+def at(run: "Run", turn: int) -> "pd.DataFrame":
+    """Return where everything is after one turn of a run under a schedule; 0 is before the first.
+
+    A row for each process: its last step, and in which turn that began, what it holds, and its
+    next step; then one for each row of the shared tables, as every other process sees it.
+    Raises ValueError if the run was free, or has no such turn.
+    """
+    import pandas as pd  # here, because the children of a script import this module
+
+    if not run.shared:
+        raise ValueError("This run was free: give processes.run a schedule to step through.")
+    if not 0 <= turn < len(run.shared):
+        raise ValueError(f"There is no turn {turn}: step through 0 to {len(run.shared) - 1}.")
+    events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
+    rows = []
+    for number, name in enumerate(run.params["processes"], start=1):
+        left = number in map(orders.process_of, run.schedule.split()[turn:])
+        over = "" if left else "no turn left" if run.stopped[0] else "ended"
+        rows.append({"what": name, "last": "not begun", "holds": "", "next": over})
+        for mark in events[events["process"] == name].to_dict("records"):
+            if mark["turn"] > turn:
+                rows[-1]["next"] = mark["step"]
+                break
+            if mark["state"] == "step":
+                rows[-1] |= {"last": mark["step"], "turn": mark["turn"]}
+            elif mark["state"] in ("holding", "done", "gave_up"):
+                rows[-1]["holds"] = mark["resource"] if mark["state"] == "holding" else ""
+            if mark["state"] == "gave_up":
+                rows[-1]["last"] = "gave up"
+    for table, shared in run.shared[turn].items():
+        for row in shared:
+            rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
+    found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
+    return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})

@@ -1,0 +1,97 @@
+"""Children that never end, die, linger or are watched: the parent ends them and says so."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from streamlib import database, processes
+from streamlib.processes import parent
+
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
+
+def test_a_worker_that_never_ends_is_ended():
+    def endless(me):
+        while True:
+            time.sleep(0.1)
+
+    run = processes.run({"P1": endless, "P2": database.pets(["Cooper"])}, timeout_s=1)
+    assert run.problems == ["P1 was still running after 1 s, so the lab ended it."]
+    assert run.workers["exit"]["P1"] != 0
+    assert run.workers["stored"]["P2"] == 1
+
+
+def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
+    monkeypatch.setattr(parent, "LEAVE_S", 1)
+
+    def threads(me):
+        threading.Thread(target=time.sleep, args=(600,)).start()
+
+    run = processes.run({"P1": threads})
+    assert run.problems == ["P1 did not leave after its last round, so the lab ended it."]
+
+
+def test_a_worker_that_is_killed_in_its_transaction_loses_only_that():
+    def killed(me):
+        with closing(database.open(me)) as connection:
+            database.insert(me, connection, "Ace")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO pets (name, process) VALUES ('Buddy', 'P1')")
+            me.step("commit", "Buddy")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = processes.run({"P1": killed, "P2": database.pets(["Cooper"])}, rounds=3)
+    assert [row["name"] for row in run.rows if row["process"] == "P1"] == ["Ace"]
+    assert run.workers["exit"]["P1"] != 0 and run.workers["exit"]["P2"] == 0
+    assert run.problems[0].startswith("P1 ended early with ")
+    assert run.problems[1] == "1 of 3 rounds were run."
+    assert "died" in set(run.events["state"])
+    assert not run.ok
+
+
+def test_a_watcher_sees_every_mark_in_order_and_in_seconds_since_the_gate():
+    def worker(me):
+        me.mark("holding", "Ace", "lab.db", f"round {me.round}")
+        me.mark("done", "Ace", "lab.db")
+
+    seen = []
+    processes.run({"P1": worker, "P2": worker}, rounds=2, watch=seen.append)
+    for name in ("P1", "P2"):
+        states = [event.state for event in seen if event.process == name]
+        assert states == ["started", "holding", "done", "ended"] * 2
+    held = [event for event in seen if event.state == "holding"]
+    assert [event[3:] for event in held] == [
+        ("Ace", "lab.db", f"round {number}") for number in (1, 1, 2, 2)
+    ]
+    assert all(0 <= event.start < 30 for event in seen)
+
+
+def test_a_script_without_the_main_line_is_told_so(tmp_path):
+    script = tmp_path / "no_guard.py"
+    script.write_text(
+        "from streamlib import processes\n"
+        "def worker(me): pass\n"
+        "print(processes.run({'P1': worker}).problems)\n",
+        encoding="utf-8",
+    )
+    environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 0
+    assert 'needs the line   if __name__ == "__main__":' in done.stdout
+    assert len(list(tmp_path.glob("runs/*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0, "exit code 0"), (3, "exit code 3"), (-15, "signal 15 (SIGTERM)"), (-99, "signal 99")],
+)
+def test_an_exit_code_is_told_in_words(code, words):
+    assert parent.exit_words(code) == words

@@ -1,0 +1,156 @@
+"""A run from plan to run.json: rounds, rows, interruptions, and the history of runs."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from streamlib import database, home, processes
+from streamlib.tests.conftest import PETS, TWO, counter
+
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
+
+def test_three_processes_store_six_rows():
+    run = processes.run(PETS, label="six")
+    assert run.verdict == "6 of 6 rows are stored, 0 lost"
+    assert run.ok and run.why() == []
+    assert run.workers["stored"].tolist() == [2, 2, 2]
+    assert run.workers["exit"].tolist() == [0, 0, 0]
+    assert sorted(run.orders()["called"][0]) == list("ABCDEF")
+    assert sorted(run.schedule.split()) == ["1", "1", "2", "2", "3", "3"]
+    assert len(set(run.events["pid"])) == 3
+
+
+def test_thirty_processes_store_sixty_rows():
+    plan = {f"P{n}": database.pets([f"{n} first", f"{n} second"], timeout_s=60) for n in range(30)}
+    run = processes.run(plan)
+    assert run.verdict == "60 of 60 rows are stored, 0 lost"
+    assert len(run.orders()["committed"][0].split()) == 60
+
+
+def test_only_the_rows_of_this_run_and_round_count(tmp_path):
+    """Rows that other programs have stored, or earlier rounds, are left and not counted."""
+    db = database.fresh(tmp_path / "shared.db")
+
+    def others(path):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("INSERT INTO pets (name, process) VALUES ('Zoe', 'P9')")
+            connection.commit()
+
+    run = processes.run({"P1": database.pets(["Ace"])}, rounds=3, db=db, setup=others)
+    assert run.verdict == "3 of 3 rows are stored, 0 lost"
+    assert [(row["round"], row["id"]) for row in run.rows] == [(1, 2), (2, 4), (3, 6)]
+    assert len(database.rows(db)) == 6
+
+
+def test_a_run_without_pets_says_that_there_is_nothing_to_count():
+    run = processes.run(TWO, setup=counter)
+    assert run.verdict == "unknown: there is no table of pets to count" and run.rows == []
+
+
+def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
+    def slow(me):
+        me.mark("holding", "Ace", "lab.db")
+        time.sleep(600)
+
+    def watch(event):
+        if event.state == "holding":
+            raise KeyboardInterrupt
+
+    with pytest.raises(processes.Interrupted, match="the lab ended this run and kept it"):
+        processes.run({"P1": slow, "P2": slow}, watch=watch, label="interrupted")
+    run = processes.history("interrupted")[-1]
+    assert (run.events["state"] == "died").sum() == 2
+    assert "The run was cut short by KeyboardInterrupt." in run.problems
+
+
+def test_a_setup_that_fails_in_a_later_round_ends_the_run_and_is_raised():
+    rounds = []
+
+    def setup(path):
+        rounds.append(path)
+        database.fresh(path)
+        if len(rounds) == 2:
+            raise ArithmeticError("no second round")
+
+    with pytest.raises(ArithmeticError):
+        processes.run(PETS, rounds=3, setup=setup, label="setup")
+    run = processes.history("setup")[-1]
+    assert len(run.rows) == 6 and "1 of 3 rounds were run." in run.problems
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2.5, 10**9])
+def test_rounds_that_make_no_sense_are_refused(rounds):
+    with pytest.raises(ValueError, match="rounds is"):
+        processes.run(PETS, rounds=rounds)
+
+
+@pytest.mark.parametrize("duration", [-1, float("nan"), 1e9, "3", True])
+@pytest.mark.parametrize("name", ["think_s", "timeout_s"])
+def test_durations_that_make_no_sense_are_refused(name, duration):
+    with pytest.raises(ValueError, match=f"{name} is"):
+        processes.run(PETS, **{name: duration})
+
+
+def test_outputs_that_cannot_be_written_are_refused_in_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    monkeypatch.setattr(home, "runs", tmp_path / "file" / "runs")
+    with pytest.raises(OSError, match="The run cannot be kept"):
+        processes.run(PETS)
+
+
+def test_a_run_is_kept_and_found_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    first = processes.run(PETS, label="one", seed=5)
+    processes.run(PETS, label="two")
+    assert [run.label for run in processes.history()] == ["one", "two"]
+    again = processes.history("one")[0]
+    assert again.id == first.id and again.params["seed"] == 5
+    assert again.items.equals(first.items)
+    assert json.loads((again.folder / "run.json").read_text(encoding="utf-8"))["label"] == "one"
+
+
+def test_a_run_that_json_cannot_hold_is_kept_as_text(monkeypatch, tmp_path):
+    """A label, or a value in a table, of another type does not cost a run that has ended."""
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+
+    def blob(path):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS blobs AS SELECT x'00ff' AS value")
+
+    run = processes.run({"P1": lambda me: None}, schedule="1", setup=blob, label=tmp_path)
+    assert run.label == str(tmp_path)
+    assert run.shared[0] == {"blobs": [{"value": repr(b"\0\xff")}]}
+
+
+@pytest.mark.parametrize("damaged", ["", '{"label": "ha', "[]", '{"label": "half"}'])
+def test_a_damaged_run_is_set_aside_and_the_others_are_found(
+    damaged, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    bad, good = (processes.run({"P1": lambda me: None}, label=label) for label in ("bad", "good"))
+    (bad.folder / "run.json").write_text(damaged, encoding="utf-8")
+    assert [run.label for run in processes.history()] == ["good"]
+    assert "run.json" in capsys.readouterr().out
+    [aside] = [path for path in bad.folder.iterdir() if path.name.startswith("run.json")]
+    assert aside.name != "run.json" and aside.read_text(encoding="utf-8") == damaged
+    assert [run.label for run in processes.history()] == ["good"]
+    assert capsys.readouterr().out == ""
+    assert good.folder.exists()
+
+
+def test_clear_deletes_runs_and_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    processes.run({"P1": lambda me: None})
+    kept = [home.runs / "predictions" / "a.json", home.runs / "mine" / "run.json"]
+    for path in kept:
+        path.parent.mkdir()
+        path.write_text("{}", encoding="utf-8")
+    assert len(list(home.runs.iterdir())) == 3
+    processes.clear()
+    assert processes.history() == []
+    assert sorted(home.runs.iterdir()) == sorted(path.parent for path in kept)
+    assert [path.read_text(encoding="utf-8") for path in kept] == ["{}", "{}"]

@@ -1,0 +1,167 @@
+"""Forced orders, forbidden ones, and everything that a schedule can be wrong about."""
+
+import os
+import random
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from streamlib import database, orders, processes
+from streamlib.processes import parent
+from streamlib.tests.conftest import PETS, add_one, counter
+
+COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "30"))
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
+
+def random_schedule(counts, seed):
+    """A schedule in which process p has counts[p - 1] turns, in an order drawn with the seed."""
+    turns = [str(p) for p, n in enumerate(counts, start=1) for _ in range(n)]
+    random.Random(seed).shuffle(turns)
+    return " ".join(turns)
+
+
+def test_every_order_can_be_forced():
+    every, whose = list(orders.possible((2, 2, 2))), orders.owners((2, 2, 2))
+    texts = [orders.schedule(order, whose) for order in every]
+    run = processes.run(PETS, schedule=texts)
+    assert run.orders()["committed"].tolist() == every
+    assert run.orders()["schedule"].tolist() == texts
+    assert run.verdict == "540 of 540 rows are stored, 0 lost"
+
+
+def test_random_schedules_give_exactly_the_order_they_say():
+    """COUNT of them; the environment variable STREAMLIB_SCHEDULES asks for more."""
+    texts = [random_schedule((2, 2, 2), seed) for seed in range(COUNT)]
+    run = processes.run(PETS, schedule=texts)
+    assert run.orders()["schedule"].tolist() == texts
+    place = {"P1": "1", "P2": "2", "P3": "3"}
+    for number, text in enumerate(texts, start=1):
+        rows = sorted((row["id"], row["process"]) for row in run.rows if row["round"] == number)
+        assert " ".join(place[process] for _, process in rows) == text
+    assert run.problems == []
+
+
+def test_a_free_run_is_replayed_from_its_string():
+    free = processes.run({name: database.pets(p, 3) for name, p in database.PETS.items()})
+    assert free.lost == 2
+    again = processes.run(PETS, schedule=free.schedule)
+    assert again.schedule == free.schedule and again.problems == []
+    assert again.orders()["committed"][0] == free.orders()["committed"][0]
+    assert (again.items.set_index("item")["outcome"].sort_index()).equals(
+        free.items.set_index("item")["outcome"].sort_index()
+    )
+
+
+def test_a_quick_free_run_is_replayed_from_its_string():
+    free = processes.run(PETS, think_s=0.01)
+    again = processes.run(PETS, schedule=free.schedule)
+    assert again.orders()["committed"][0] == free.orders()["committed"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("1 1 2 2 3", "The schedule ends after turn 5, but not all are done: P3 waits at begin."),
+        ("1 1 1", "Turn 3 (1): P1 has ended already, in turn 2."),
+        ("1b 1c", "Turn 2 (1c): P1 has no such step here, its next step is insert."),
+        ("1z", "Turn 1 (1z): P1 has no such step here, its next step is begin."),
+        (
+            "1b 1i 2b 1c",
+            "Turn 3 (2b): P2 cannot begin here, P1 holds the write lock of lab.db until turn 4.",
+        ),
+        ("1b 1i 2b", "Turn 3 (2b): P2 cannot begin here, P1 holds the write lock of lab.db."),
+        ("2x", "Turn 1 (2x): P2 did not give up, for nobody held what it wanted."),
+    ],
+)
+def test_a_schedule_that_cannot_be_followed_says_where_and_why(text, sentence):
+    run = processes.run(PETS, schedule=[text, "1 1 2 2 3 3"])
+    assert run.problems == [sentence]
+    assert run.verdict == f"unknown: 1 of 2 schedules were not followed; {sentence}"
+    assert run.orders()["committed"][1] == "ABCDEF"  # the next one can be
+    assert run.workers["exit"].tolist() == [0, 0, 0]
+
+
+def test_giving_up_can_be_scheduled():
+    run = processes.run(PETS, schedule="1b 2x 1i 1c 1b 1i 1c 2b 2i 2c 3b 3i 3c 3b 3i 3c")
+    assert run.verdict == "5 of 6 rows are stored, 1 lost"
+    assert run.items.set_index("item")["outcome"]["Cooper"] == "locked"
+
+
+def test_a_worker_without_steps_is_one_turn():
+    def plain(me):
+        with closing(sqlite3.connect(me.db)) as connection:
+            connection.execute("INSERT INTO pets (name, process) VALUES ('x', ?)", (me.name,))
+            connection.commit()
+
+    run = processes.run({"P1": plain, "P2": plain}, schedule="2 1")
+    assert [row["process"] for row in run.rows] == ["P2", "P1"] and run.problems == []
+    run = processes.run({"P1": plain}, schedule="1b")
+    assert run.problems == ["Turn 1 (1b): P1 has no such step here, it has no steps."]
+
+
+def test_a_worker_that_never_reaches_its_next_step_is_ended(monkeypatch):
+    monkeypatch.setattr(parent, "TURN_S", 0.5)
+
+    def endless(me):
+        me.step("read")
+        time.sleep(600)
+
+    run = processes.run({"P1": endless, "P2": add_one}, schedule="2r 1r 2a", setup=counter)
+    assert run.problems[0].startswith("Turn 2 (1r): P1 did not finish turn 2 within 0.5 s")
+    assert run.problems[0].endswith(", so the lab ended it.")
+    assert run.workers["exit"]["P1"] != 0 and run.workers["exit"]["P2"] == 0
+
+
+def test_a_worker_that_dies_in_its_turn_stops_the_schedule():
+    def dies(me):
+        me.step("read")
+        os._exit(3)
+
+    run = processes.run({"P1": dies, "P2": add_one}, schedule="2r 1r 2a", setup=counter)
+    assert run.problems[0] == "Turn 2 (1r): P1 ended early with exit code 3."
+    assert (run.events["state"] == "died").sum() == 1
+
+
+def test_a_worker_that_raises_in_its_turn_is_told_and_ends():
+    def raises(me):
+        me.step("read")
+        raise KeyError("no such pet")
+
+    run = processes.run({"P1": raises, "P2": add_one}, schedule="2r 1r 2a 2w", setup=counter)
+    assert len(run.problems) == 1 and run.problems[0].startswith("P1 raised KeyError")
+
+
+def test_each_turn_looks_at_the_shared_tables():
+    run = processes.run({"P1": add_one}, schedule=["1r 1a 1w", "1r 1a 1w"], setup=counter)
+    assert [look["counter"][0]["value"] for look in run.shared] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("schedule", ["1 2 3 1 2 3", ["1 2 3 1 2 3"], []])
+def test_rounds_and_a_schedule_exclude_each_other(schedule):
+    with pytest.raises(ValueError, match="either rounds or a schedule"):
+        processes.run(PETS, schedule=schedule, rounds=2)
+
+
+def test_a_list_of_schedules_is_not_empty():
+    with pytest.raises(ValueError, match="a list with one for each round"):
+        processes.run(PETS, schedule=[])
+
+
+@pytest.mark.parametrize("text", [12, ["1", 2]])
+def test_a_schedule_is_a_text(text):
+    with pytest.raises(TypeError, match="write it as a text in quotes"):
+        processes.run(PETS, schedule=text)
+
+
+def test_ten_thousand_turns_are_followed():
+    def many(me):
+        for _ in range(5000):
+            me.step("go")
+
+    text = random_schedule((5000, 5000), seed=1)
+    run = processes.run({"P1": many, "P2": many}, schedule=text)
+    assert run.schedule == text and run.problems == []
+    assert run.events["turn"].dropna().astype(int).unique().tolist() == list(range(1, 10_001))
