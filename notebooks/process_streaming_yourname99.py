@@ -24,7 +24,7 @@ def main():
     try:
         source = (record["row"] for record in records.read(OUT9))
         sent = stream.send(source, receiver.url, every=0.1)
-        print(f"{sent.rows} rows sent to {receiver.url}; {sent.stopped}.")
+        print(f"{sent.rows} rows sent to {receiver.url}; {sent.ended}.")
         receiver.wait()
     finally:
         receiver.stop()

@@ -53,9 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send.add_argument("--oldest-first", action="store_true", help="sort by time first")
     send.add_argument("--by", help="sort by this column, a time or a number")
     send.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
-    send.add_argument(
-        "--no-flow-control", action="store_true", help="at full speed, do not wait for answers"
-    )
 
     compare = programs.add_parser("compare", help="hold what was received against its source")
     compare.add_argument("source", help="the CSV file that was sent, or another out9.txt")
@@ -126,7 +123,7 @@ def _receive(given: argparse.Namespace) -> int:
         watch=tell,
     )
     tell.last()
-    print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
+    print(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
 
@@ -173,11 +170,10 @@ def _send(given: argparse.Namespace) -> int:
         limit=given.limit,
         seed=given.seed,
         format=given.format,
-        flow_control=not given.no_flow_control,
     )
     if tell.pending and tell.pending[0] <= done.rows:
         tell.last()
-    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
+    print(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.odd, sep="\n")
     return 0 if done.ok else 1
 
 

@@ -1,29 +1,34 @@
-"""Where lines go to and come from: a file, datagrams, or a connection, each by its URL.
+"""Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes, a source yields them.
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. Afterwards
+`acknowledged` says whether the receiver echoed the end, `refused` how many lines found nobody
+listening, and `problems` what went wrong. It raises NoAnswer when the receiver has gone.
+
+A source yields (line, sender), (None, sender) when a sender has left, and None whenever nothing
+more is there for now. `reply(line, sender)` answers; `drops()` counts what the system dropped.
 """
 
-from streamlib.wire.endpoint import EXAMPLES, Endpoint, NoAnswer, parse, why_unbound  # noqa: F401
+from collections.abc import Callable
+
+from streamlib.wire.endpoint import Endpoint, NoAnswer, parse, why_unbound  # noqa: F401
 from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
 from streamlib.wire.tcp import TcpSink, TcpSource
 from streamlib.wire.udp import UdpSink, UdpSource
 
 
-def sink(url: str, flow_control: bool | None = None) -> FileSink | UdpSink | TcpSink:
-    """Open what takes lines at a URL; use it in a `with` block, so that it is always closed.
+def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lambda: False):
+    """Return the sink of a URL, for a `with` block; raise OSError if it cannot be reached.
 
-    flow_control: of a stream at full speed over UDP: whether to keep no more under way than the
-        receiver's buffer holds; None for a stream that has a pace.
+    full_speed: whether lines come without pauses; stopping: whether to give up on a slow receiver.
     """
     endpoint = parse(url)
-    if endpoint.scheme == "file":
-        return FileSink(endpoint)
-    return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, flow_control)
+    kind = {"file": FileSink, "udp": UdpSink, "tcp": TcpSink}[endpoint.scheme]
+    return kind(endpoint, full_speed, stopping)
 
 
 def source(url: str) -> UdpSource | TcpSource:
-    """Open what yields lines at a URL, in a `with` block; OSError if the port cannot be had."""
+    """Return the source of a URL, for a `with` block; raise OSError if its port is not free."""
     endpoint = parse(url)
     if endpoint.scheme == "file":
-        raise ValueError(f"{url!r} cannot be listened on: give a port, as in {EXAMPLES[:20]}.")
+        raise ValueError(f"You cannot listen on {url}: give a port, as in udp://localhost:9999.")
     return {"udp": UdpSource, "tcp": TcpSource}[endpoint.scheme](endpoint)
