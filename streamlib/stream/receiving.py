@@ -1,56 +1,47 @@
 """The receiving end of a stream: what arrives is written at once, and accounted for."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamlib import records, wire
 from streamlib.stream import stopping
 
-DRAIN_S = 2.0  # how long a receiver that leaves still takes what had arrived before
-LATE_S = 1.0  # how long it waits for late rows after the last end record
+DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
-
 TROUBLE = {
     "missing": "missing, by their sequence numbers",
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
-    "malformed": "malformed, left out: not a record in JSON and UTF-8",
-    "drops": "dropped by the system, as the receive buffer was full",
-    "vanished": "senders vanished without an end record",
+    "malformed": "malformed, and left out: not a record",
+    "dropped": "dropped by the system, because the receive buffer was full",
+    "vanished": "vanished: senders that left, or fell silent, without an end record",
 }
 
 
 @dataclass
 class Received:
-    """What `receive` wrote, what it missed, and how it ended.
+    """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
 
-    rows: written; malformed: lines that were not records; drops: None where the system does not
-    tell; vanished: senders that left, or fell silent, before their end record; ended: "the sender
-    ended", "the sender vanished", "limit reached" or "stopped by hand".
+    ended: "the sender ended", "the sender vanished", "limit reached" or "stopped by hand".
     """
 
     url: str
     rows: int = 0
-    missing: int = 0
-    late: int = 0
-    repeated: int = 0
-    malformed: int = 0
-    drops: int | None = None
-    vanished: int = 0
-    ended: str = ""
+    ended: str = "the sender ended"
+    counts: Counter = field(default_factory=Counter)
 
     @property
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
-        counts = {said: getattr(self, name) for name, said in TROUBLE.items()}
-        return [f"{count:,} {said}." for said, count in counts.items() if count]
+        return [
+            f"{self.counts[kind]:,} {said}." for kind, said in TROUBLE.items() if self.counts[kind]
+        ]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing went wrong, as far as is known."""
         return not self.problems
 
     def __repr__(self) -> str:
@@ -70,16 +61,16 @@ def receive(
 ) -> Received:
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
-    limit: the number of rows after which to leave; format: "json", or "course" for any text;
-    stamp: whether to add to each record when it arrived, `received`, seconds since 1970;
+    limit: leave after this many rows; format: "json", or "course" for any text;
+    stamp: whether to add `received`, seconds since 1970, to each record;
     listening: called with the endpoint once the port is open;
-    watch: called with the number of rows and the last one whenever no more is there to read.
+    watch: called with the number of rows, and the last one, when no more is there for now.
 
     It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
     a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
     """
     stopping.check_limit(limit)
-    result, told, line = Received(url), 0, b""
+    result, unseen = Received(url), b""
     with (
         wire.source(url) as source,
         wire.open_for_lines(out) as file,
@@ -89,39 +80,38 @@ def receive(
         if listening:
             listening(source.endpoint)
         for item in source:
-            if stop.asked and (item is None or time.monotonic() > stop.since + DRAIN_S):
-                break
             if item is None:
-                if watch and result.rows > told:
-                    told = result.rows
-                    watch(told, line)
-                if book.is_over(0):
+                if watch and unseen:
+                    watch(result.rows, unseen)
+                    unseen = b""
+                if stop.asked or book.is_over():
                     break
                 continue
-            data, sender = item
-            if data is None:
-                book.gone(sender)
-                continue
-            data = data.rstrip().replace(b"\n", b" ")  # a record is one line
-            kind = book.enter(data, sender) if format == "json" else "row"
-            if kind == "row":
-                result.rows += 1
-                if stamp:
-                    data = b'%s, "received": %.6f}' % (data[:-1], time.time())
-                line = data
+            line, sender = item
+            kind = book.enter(line, sender) if format == "json" or line is None else "row"
+            if kind in ("end", "echo"):
+                source.reply(line, sender)
             if kind in ("row", "end"):
-                wire.write_line(file, data)
-            if kind in ("end", "again", "ask"):
-                source.reply(data, sender)
-            if result.rows == limit or (kind != "row" and book.is_over(DRAIN_S)):
+                line = line.rstrip().replace(b"\n", b" ")
+            if kind == "row":
+                line = unseen = (
+                    b'%s, "received": %.6f}' % (line[:-1], time.time()) if stamp else line
+                )
+                result.rows += 1
+            if kind in ("row", "end"):
+                wire.write_line(file, line)
+            if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
                 break
-        result.drops = source.drops()
-        result.ended = "stopped by hand" if stop.asked else "limit reached"
-    if result.ended == "limit reached" and result.rows != limit:
-        result.vanished += sum(not one.ended for one in book.senders.values())
-        result.ended = "the sender vanished" if result.vanished else "the sender ended"
-    if watch and result.rows > told:
-        watch(result.rows, line)
+            if kind != "row" and book.is_over(DRAIN_S):
+                break
+        result.counts["dropped"] = source.drops() or 0
+        if stop.asked or result.rows == limit:
+            result.ended = "stopped by hand" if stop.asked else "limit reached"
+        else:
+            result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
+            result.ended = f"the sender {'vanished' if result.counts['vanished'] else 'ended'}"
+    if watch and unseen:
+        watch(result.rows, unseen)
     return result
 
 
@@ -133,7 +123,7 @@ class _Sender:
         self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
 
     def skip_to(self, seq: int) -> int:
-        """Note that the numbers before this one are missing; return how many."""
+        """Note the numbers before this one as missing; return how many they are."""
         self.gaps.extend(range(max(self.next, seq - GAPS), seq))
         skipped, self.next = seq - self.next, seq
         return skipped
@@ -143,62 +133,66 @@ class _Book:
     """Who sent what, told by sequence numbers, in bounded memory."""
 
     def __init__(self, result: Received, silence_s: float):
-        self.result, self.silence_s = result, silence_s
+        self.counts, self.silence_s = result.counts, silence_s
         self.senders: dict[object, _Sender] = {}
         self.heard_at, self.someone_left = 0.0, False
 
-    def enter(self, data: bytes, sender: object) -> str:
-        """Return what a line is: row, end, again (a repeated end), ask, or nothing."""
-        try:
-            record = records.decode(data)
-        except ValueError:
-            if data.startswith(b'{"ask": ') and len(data) < 40:
-                return "ask"
-            self.result.malformed += 1
+    def enter(self, line: bytes | None, sender: object) -> str:
+        """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
+        if line is None:
+            self._leave(sender)
             return ""
-        one, seq, is_row = self.senders.get(sender), record["seq"], "row" in record
-        if one is None and len(self.senders) >= SENDERS:
-            return "row" if is_row else "again"  # taken, but not accounted for
-        if one is None:
+        try:
+            record = records.decode(line)
+        except ValueError:
+            if line.startswith(b'{"ask": ') and len(line) < 40:
+                return "echo"
+            self.counts["malformed"] += 1
+            return ""
+        seq, is_row = record["seq"], "row" in record
+        if sender not in self.senders:
             if seq and not is_row:  # the end of a stream of which nothing was heard
-                self.result.malformed += 1
+                self.counts["malformed"] += 1
                 return ""
-            one = self.senders[sender] = _Sender()
+            if len(self.senders) == SENDERS:
+                return "row" if is_row else "echo"  # without any account of its numbers
+            self.senders[sender] = _Sender()
+        one = self.senders[sender]
         if not is_row and one.ended:
-            return "again"
+            return "echo"
         self.heard_at = time.monotonic()
         if is_row:
             self._number(one, seq)
             return "row"
         one.ended = True
-        self.result.missing += one.skip_to(max(seq + 1, one.next))
+        self.counts["missing"] += one.skip_to(max(seq + 1, one.next))
         return "end"
 
     def _number(self, one: _Sender, seq: int) -> None:
-        if seq >= one.next:
-            if seq > one.next:
-                self.result.missing += one.skip_to(seq)
+        if seq == one.next:
+            one.next += 1
+        elif seq > one.next:
+            self.counts["missing"] += one.skip_to(seq)
             one.next += 1
         elif seq in one.gaps:
             one.gaps.remove(seq)
-            self.result.missing -= 1
-            self.result.late += 1
+            self.counts["missing"] -= 1
+            self.counts["late"] += 1
         else:
-            self.result.repeated += 1
+            self.counts["repeated"] += 1
 
-    def gone(self, sender: object) -> None:
-        """Note that a connection has closed."""
+    def _leave(self, sender: object) -> None:
         one = self.senders.pop(sender, None)
         if one:
             self.someone_left = True
-            self.result.vanished += not one.ended
+            self.counts["vanished"] += not one.ended
 
-    def is_over(self, grace_s: float) -> bool:
-        """Whether all senders have ended or gone, and no late row is worth waiting for."""
+    def is_over(self, grace_s: float = 0) -> bool:
+        """Whether all senders have ended or left, and no late row is worth waiting for."""
         ended = [one.ended for one in self.senders.values()]
         if not (self.someone_left or any(ended)):
             return False
         wait_s = self.silence_s
         if all(ended):
-            wait_s = LATE_S if self.result.missing else 0
+            wait_s = LATE_S if self.counts["missing"] else 0
         return time.monotonic() >= self.heard_at + wait_s + grace_s

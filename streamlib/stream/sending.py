@@ -9,15 +9,18 @@ from itertools import islice
 from streamlib import home, records, wire
 from streamlib.stream import stopping
 
-FORMATS = ("json", "course")
+ENCODERS = {
+    "json": records.encode,
+    "course": lambda seq, row: records.course(row).encode(),
+}
 SLICE_S = 0.2  # a pause is cut into parts, so that a stop is noticed soon
 
 
 def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
-    """Yield items at a pace: the first at once, each of the others `every` seconds after the last.
+    """Return items at a pace: the first at once, each of the others `every` seconds later.
 
-    every: seconds, times the time scale, or two bounds between which each pause is drawn anew;
-    seed: for these draws. Each item waits for its deadline, so one delay does not add to the next.
+    every: seconds, times the time scale, or two bounds between which each pause is drawn;
+    seed: for these draws. Each item waits for its deadline, so delays do not add up.
 
     >>> list(pace("abc", every=0.001))
     ['a', 'b', 'c']
@@ -25,7 +28,7 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
     bounds = every if isinstance(every, tuple | list) else (every, every)
     if len(bounds) != 2 or home.seconds("every", bounds[0]) > home.seconds("every", bounds[1]):
         raise ValueError(f"every is {every!r}: give seconds, or two of them, the smaller first.")
-    return _paced(items, *bounds, random.Random(seed))  # a mistake is told before the first item
+    return _paced(items, *bounds, random.Random(seed))
 
 
 def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:
@@ -41,10 +44,10 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 
 @dataclass
 class Sent:
-    """What `send` did: how many rows, in how many seconds, how it ended, and what went wrong.
+    """What `send` did: how many rows, in how many seconds, and how it ended.
 
     ended: "all rows sent", "limit reached", "stopped by hand" or "no answer"; acknowledged: whether
-    the receiver echoed the end record; refused: rows for which nobody was listening, at least.
+    the receiver echoed the end; refused: rows for which nobody was listening, as far as is known.
     """
 
     url: str
@@ -57,7 +60,6 @@ class Sent:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing went wrong."""
         return not self.problems
 
     def __repr__(self) -> str:
@@ -76,54 +78,42 @@ def send(
     """Send rows one by one to a URL, and an end record after them; return what was sent.
 
     rows: as `rows.read` gives them, or any iterable of dicts, even an endless one;
-    every: seconds from row to row, or two bounds, as for `pace`; without it, full speed;
-    limit: the number of rows after which to stop; seed: for the pace;
+    every, seed: as for `pace`; without `every`, full speed; limit: stop after this many rows;
     format: "json" for records, "course" for `[a, b, c]`, see `streamlib.records`.
 
     Ctrl-C or a cell's stop button ends it cleanly. Raises ValueError or OSError if a row, the URL
-    or the file cannot be used; the rows sent before then are properly ended.
+    or the file cannot be used; the rows before that are properly ended.
     """
-    if format not in FORMATS:
-        raise ValueError(f"The format is {format!r}: choose {' or '.join(FORMATS)}.")
+    if format not in ENCODERS:
+        raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
     stopping.check_limit(limit)
     chosen = islice(rows, limit)
     if every is not None:
         chosen = pace(chosen, every, seed)
-    result, began, records_sent = Sent(url), time.perf_counter(), format == "json"
-    full_speed = every is None and records_sent
+    as_records, encode = format == "json", ENCODERS[format]
+    result, began = Sent(url), time.perf_counter()
     with (
         stopping.stop.heard() as stop,
-        wire.sink(url, full_speed, lambda: stop.asked) as sink,
+        wire.sink(url, every is None and as_records, lambda: stop.asked) as sink,
     ):
         try:
             for seq, row in enumerate(chosen, start=1):
                 if stop.asked:
                     break
                 try:
-                    line = records.encode(seq, row) if records_sent else records.course(row).encode()
-                    sink.send(line)
+                    sink.send(encode(seq, row))
                 except (ValueError, TypeError) as error:
                     where = f"line {row.line}" if hasattr(row, "line") else f"row {seq}"
                     raise ValueError(f"{where} cannot be sent: {error}.") from None
                 result.rows = seq
-            if result.rows == limit:
-                result.ended = "limit reached"
-            if stop.asked:
-                result.ended = "stopped by hand"
+            if stop.asked or result.rows == limit:
+                result.ended = "stopped by hand" if stop.asked else "limit reached"
         except wire.NoAnswer as error:
             result.ended = "no answer"
             result.problems.append(f"{error}: start it again, then send again.")
         finally:
-            _end(sink, records.encode_end(result.rows) if records_sent else None, result)
+            sink.end(records.encode_end(result.rows) if as_records else None)
     result.seconds = time.perf_counter() - began
     result.problems += sink.problems
     result.acknowledged, result.refused = sink.acknowledged, sink.refused
     return result
-
-
-def _end(sink, line: bytes | None, result: Sent) -> None:
-    try:
-        sink.end(line)
-    except wire.NoAnswer as error:
-        if not result.problems:
-            result.problems.append(f"{error}: the last ones may not have been written.")

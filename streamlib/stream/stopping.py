@@ -14,9 +14,9 @@ def check_limit(limit: int | None) -> None:
 
 
 class Stop:
-    """Whether Ctrl-C or a cell's stop button was pressed during a stream, and since when."""
+    """Whether Ctrl-C or a cell's stop button was pressed during a stream, and when."""
 
-    asked, since = False, 0.0
+    asked, at = False, 0.0
 
     @contextmanager
     def heard(self) -> Iterator["Stop"]:
@@ -31,10 +31,10 @@ class Stop:
             self.asked = False
             signal.signal(signal.SIGINT, before)
 
-    def _ask(self, number: int, frame: object) -> None:
+    def _ask(self, *_: object) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked, self.since = True, time.monotonic()
+        self.asked, self.at = True, time.monotonic()
 
 
 stop = Stop()

@@ -22,8 +22,7 @@ from streamlib import exercises as checks
 from streamlib import home, impair, records, reliability
 from streamlib.stream import fates
 from streamlib.tests import reliable
-from streamlib.tests.test_stream import DEADLINE_S
-from streamlib.tests.test_stream_programs import until
+from streamlib.tests.conftest import DEADLINE_S, until
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
 SEEDS = range(int(os.environ.get("STREAMLIB_SEEDS", 5)))

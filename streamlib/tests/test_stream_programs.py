@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from streamlib import home, programs, records, stream, wire
-from streamlib.tests.test_stream import DEADLINE_S, aside, nobody, stored, table  # noqa: F401
+from streamlib.tests.conftest import DEADLINE_S, aside, stored, table
 
 UNIX = pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
 
@@ -148,8 +148,7 @@ def test_10_000_hostile_datagrams_change_nothing_but_their_counters(start, tmp_p
         "rows": 2000,
         "repeated": 998,
         "missing": 2**50 - 2,
-        "undecodable": counts["undecodable"],
-        "malformed": counts["malformed"],
+        "malformed": counts["undecodable"] + counts["malformed"],
     }
     assert memory[1] - memory[0] < 8_000_000
     rows = [one["row"] for one in stored(out) if "row" in one]
@@ -168,7 +167,7 @@ def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, 
         yield from table(3000)
 
     done = aside(stream.send, rows(), receiver.url)()
-    assert (done.stopped, done.ok) == ("no answer", False) and 2000 <= done.rows < 5000
+    assert (done.ended, done.ok) == ("no answer", False) and 2000 <= done.rows < 5000
     assert done.problems[0].startswith("The receiver stopped answering before row 2,")
     assert done.problems[0].endswith(": start it again, then send again.")
     arrived = [one["seq"] for one in stored(out)]
@@ -185,8 +184,7 @@ def test_a_receiver_that_is_stopped_by_hand_has_written_all(start, tmp_path):
         sender.wait()
         receiver._process.send_signal(signal.SIGINT)
         assert receiver.wait(DEADLINE_S) == 0
-    assert receiver.lines[-2] == f"100 rows written to {out}; stopped by hand."
-    assert receiver.lines[-1].startswith("1 of the senders had not ended")
+    assert receiver.lines[-1] == f"100 rows written to {out}; stopped by hand."
     assert [one["seq"] for one in stored(out)] == list(range(1, 101))
 
 
@@ -250,8 +248,11 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["receive", "udp://localhost:70000", "--out", "x"], "has no port from 0 to 65535"),
-        (["receive", "udp://localhost:0", "--out", "no/where.txt"], "there is no folder no"),
+        (["receive", "udp://localhost:70000", "--out", "x"], "give a port from 0 to 65535"),
+        (
+            ["receive", "udp://localhost:0", "--out", "no/where.txt"],
+            "name a file in a folder that exists",
+        ),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],
@@ -300,8 +301,8 @@ def test_a_program_leaves_when_its_starter_was_killed(tmp_path):
         (["--every", "3", "1"], 2, "the smaller first."),
         (["--every", "1", "2", "3"], 2, "every is (1.0, 2.0, 3.0): give seconds, or two of them"),
         (["--every", "-1"], 2, "every is -1.0: give a number of seconds from 0 to 3600."),
-        (["--to", "udp://localhost:70000"], 2, "has no port from 0 to 65535"),
-        (["--to", "file:."], 2, "cannot be written (it is a folder)"),
+        (["--to", "udp://localhost:70000"], 2, "give a port from 0 to 65535"),
+        (["--to", "file:."], 2, "cannot be written ("),
         (["--format", "xml"], 2, "invalid choice: 'xml'"),
     ],
 )
@@ -314,19 +315,19 @@ def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
         assert out.read_text(encoding="utf-8") == "[0, 2999-01-01]\n[1, 2998-01-01]\n"
 
 
-def test_sending_to_nobody_has_exit_status_1(numbers, nobody):  # noqa: F811
+def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
     done = run("send", numbers, "--to", nobody)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "as this machine reported: start a receiver first." in done.stdout
+    assert "Nobody was listening on " in done.stdout and "of the rows: start a receiver first." in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["receive", "udp://localhost:0", "--out", "."], "cannot be written (it is a folder)"),
+        (["receive", "udp://localhost:0", "--out", "."], "cannot be written ("),
         (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
-        (["receive", "file:x", "--out", "x"], "cannot be listened on"),
-        (["receive", "udp://0.0.0.0:x", "--out", "x"], "has no port"),
+        (["receive", "file:x", "--out", "x"], "You cannot listen on"),
+        (["receive", "udp://0.0.0.0:x", "--out", "x"], "give a port"),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv is not there"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt is not there"),
@@ -340,7 +341,7 @@ def test_bad_use_is_one_sentence_and_exit_status_2(words, said):
 def test_a_port_in_use_is_one_sentence_and_exit_status_2(tmp_path):
     with wire.source("udp://localhost:0") as taken:
         done = run("receive", taken.endpoint.url, "--out", tmp_path / "out9.txt")
-    assert done.returncode == 2 and "is in use by another program" in done.stderr
+    assert done.returncode == 2 and "is in use: stop the other receiver" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out9.txt").exists()
 
 

@@ -1,9 +1,7 @@
 """Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. Afterwards
-`acknowledged` says whether the receiver echoed the end, `refused` how many lines found nobody
-listening, and `problems` what went wrong. It raises NoAnswer when the receiver has gone.
-
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. It says
+whether the end was `acknowledged`, how many lines were `refused`, and what `problems` there were.
 A source yields (line, sender), (None, sender) when a sender has left, and None whenever nothing
 more is there for now. `reply(line, sender)` answers; `drops()` counts what the system dropped.
 """
@@ -22,8 +20,13 @@ def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lamb
     full_speed: whether lines come without pauses; stopping: whether to give up on a slow receiver.
     """
     endpoint = parse(url)
-    kind = {"file": FileSink, "udp": UdpSink, "tcp": TcpSink}[endpoint.scheme]
-    return kind(endpoint, full_speed, stopping)
+    if endpoint.scheme == "file":
+        return FileSink(endpoint)
+    try:
+        return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed, stopping)
+    except OSError as error:
+        why = f"Nobody is listening on {endpoint.url} ({error.strerror or error})"
+        raise OSError(f"{why}: start a receiver first.") from None
 
 
 def source(url: str) -> UdpSource | TcpSource:

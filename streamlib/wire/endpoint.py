@@ -12,7 +12,6 @@ from pathlib import Path
 
 KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 LOOK_S = 0.2  # how often a receiver that hears nothing checks whether it should stop
-CONNECT_S = 10.0
 
 
 class NoAnswer(OSError):
@@ -57,22 +56,10 @@ def parse(url: str) -> Endpoint:
         address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
     except (OSError, UnicodeError):
         raise OSError(f"The host {host!r} is unknown: check its name, or use localhost.") from None
+    if address[0].startswith("127.") or address[0] == "::1":
+        return Endpoint(scheme, address=address)
     note = f"{host} is beyond this machine: others on the network can read the rows, or send some."
-    local = address[0].startswith("127.") or address[0] == "::1"
-    return Endpoint(scheme, address=address, note="" if local else note)
-
-
-def connect(endpoint: Endpoint) -> socket.socket:
-    """Return a socket that sends to an endpoint; raise OSError if it cannot be reached."""
-    sock = socket.socket(endpoint.family, KINDS[endpoint.scheme])
-    sock.settimeout(CONNECT_S)
-    try:
-        sock.connect(endpoint.address)
-    except OSError as error:
-        sock.close()
-        why = f"Nobody is listening on {endpoint.url} ({error.strerror or error})"
-        raise OSError(f"{why}: start a receiver first.") from None
-    return sock
+    return Endpoint(scheme, address=address, note=note)
 
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
@@ -80,7 +67,7 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
     sock = socket.socket(endpoint.family, KINDS[endpoint.scheme])
     sock.setblocking(False)
     try:
-        if endpoint.scheme == "tcp" and sys.platform != "win32":  # two programs could share it there
+        if endpoint.scheme == "tcp" and sys.platform != "win32":  # there two could share the port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(endpoint.address)
         if endpoint.scheme == "tcp":
@@ -92,10 +79,8 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
 
 
 def why_unbound(endpoint: Endpoint, error: OSError) -> OSError:
-    """Return the error that says why a port cannot be listened on, and what to do."""
-    why = f"cannot be used ({error.strerror}): use localhost, or another port"
+    """Return the error that says why you cannot listen on a port, and what to do."""
+    why = f"is not open to you ({error.strerror}): use localhost and a port from 1024 to 65535"
     if error.errno == errno.EADDRINUSE:
         why = "is in use: stop the other receiver, or choose another port"
-    elif isinstance(error, PermissionError):
-        why = "is reserved by the system: choose one from 1024 to 65535"
     return OSError(f"Port {endpoint.address[1]} of {endpoint.address[0]} {why}.")

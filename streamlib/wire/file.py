@@ -1,6 +1,7 @@
 """A file that takes lines: each whole or not at all, and handed to the system at once."""
 
 import contextlib
+import errno
 import io
 from pathlib import Path
 
@@ -12,7 +13,7 @@ class FileSink(contextlib.AbstractContextManager):
 
     acknowledged, refused = True, 0
 
-    def __init__(self, endpoint, *_):
+    def __init__(self, endpoint):
         self.problems, self._file = [], open_for_lines(endpoint.path)
 
     def send(self, line: bytes) -> None:
@@ -45,12 +46,13 @@ def open_for_lines(path: Path | str) -> io.FileIO:
 
 def write_line(file: io.FileIO, line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
-    left = line + b"\n"
+    line += b"\n"
     try:
-        while left:
-            left = left[file.write(left) :]
+        written = file.write(line)
+        if written < len(line):  # the disk became full in the middle of the line
+            file.seek(-written, io.SEEK_CUR)
+            file.truncate()
+            raise OSError(errno.ENOSPC, "No space left on device")
     except OSError as error:
-        with contextlib.suppress(OSError):  # a device cannot be cut
-            file.truncate(file.tell() - (len(line) + 1 - len(left)))
         why = f"{file.name} takes no more ({error.strerror})"
         raise OSError(f"{why}: make room, then run this again.") from None

@@ -4,6 +4,7 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
+import errno
 import math
 import selectors
 import socket
@@ -11,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, connect, listen
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
 MOST = 100  # clients at once; together with LONGEST this bounds the memory
@@ -31,7 +32,7 @@ class TcpSink(contextlib.AbstractContextManager):
         self.problems, self.acknowledged, self._sent = [], False, 0
         self._stopping, self._out, self._room = stopping, bytearray(), CHUNK * full_speed
         self._lock, self._closed = threading.Lock(), threading.Event()
-        self._socket = connect(endpoint)
+        self._socket = socket.create_connection(endpoint.address[:2], ECHO_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(STOP_S)
         threading.Thread(target=self._flush_now_and_then, daemon=True).start()
@@ -60,28 +61,20 @@ class TcpSink(contextlib.AbstractContextManager):
                     raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
     def end(self, line: bytes | None) -> None:
-        with self._lock:
+        with contextlib.suppress(OSError), self._lock:
             self._out += line + b"\n" if line else b""
             self._flush()
-        if line:
             self._socket.settimeout(ECHO_S)
-            with contextlib.suppress(OSError), self._socket.makefile("rb") as answers:
-                self.acknowledged = answers.readline(CHUNK) == line + b"\n"
-            if not self.acknowledged:
-                why = "The receiver did not acknowledge the end"
-                self.problems.append(f"{why}: it may not have written the last rows.")
+            self.acknowledged = (
+                bool(line) and self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
+            )
+        if self._out or (line and not self.acknowledged):
+            why = "The receiver did not acknowledge the end"
+            self.problems.append(f"{why}: it may not have written the last rows.")
 
     def __exit__(self, *error: object) -> None:
         self._closed.set()
         self._socket.close()
-
-
-class _Client:
-    """A connection, its unfinished line, and its rank: the lowest goes first if room is short."""
-
-    def __init__(self, connection: socket.socket):
-        self.connection, self.rest = connection, bytearray()
-        self.rank = (False, time.monotonic())  # whether it ever sent a whole line; when it spoke
 
 
 class TcpSource(contextlib.AbstractContextManager):
@@ -91,60 +84,66 @@ class TcpSource(contextlib.AbstractContextManager):
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
-        self._clients: set[_Client] = set()
+        self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
+        self._ranks: dict = {}  # of each: whether it ever sent a whole line, and when it last spoke
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
-    def __iter__(self) -> Iterator[tuple[bytes | None, _Client] | None]:
+    def __iter__(self) -> Iterator[tuple[bytes | None, socket.socket] | None]:
         while True:
             ready = self._selector.select(0)
             if not ready:
                 yield None
                 ready = self._selector.select(LOOK_S)
             for key, _ in ready:
-                if key.data:
-                    yield from self._read(key.data)
-                else:
+                if key.fileobj is self._socket:
                     self._accept()
+                else:
+                    for line in self._read(key.fileobj):
+                        yield line, key.fileobj
 
     def _accept(self) -> None:
         """Take a new client; if there is no room, hang up on the one of the lowest rank."""
-        with contextlib.suppress(OSError):  # they may have left already
-            connection, _ = self._socket.accept()
-            if len(self._clients) >= MOST:
-                lowest = min(self._clients, key=lambda client: client.rank)
-                lowest.connection.shutdown(socket.SHUT_RDWR)
-            connection.setblocking(False)
-            client = _Client(connection)
-            self._clients.add(client)
-            self._selector.register(connection, selectors.EVENT_READ, client)
-
-    def _read(self, client: _Client) -> Iterator[tuple[bytes | None, _Client]]:
+        client, full = None, len(self._rests) >= MOST
         try:
-            data = client.connection.recv(CHUNK)
-        except OSError:  # it was reset
-            data = b""
-        *lines, rest = data.split(b"\n")
-        client.rank = (client.rank[0] or bool(lines), time.monotonic())
-        if lines:
-            lines[0] = bytes(client.rest + lines[0])
-            client.rest.clear()
-        client.rest += rest
-        if not data or len(client.rest) > LONGEST:
-            lines += [bytes(client.rest), None] if client.rest else [None]
-            self._selector.unregister(client.connection)
-            self._clients.remove(client)
-            client.connection.close()
-        for line in lines:
-            yield line, client
+            client, _ = self._socket.accept()
+        except OSError as error:  # no more files can be open, or it has left already
+            full = error.errno == errno.EMFILE
+        if full and self._rests:
+            lowest = min(self._rests, key=self._ranks.get)
+            self._ranks[lowest] = (True, math.inf)  # not to be chosen twice
+            with contextlib.suppress(OSError):  # it may be leaving
+                lowest.shutdown(socket.SHUT_RDWR)
+        if client:
+            client.setblocking(False)
+            self._rests[client], self._ranks[client] = bytearray(), (False, time.monotonic())
+            self._selector.register(client, selectors.EVENT_READ)
 
-    def reply(self, line: bytes, client: _Client) -> None:
+    def _read(self, client: socket.socket) -> list[bytes | None]:
+        """Return the lines that are whole now, and None after the last one of a client."""
+        rest, data = self._rests[client], b""
+        with contextlib.suppress(OSError):  # a reset is an end, too
+            data = client.recv(CHUNK)
+        *lines, tail = data.split(b"\n")
+        self._ranks[client] = (bool(lines) or self._ranks[client][0], time.monotonic())
+        if lines:
+            lines[0] = bytes(rest + lines[0])
+            rest.clear()
+        rest += tail
+        if not data or len(rest) > LONGEST:
+            lines += [bytes(rest), None] if rest else [None]
+            self._selector.unregister(client)
+            client.close()
+            del self._rests[client], self._ranks[client]
+        return lines
+
+    def reply(self, line: bytes, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # a client that has gone, or does not read
-            client.connection.send(line + b"\n")
+            client.send(line + b"\n")
 
     def drops(self) -> None:
         """Return None: a connection drops nothing."""
 
     def __exit__(self, *error: object) -> None:
-        for one in (self._selector, self._socket, *(each.connection for each in self._clients)):
+        for one in (self._selector, self._socket, *self._rests):
             one.close()

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import select
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, connect, listen
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LARGEST = 65_536  # more bytes than a datagram can have
-# What may be under way at once, as Linux counts it: a buffer of its usual size, 212,992, has room
-# for the windows of two senders, though it frees a quarter of what was read late.
+# A window, and what a datagram costs beyond its bytes: a buffer of Linux's usual size, 212,992, has
+# room for two, though it frees a quarter late.
 WINDOW, OVERHEAD = 49_152, 768
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
 
@@ -26,12 +27,14 @@ class UdpSink(contextlib.AbstractContextManager):
         self.problems, self.acknowledged, self.refused = [], False, 0
         self._url, self._in_step = endpoint.url, full_speed
         self._sent = self._under_way = 0
-        self._socket = connect(endpoint)
+        self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
+        self._socket.connect(endpoint.address)  # so that the system reports refusals
         self._socket.settimeout(ECHO_S)
 
     def send(self, line: bytes) -> None:
         if self._in_step and self._under_way > WINDOW:
-            self._wait_for_receiver()
+            self._under_way = 0
+            self._in_step = self._has_kept_up()
         self._send(line)
         self._sent += 1
         self._under_way += len(line) + OVERHEAD
@@ -53,13 +56,13 @@ class UdpSink(contextlib.AbstractContextManager):
             why = f"{len(line):,} bytes do not get through to {self._url} ({error.strerror})"
             raise ValueError(f"{why}: send fewer columns, or check the host") from None
 
-    def _wait_for_receiver(self) -> None:
-        self._under_way = 0
-        if not self._is_echoed(b'{"ask": %d}' % self._sent, ASKS):
-            if self.acknowledged:
-                raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
-            self._in_step = False
-            self.problems.append("The receiver acknowledged nothing, so nothing kept it in step.")
+    def _has_kept_up(self) -> bool:
+        if self._is_echoed(b'{"ask": %d}' % self._sent, ASKS):
+            return True
+        if self.acknowledged:
+            raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
+        self.problems.append("The receiver acknowledged nothing, so nothing kept it in step.")
+        return False
 
     def _is_echoed(self, line: bytes, times: int) -> bool:
         """Send a line until it is echoed; return whether it was."""
