@@ -1,13 +1,14 @@
 """The receiving end of a stream: what arrives is written at once, and accounted for."""
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from streamlib import records, wire
-from streamlib.stream import stopping
+from streamlib.stream.stopping import check_limit, stop
 
 DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
@@ -69,13 +70,9 @@ def receive(
     It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
     a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
     """
-    stopping.check_limit(limit)
+    check_limit(limit)
     result, unseen = Received(url), b""
-    with (
-        wire.source(url) as source,
-        wire.open_for_lines(out) as file,
-        stopping.stop.heard() as stop,
-    ):
+    with wire.source(url) as source, wire.open_for_lines(out) as file, stop.heard():
         book = _Book(result, source.silence_s)
         if listening:
             listening(source.endpoint)
@@ -89,17 +86,16 @@ def receive(
                 continue
             line, sender = item
             kind = book.enter(line, sender) if format == "json" or line is None else "row"
-            if kind in ("end", "echo"):
-                source.reply(line, sender)
             if kind in ("row", "end"):
-                line = line.rstrip().replace(b"\n", b" ")
-            if kind == "row":
-                line = unseen = (
-                    b'%s, "received": %.6f}' % (line[:-1], time.time()) if stamp else line
-                )
-                result.rows += 1
-            if kind in ("row", "end"):
+                line = line.rstrip().replace(b"\n", b" ")  # one record, one line
+                if kind == "row" and stamp:
+                    line = b'%s, "received": %.6f}' % (line[:-1], time.time())
                 wire.write_line(file, line)
+            if kind == "row":
+                unseen = line
+                result.rows += 1
+            elif kind:
+                source.reply(line, sender)
             if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
                 break
             if kind != "row" and book.is_over(DRAIN_S):
@@ -116,76 +112,66 @@ def receive(
 
 
 class _Sender:
-    """What the sequence numbers of one sender tell."""
+    """What the sequence numbers of one sender tell, in bounded memory."""
 
-    def __init__(self) -> None:
-        self.next, self.ended = 1, False
+    def __init__(self, counts: Counter):
+        self.counts, self.next, self.ended = counts, 1, False
         self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
 
-    def skip_to(self, seq: int) -> int:
-        """Note the numbers before this one as missing; return how many they are."""
+    def skip_to(self, seq: int) -> None:
+        self.counts["missing"] += seq - self.next
         self.gaps.extend(range(max(self.next, seq - GAPS), seq))
-        skipped, self.next = seq - self.next, seq
-        return skipped
+        self.next = seq
+
+    def take(self, seq: int) -> None:
+        if seq >= self.next:
+            if seq > self.next:
+                self.skip_to(seq)
+            self.next += 1
+        elif seq in self.gaps:
+            self.gaps.remove(seq)
+            self.counts.update(missing=-1, late=1)
+        else:
+            self.counts["repeated"] += 1
 
 
 class _Book:
-    """Who sent what, told by sequence numbers, in bounded memory."""
+    """Who has sent what, and whether there is anybody to wait for."""
 
     def __init__(self, result: Received, silence_s: float):
         self.counts, self.silence_s = result.counts, silence_s
-        self.senders: dict[object, _Sender] = {}
+        self.senders = defaultdict(partial(_Sender, result.counts))
         self.heard_at, self.someone_left = 0.0, False
 
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
         if line is None:
-            self._leave(sender)
+            if one := self.senders.pop(sender, None):
+                self.someone_left = True
+                self.counts["vanished"] += not one.ended
             return ""
         try:
             record = records.decode(line)
+            seq, is_row, is_known = record["seq"], "row" in record, sender in self.senders
+            if seq and not is_row and not is_known:
+                raise ValueError("the end of a stream of which nothing was heard")
         except ValueError:
             if line.startswith(b'{"ask": ') and len(line) < 40:
                 return "echo"
             self.counts["malformed"] += 1
             return ""
-        seq, is_row = record["seq"], "row" in record
-        if sender not in self.senders:
-            if seq and not is_row:  # the end of a stream of which nothing was heard
-                self.counts["malformed"] += 1
-                return ""
-            if len(self.senders) == SENDERS:
-                return "row" if is_row else "echo"  # without any account of its numbers
-            self.senders[sender] = _Sender()
+        if not is_known and len(self.senders) == SENDERS:
+            return "row" if is_row else "echo"  # taken, but not accounted for
         one = self.senders[sender]
         if not is_row and one.ended:
             return "echo"
         self.heard_at = time.monotonic()
         if is_row:
-            self._number(one, seq)
+            one.take(seq)
             return "row"
         one.ended = True
-        self.counts["missing"] += one.skip_to(max(seq + 1, one.next))
+        one.skip_to(max(seq + 1, one.next))
         return "end"
-
-    def _number(self, one: _Sender, seq: int) -> None:
-        if seq == one.next:
-            one.next += 1
-        elif seq > one.next:
-            self.counts["missing"] += one.skip_to(seq)
-            one.next += 1
-        elif seq in one.gaps:
-            one.gaps.remove(seq)
-            self.counts["missing"] -= 1
-            self.counts["late"] += 1
-        else:
-            self.counts["repeated"] += 1
-
-    def _leave(self, sender: object) -> None:
-        one = self.senders.pop(sender, None)
-        if one:
-            self.someone_left = True
-            self.counts["vanished"] += not one.ended
 
     def is_over(self, grace_s: float = 0) -> bool:
         """Whether all senders have ended or left, and no late row is worth waiting for."""

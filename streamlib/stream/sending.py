@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from streamlib import home, records, wire
-from streamlib.stream import stopping
+from streamlib.stream.stopping import check_limit, stop
 
-ENCODERS = {
-    "json": records.encode,
-    "course": lambda seq, row: records.course(row).encode(),
-}
+ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
 SLICE_S = 0.2  # a pause is cut into parts, so that a stop is noticed soon
 
 
@@ -36,7 +33,7 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
     for item in items:
         while (left := due - time.perf_counter()) > 0:
             time.sleep(min(left, SLICE_S))
-            if stopping.stop.asked:
+            if stop.asked:
                 return
         yield item
         due += scale * rng.uniform(least, most)
@@ -86,22 +83,17 @@ def send(
     """
     if format not in ENCODERS:
         raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
-    stopping.check_limit(limit)
-    chosen = islice(rows, limit)
-    if every is not None:
-        chosen = pace(chosen, every, seed)
-    as_records, encode = format == "json", ENCODERS[format]
-    result, began = Sent(url), time.perf_counter()
-    with (
-        stopping.stop.heard() as stop,
-        wire.sink(url, every is None and as_records, lambda: stop.asked) as sink,
-    ):
+    check_limit(limit)
+    rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
+    result, began, as_records = Sent(url), time.perf_counter(), format == "json"
+    full_speed = as_records and every is None
+    with stop.heard(), wire.sink(url, full_speed, lambda: stop.asked) as sink:
         try:
-            for seq, row in enumerate(chosen, start=1):
+            for seq, row in enumerate(rows, start=1):
                 if stop.asked:
                     break
                 try:
-                    sink.send(encode(seq, row))
+                    sink.send(ENCODERS[format](seq, row))
                 except (ValueError, TypeError) as error:
                     where = f"line {row.line}" if hasattr(row, "line") else f"row {seq}"
                     raise ValueError(f"{where} cannot be sent: {error}.") from None

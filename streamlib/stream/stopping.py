@@ -19,14 +19,14 @@ class Stop:
     asked, at = False, 0.0
 
     @contextmanager
-    def heard(self) -> Iterator["Stop"]:
+    def heard(self) -> Iterator[None]:
         """Let the first Ctrl-C set `asked`, so that no row is cut in two; a second interrupts."""
         if threading.current_thread() is not threading.main_thread():
-            yield self
+            yield
             return
         before = signal.signal(signal.SIGINT, self._ask)
         try:
-            yield self
+            yield
         finally:
             self.asked = False
             signal.signal(signal.SIGINT, before)
