@@ -248,7 +248,7 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["receive", "udp://localhost:70000", "--out", "x"], "give a port from 0 to 65535"),
+        (["receive", "udp://localhost:70000", "--out", "x"], "a port from 0 to 65535"),
         (
             ["receive", "udp://localhost:0", "--out", "no/where.txt"],
             "name a file in a folder that exists",
@@ -301,7 +301,7 @@ def test_a_program_leaves_when_its_starter_was_killed(tmp_path):
         (["--every", "3", "1"], 2, "the smaller first."),
         (["--every", "1", "2", "3"], 2, "every is (1.0, 2.0, 3.0): give seconds, or two of them"),
         (["--every", "-1"], 2, "every is -1.0: give a number of seconds from 0 to 3600."),
-        (["--to", "udp://localhost:70000"], 2, "give a port from 0 to 65535"),
+        (["--to", "udp://localhost:70000"], 2, "a port from 0 to 65535"),
         (["--to", "file:."], 2, "cannot be written ("),
         (["--format", "xml"], 2, "invalid choice: 'xml'"),
     ],
@@ -318,7 +318,8 @@ def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
 def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
     done = run("send", numbers, "--to", nobody)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "Nobody was listening on " in done.stdout and "of the rows: start a receiver first." in done.stdout
+    assert "Nobody was listening on " in done.stdout
+    assert "of the rows: start a receiver first." in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
         (["receive", "udp://localhost:0", "--out", "."], "cannot be written ("),
         (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
         (["receive", "file:x", "--out", "x"], "You cannot listen on"),
-        (["receive", "udp://0.0.0.0:x", "--out", "x"], "give a port"),
+        (["receive", "udp://0.0.0.0:x", "--out", "x"], "a port from"),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv is not there"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt is not there"),

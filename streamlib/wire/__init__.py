@@ -1,9 +1,7 @@
 """Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. It says
-whether the end was `acknowledged`, how many lines were `refused`, and what `problems` there were.
-A source yields (line, sender), (None, sender) when a sender has left, and None whenever nothing
-more is there for now. `reply(line, sender)` answers; `drops()` counts what the system dropped.
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. A source
+yields (line, sender), (None, sender) when one has left, and None when nothing more is there now.
 """
 
 from collections.abc import Callable

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+EXAMPLES = "udp://localhost:9999 (with a port from 0 to 65535) or file:outputs/out9.txt"
 LOOK_S = 0.2  # how often a receiver that hears nothing checks whether it should stop
 
 
@@ -45,10 +46,7 @@ def parse(url: str) -> Endpoint:
         return Endpoint("file", Path(match[1]))
     match = re.fullmatch(r"(udp|tcp)://\[?([^/]*?)\]?:(\d{1,5})", str(url))
     if not match or int(match[3]) > 65_535:
-        raise ValueError(
-            f"{url!r} is not an endpoint: give a port from 0 to 65535, as in udp://localhost:9999 "
-            "or tcp://localhost:9999, or a file, as in file:outputs/out9.txt."
-        )
+        raise ValueError(f"{url!r} is not an endpoint: give one such as {EXAMPLES}.")
     scheme, host, port = match.groups()
     if host in ("", "localhost"):
         host = "127.0.0.1"  # never ::1 here and 127.0.0.1 there

@@ -4,12 +4,10 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
-import errno
 import math
 import selectors
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
@@ -64,10 +62,9 @@ class TcpSink(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError), self._lock:
             self._out += line + b"\n" if line else b""
             self._flush()
-            self._socket.settimeout(ECHO_S)
-            self.acknowledged = (
-                bool(line) and self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
-            )
+            if line:
+                self._socket.settimeout(ECHO_S)
+                self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
         if self._out or (line and not self.acknowledged):
             why = "The receiver did not acknowledge the end"
             self.problems.append(f"{why}: it may not have written the last rows.")
@@ -85,7 +82,6 @@ class TcpSource(contextlib.AbstractContextManager):
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
-        self._ranks: dict = {}  # of each: whether it ever sent a whole line, and when it last spoke
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
@@ -103,20 +99,14 @@ class TcpSource(contextlib.AbstractContextManager):
                         yield line, key.fileobj
 
     def _accept(self) -> None:
-        """Take a new client; if there is no room, hang up on the one of the lowest rank."""
-        client, full = None, len(self._rests) >= MOST
-        try:
+        """Take a new client, or turn it away if there are too many."""
+        with contextlib.suppress(OSError):  # it may have left already
             client, _ = self._socket.accept()
-        except OSError as error:  # no more files can be open, or it has left already
-            full = error.errno == errno.EMFILE
-        if full and self._rests:
-            lowest = min(self._rests, key=self._ranks.get)
-            self._ranks[lowest] = (True, math.inf)  # not to be chosen twice
-            with contextlib.suppress(OSError):  # it may be leaving
-                lowest.shutdown(socket.SHUT_RDWR)
-        if client:
+            if len(self._rests) == MOST:
+                client.close()
+                return
             client.setblocking(False)
-            self._rests[client], self._ranks[client] = bytearray(), (False, time.monotonic())
+            self._rests[client] = bytearray()
             self._selector.register(client, selectors.EVENT_READ)
 
     def _read(self, client: socket.socket) -> list[bytes | None]:
@@ -125,7 +115,6 @@ class TcpSource(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError):  # a reset is an end, too
             data = client.recv(CHUNK)
         *lines, tail = data.split(b"\n")
-        self._ranks[client] = (bool(lines) or self._ranks[client][0], time.monotonic())
         if lines:
             lines[0] = bytes(rest + lines[0])
             rest.clear()
@@ -134,7 +123,7 @@ class TcpSource(contextlib.AbstractContextManager):
             lines += [bytes(rest), None] if rest else [None]
             self._selector.unregister(client)
             client.close()
-            del self._rests[client], self._ranks[client]
+            del self._rests[client]
         return lines
 
     def reply(self, line: bytes, client: socket.socket) -> None:
