@@ -31,7 +31,7 @@ def main():
     print(table)
     print(f"{NAME} streams {ROWS} rows to {OUT.name}, one every {SECONDS} seconds.")
     sent = stream.send(table, f"file:{OUT}", every=SECONDS, limit=ROWS)
-    print(f"{sent.rows} rows sent; {sent.stopped}.")
+    print(f"{sent.rows} rows sent; {sent.ended}.")
 
     fates = stream.reconcile(table, OUT)
     print(stream.verdict(fates))

@@ -23,7 +23,7 @@ def main():
     source = (record["row"] for record in records.read(OUT9))
     with programs.receive(OUT99) as receiver:
         sent = stream.send(source, receiver.url, every=0.1)
-        print(f"{sent.rows} rows sent to {receiver.url}; {sent.stopped}.")
+        print(f"{sent.rows} rows sent to {receiver.url}; {sent.ended}.")
         receiver.wait()
 
     fates = stream.reconcile(OUT9, OUT99)

@@ -52,7 +52,7 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
 
     show = _seldom("{:,} received, the last: {}")
     done = stream.receive(**vars(given), listening=listening, watch=show)
-    print(f"{done.rows:,} rows written to {given.out}; {done.stopped}.", *done.why(), sep="\n")
+    print(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
 
@@ -84,7 +84,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
     done = stream.send(shown(), given.to, every=every, **choices)
-    print(f"{done.rows:,} rows sent; {done.stopped}.", *done.problems, *table.odd, sep="\n")
+    print(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
     return 0 if done.ok else 1
 
 

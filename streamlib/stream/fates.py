@@ -111,7 +111,7 @@ def _receive(received, expected: list, columns: list) -> tuple[list, list, int |
         came = [one for one in records if "row" in one]
         return [one.get("seq") for one in came], [one["row"] for one in came], (ends or [None])[0]
     if not Path(received).is_file():
-        raise OSError(f"{received} is not there: give the file that the receiver wrote.")
+        raise OSError(f"{received} does not exist: give the file that the receiver wrote.")
     if _first_byte(received) not in (b"{", b"[", b""):
         pasted = [_with_names(row, columns) for row in rows.read(received, header=False)]
         return [None] * len(pasted), pasted, None

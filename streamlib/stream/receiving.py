@@ -1,66 +1,53 @@
 """The receiving end of a stream: what arrives is written at once, and accounted for."""
 
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from streamlib import wire
-from streamlib.records import Malformed, decode
-from streamlib.stream import stopping
+from streamlib import records, wire
+from streamlib.stream.stopping import check_limit, stop
 
-DRAIN_S = 2.0  # so long a stopped receiver still takes what had arrived before
-LINGER_S, SILENCE_S = 1.0, 10.0  # after an end record: for late rows; for senders that go on
-GAPS, SENDERS = 2_000, 100  # missing numbers and senders that are kept in mind, at most
+DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
+GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
+TROUBLE = {
+    "missing": "missing, by their sequence numbers",
+    "late": "late, after a row with a greater number",
+    "repeated": "repeated, and written again",
+    "malformed": "malformed, and left out: not a record",
+    "dropped": "dropped by the system, because the receive buffer was full",
+    "vanished": "vanished: senders that left, or fell silent, without an end record",
+}
 
 
 @dataclass
 class Received:
-    """What `receive` took in, and what it did not: counts, and why it stopped.
+    """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
 
-    rows: written; undecodable: no UTF-8 JSON; malformed: JSON, but no record; by their sequence
-    numbers repeated, late and missing; unended: senders that had not ended yet; drops: those that
-    the kernel dropped (None: not known); vanished: senders whose connection closed before their
-    end record; broken: connections that broke off in the middle of a line, or sent one without an
-    end.
+    ended: "the sender ended", "the sender vanished", "limit reached" or "stopped by hand".
     """
 
     url: str
     rows: int = 0
-    undecodable: int = 0
-    malformed: int = 0
-    repeated: int = 0
-    late: int = 0
-    missing: int = 0
-    drops: int | None = None
-    vanished: int = 0
-    unended: int = 0
-    broken: int = 0
-    stopped: str = ""
+    ended: str = "the sender ended"
+    counts: Counter = field(default_factory=Counter)
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each kind of trouble."""
+        return [
+            f"{self.counts[kind]:,} {said}." for kind, said in TROUBLE.items() if self.counts[kind]
+        ]
 
     @property
     def ok(self) -> bool:
-        odd = self.undecodable or self.malformed or self.repeated or self.late or self.missing
-        return not (odd or self.vanished or self.broken)
-
-    def why(self) -> list[str]:
-        """One sentence for each kind of trouble."""
-        said = {
-            "missing, by their sequence numbers": self.missing,
-            "late, after a row with a greater number": self.late,
-            "repeated, and written again": self.repeated,
-            "undecodable, left out: no JSON in UTF-8": self.undecodable,
-            "malformed, left out: JSON without seq, sent and row": self.malformed,
-            "dropped by the system, the receive buffer being full": self.drops,
-            "of the senders had not ended: what they sent later is lost": self.unended,
-            "of the senders closed without an end record": self.vanished,
-            "connections broke off in a record, or sent one without an end": self.broken,
-        }
-        return [f"{count:,} {what}." for what, count in said.items() if count]
+        return not self.problems
 
     def __repr__(self) -> str:
-        trouble = "nothing missing or odd" if self.ok else " ".join(self.why())
-        return f"<received {self.rows:,} rows; {self.stopped}; {trouble}>"
+        trouble = " ".join(self.problems) or "nothing missing or odd"
+        return f"<received {self.rows:,} rows; {self.ended}; {trouble}>"
 
 
 def receive(
@@ -75,180 +62,123 @@ def receive(
 ) -> Received:
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
-    limit: leave after so many rows; format: "json", or "course" to take any text;
-    stamp: add to each record when it was received, `received`, seconds since 1970;
+    limit: leave after this many rows; format: "json", or "course" for any text;
+    stamp: whether to add `received`, seconds since 1970, to each record;
     listening: called with the endpoint once the port is open;
-    watch: called with the number of rows and the last one whenever no more is there to read.
+    watch: called with the number of rows, and the last one, when no more is there for now.
 
-    It leaves when all senders it has heard have ended (late rows have a second left), at the
-    limit, and at Ctrl-C or a cell's stop button. Raises OSError or ValueError with one sentence.
+    It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
+    a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
     """
-    stopping.check_limit(limit)
-    result = Received(url)
-    told, line, until = 0, b"", 0.0
-    with (
-        wire.source(url) as source,
-        wire.open_for_lines(out) as file,
-        stopping.stop.heard() as stop,
-    ):
-        book = _Book(result, source.tells_who_leaves)
+    check_limit(limit)
+    result, unseen = Received(url), b""
+    with wire.source(url) as source, wire.open_for_lines(out) as file, stop.heard():
+        book = _Book(result, source.silence_s)
         if listening:
             listening(source.endpoint)
         for item in source:
-            if until or stop.asked:
-                # Leave, but with all that has arrived by now.
-                until = until or time.monotonic() + DRAIN_S
-                if item is None or time.monotonic() > until:
-                    if stop.asked or book.is_complete():
-                        break
-                    until = 0.0  # somebody new was heard
             if item is None:
-                if watch and result.rows > told:
-                    told = result.rows
-                    watch(told, line)
-                if book.is_over():
+                if watch and unseen:
+                    watch(result.rows, unseen)
+                    unseen = b""
+                if stop.asked or book.is_over():
                     break
                 continue
-            data, sender = item
-            if data is None:
-                book.gone(sender)
-                kind = "end" if result.vanished else ""
-            elif format == "course":
-                kind, line = "row", data
+            line, sender = item
+            kind = book.enter(line, sender) if format == "json" or line is None else "row"
+            if kind in ("row", "end"):
+                line = line.rstrip().replace(b"\n", b" ")  # one record, one line
+                if kind == "row" and stamp:
+                    line = b'%s, "received": %.6f}' % (line[:-1], time.time())
+                wire.write_line(file, line)
+            if kind == "row":
+                unseen = line
                 result.rows += 1
-            else:
-                kind = book.enter(data, sender)
-                if kind == "row":
-                    if stamp:
-                        data = b'%s, "received": %.6f}' % (data.rstrip()[:-1], time.time())
-                    line = data
-            if data is not None and kind in ("row", "end"):
-                # A record is one line, also if its sender broke it into several.
-                wire.write_line(file, data.replace(b"\n", b" ") if b"\n" in data else data)
-            if data is not None and kind in ("end", "again", "ask"):
-                source.reply(data, sender)
-            if result.rows == limit:
+            elif kind:
+                source.reply(line, sender)
+            if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
                 break
-            if kind == "end" and book.is_complete():
-                until = until or time.monotonic() + DRAIN_S
-        result.stopped = (
-            "stopped by hand"
-            if stop.asked
-            else "limit reached"
-            if result.rows == limit
-            else "the sender vanished"
-            if result.vanished
-            else "the sender ended"
-        )
-        result.drops, result.broken = source.drops(), source.broken
-    book.close()
-    if watch and result.rows > told:
-        watch(result.rows, line)
+            if kind != "row" and book.is_over(DRAIN_S):
+                break
+        result.counts["dropped"] = source.drops() or 0
+        if stop.asked or result.rows == limit:
+            result.ended = "stopped by hand" if stop.asked else "limit reached"
+        else:
+            result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
+            result.ended = f"the sender {'vanished' if result.counts['vanished'] else 'ended'}"
+    if watch and unseen:
+        watch(result.rows, unseen)
     return result
 
 
+class _Sender:
+    """What the sequence numbers of one sender tell, in bounded memory."""
+
+    def __init__(self, counts: Counter):
+        self.counts, self.next, self.ended = counts, 1, False
+        self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
+
+    def skip_to(self, seq: int) -> None:
+        self.counts["missing"] += seq - self.next
+        self.gaps.extend(range(max(self.next, seq - GAPS), seq))
+        self.next = seq
+
+    def take(self, seq: int) -> None:
+        if seq >= self.next:
+            if seq > self.next:
+                self.skip_to(seq)
+            self.next += 1
+        elif seq in self.gaps:
+            self.gaps.remove(seq)
+            self.counts.update(missing=-1, late=1)
+        else:
+            self.counts["repeated"] += 1
+
+
 class _Book:
-    """Who sent what, told by sequence numbers: for each sender in turn, in bounded memory."""
+    """Who has sent what, and whether there is anybody to wait for."""
 
-    def __init__(self, result: Received, told_who_leaves: bool = False):
-        self.result, self.told_who_leaves = result, told_who_leaves
-        self.finished = 0  # senders whose connection has closed
-        self.senders: dict[tuple, _Sequence] = {}
-        self.gaps: dict[tuple, None] = {}  # the (sender, number) that are missing, the latest ones
-        self.quiet_since: float | None = None
+    def __init__(self, result: Received, silence_s: float):
+        self.counts, self.silence_s = result.counts, silence_s
+        self.senders = defaultdict(partial(_Sender, result.counts))
+        self.heard_at, self.someone_left = 0.0, False
 
-    def enter(self, data: bytes, sender: tuple) -> str:
-        """Return what a datagram is: row, end, again (a repeated end), ask or nothing."""
-        result = self.result
+    def enter(self, line: bytes | None, sender: object) -> str:
+        """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
+        if line is None:
+            if one := self.senders.pop(sender, None):
+                self.someone_left = True
+                self.counts["vanished"] += not one.ended
+            return ""
         try:
-            record = decode(data)
-        except Malformed:
-            if data.startswith(b'{"ask": ') and len(data) < 40:
-                return "ask"
-            result.malformed += 1
-            return ""
+            record = records.decode(line)
+            seq, is_row, is_known = record["seq"], "row" in record, sender in self.senders
+            if seq and not is_row and not is_known:
+                raise ValueError("the end of a stream of which nothing was heard")
         except ValueError:
-            result.undecodable += 1
+            if line.startswith(b'{"ask": ') and len(line) < 40:
+                return "echo"
+            self.counts["malformed"] += 1
             return ""
-        sequence, seq = self.senders.get(sender), record["seq"]
-        if sequence is None:
-            if "end" in record and seq:  # the end of a stream of which nothing was heard
-                result.malformed += 1
-                return ""
-            sequence = self._greet(sender)
-        if "row" in record:
-            result.rows += 1
-            self.quiet_since = None
-            if seq == sequence.next:
-                sequence.next += 1
-            else:
-                sequence.odd(seq)
+        if not is_known and len(self.senders) == SENDERS:
+            return "row" if is_row else "echo"  # taken, but not accounted for
+        one = self.senders[sender]
+        if not is_row and one.ended:
+            return "echo"
+        self.heard_at = time.monotonic()
+        if is_row:
+            one.take(seq)
             return "row"
-        if sequence.ended:
-            return "again"
-        sequence.ended = True
-        if seq >= sequence.next:
-            sequence.odd(seq + 1)
-            sequence.next = seq + 1
+        one.ended = True
+        one.skip_to(max(seq + 1, one.next))
         return "end"
 
-    def gone(self, sender: tuple) -> None:
-        """A connection has closed: if its end record is missing, it vanished."""
-        sequence = self.senders.pop(sender, None)
-        if sequence:
-            self._add(sequence)
-            self.finished += 1
-            self.result.vanished += not sequence.ended
-
-    def _greet(self, sender: tuple) -> "_Sequence":
-        if len(self.senders) >= SENDERS:
-            return _Sequence(sender, {})  # its rows are taken, its numbers are not accounted for
-        return self.senders.setdefault(sender, _Sequence(sender, self.gaps))
-
-    def is_complete(self) -> bool:
-        every = self.senders.values()
-        heard = self.finished or len(every)
-        return bool(heard) and all(one.ended and not one.missing for one in every)
-
-    def is_over(self) -> bool:
-        """Whether one has ended, and so long nothing came that nothing more is to be waited for."""
+    def is_over(self, grace_s: float = 0) -> bool:
+        """Whether all senders have ended or left, and no late row is worth waiting for."""
         ended = [one.ended for one in self.senders.values()]
-        if not (self.finished or any(ended)) or (self.told_who_leaves and not all(ended)):
+        if not (self.someone_left or any(ended)):
             return False
-        now = time.monotonic()
-        self.quiet_since = self.quiet_since or now
-        return now - self.quiet_since > (LINGER_S if all(ended) else SILENCE_S)
-
-    def close(self) -> None:
-        for one in self.senders.values():
-            self._add(one)
-            self.result.unended += not one.ended
-
-    def _add(self, one: "_Sequence") -> None:
-        self.result.missing += one.missing
-        self.result.late += one.late
-        self.result.repeated += one.repeated
-
-
-class _Sequence:
-    """What the sequence numbers of one sender tell: how many are missing, late, repeated."""
-
-    def __init__(self, sender: tuple, gaps: dict[tuple, None]) -> None:
-        self.sender, self.gaps, self.ended = sender, gaps, False
-        self.next, self.missing, self.late, self.repeated = 1, 0, 0, 0
-
-    def odd(self, seq: int) -> None:
-        """Take a number that is not the next one."""
-        if seq >= self.next:
-            self.missing += seq - self.next
-            for number in range(max(self.next, seq - GAPS), seq):
-                self.gaps[self.sender, number] = None
-            while len(self.gaps) > GAPS:
-                del self.gaps[next(iter(self.gaps))]
-            self.next = seq + 1
-        elif (self.sender, seq) in self.gaps:
-            del self.gaps[self.sender, seq]
-            self.missing -= 1
-            self.late += 1
-        else:
-            self.repeated += 1
+        wait_s = self.silence_s
+        if all(ended):
+            wait_s = LATE_S if self.counts["missing"] else 0
+        return time.monotonic() >= self.heard_at + wait_s + grace_s

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,13 +11,17 @@ import threading
 import time
 from contextlib import closing
 
+import cloudpickle
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from streamlib import database, home, programs, records, wire
+from streamlib import database, home, programs, records, stream, wire
+
+# Workers that stand here go to their processes by value: those are not to import all of this.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 # Charts: what is drawn, and the tables to draw.
 
@@ -245,3 +250,48 @@ def add_one(me):
 
 TWO = {"P1": add_one, "P2": add_one}
 PETS = {name: database.pets(pets) for name, pets in database.PETS.items()}
+
+
+class Receiver:
+    """A receiver in a thread of its own, once its port is open: `url`, `address`, `end()`."""
+
+    def __init__(self, out, url="udp://localhost:0", **options):
+        self.out, self.error, self.done, self._open = out, None, None, threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(url, options), daemon=True)
+        self._thread.start()
+        assert self._open.wait(DEADLINE_S), "its port did not open"
+        if self.error:
+            raise self.error
+
+    def _run(self, url, options):
+        try:
+            self.done = stream.receive(url, self.out, listening=self._listening, **options)
+        except BaseException as error:
+            self.error = error
+        self._open.set()
+
+    def _listening(self, endpoint):
+        self.url, self.address = endpoint.url, endpoint.address
+        self._open.set()
+
+    def end(self):
+        """Return what it received, once it has left by itself."""
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive(), "the receiver did not leave"
+        if self.error:
+            raise self.error
+        return self.done
+
+
+def datagrams(address, *lines):
+    """Send lines as one sender would, each as one datagram, on this machine."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for line in lines:
+            sender.sendto(line, address)
+
+
+def counts(program):
+    """Return the counts that a receiver's program tells at the end, by their first word."""
+    said = [re.match(r"([\d,]+) (\w+)", line) for line in program.lines[-7:]]
+    found = {word[2]: int(word[1].replace(",", "")) for word in said if word}
+    return {word: number for word, number in found.items() if word != "received"}

@@ -64,7 +64,7 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
     [
         (["receive", "udp://localhost:70000", "--out", "x"], "has no port from 0 to 65535"),
         (["receive", "udp://localhost:0", "--out", "no/where.txt"], "there is no folder no"),
-        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv is not there"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],
 )

@@ -5,7 +5,6 @@ import random
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 from functools import reduce
@@ -15,26 +14,21 @@ import psutil
 import pytest
 
 from streamlib import records, stream, wire
-from streamlib.tests import test_stream
-from streamlib.tests.conftest import UNIX, run, until
-from streamlib.tests.test_main import counters
-from streamlib.tests.test_stream import DEADLINE_S, aside, stored, table
+from streamlib.tests.conftest import (
+    DEADLINE_S,
+    UNIX,
+    Receiver,
+    aside,
+    counts,
+    run,
+    stored,
+    table,
+    until,
+)
 from streamlib.wire import tcp
 
 SOON_S = 10
-
-
-class Receiver(test_stream.Receiver):
-    """A receiver of connections in a thread of its own."""
-
-    def _run(self, options):
-        try:
-            self.done = stream.receive(
-                "tcp://localhost:0", self.out, listening=self._listening, **options
-            )
-        except BaseException as error:
-            self.error = error
-        self._open.set()
+ANY_PORT = "tcp://localhost:0"
 
 
 class Peer:
@@ -105,10 +99,10 @@ def url_of(listener):
     ids=["full speed", "paced", "large", "large, paced", "odd"],
 )
 def test_every_row_arrives_once_and_in_order(tmp_path, sent, options):
-    receiver = Receiver(tmp_path / "out9.txt")
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
     done, received = stream.send(sent, receiver.url, **options), receiver.end()
     assert (done.rows, done.ok, done.acknowledged) == (len(sent), True, True)
-    assert (received.rows, received.ok, received.stopped) == (len(sent), True, "the sender ended")
+    assert (received.rows, received.ok, received.ended) == (len(sent), True, "the sender ended")
     *arrived, end = stored(receiver.out)
     assert [(one["seq"], one["row"]) for one in arrived] == list(enumerate(sent, 1))
     assert (end["seq"], end["end"]) == (len(sent), True)
@@ -116,9 +110,9 @@ def test_every_row_arrives_once_and_in_order(tmp_path, sent, options):
 
 
 def test_with_a_limit_an_endless_source_ends(tmp_path):
-    receiver = Receiver(tmp_path / "out9.txt")
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
     done = stream.send(({"n": n} for n in count()), receiver.url, limit=12)
-    assert (done.rows, done.stopped, done.ok) == (12, "limit reached", True)
+    assert (done.rows, done.ended, done.ok) == (12, "limit reached", True)
     assert receiver.end().ok and rows_of(receiver.out) == [{"n": n} for n in range(12)]
 
 
@@ -129,7 +123,7 @@ def test_a_row_that_is_sent_while_its_source_waits_has_arrived(tmp_path):
         yield {"n": 0}
         until(lambda: out.read_bytes().count(b"\n") == 1, SOON_S)
 
-    receiver = Receiver(out)
+    receiver = Receiver(out, ANY_PORT)
     assert stream.send(live(), receiver.url).ok and receiver.end().ok
 
 
@@ -139,7 +133,7 @@ def test_a_record_ends_where_its_line_ends_and_nowhere_else():
     data = b"".join(line + b"\n" for line in lines)
     ways = [[data[:at], data[at:]] for at in range(1, len(data))]
     ways += [[data[at : at + 1] for at in range(len(data))], [data * 50]]
-    with wire.source("tcp://localhost:0") as source:
+    with wire.source(ANY_PORT) as source:
         arrivals = iter(source)
         for parts in ways:
             got = []
@@ -153,31 +147,36 @@ def test_a_record_ends_where_its_line_ends_and_nowhere_else():
                 if got and got[-1] is None:
                     break
             assert got == lines * (b"".join(parts).count(b"\n") // 2) + [None]
-        assert source.broken == 0
+
+
+def test_a_last_line_without_its_end_is_a_line_too():
+    with wire.source(ANY_PORT) as source:
+        arrivals = filter(None, source)
+        with Peer(source.endpoint.url) as peer:
+            peer.send(b"Ace\nBud")
+            assert next(arrivals)[0] == b"Ace"
+            peer.send(b"dy")
+        assert [next(arrivals)[0] for _ in range(2)] == [b"Buddy", None]
 
 
 def test_nobody_listens(numbers):
     with socket.socket() as taken:  # bound, so that nobody else can listen on it
         taken.bind(("127.0.0.1", 0))
         url = url_of(taken)
-        with pytest.raises(OSError, match=f"^Nobody listens on {url} .+: start a receiver first.$"):
+        with pytest.raises(
+            OSError, match=f"^Nobody is listening on {url} .+: start a receiver first.$"
+        ):
             stream.send(table(3), url)
         done = run("send", numbers, "--to", url)
     assert (done.returncode, done.stdout) == (2, "") and len(done.stderr.splitlines()) == 1
-    assert f"Nobody listens on {url}" in done.stderr
-
-
-def test_a_port_in_use(tmp_path):
-    with wire.source("tcp://localhost:0") as taken:
-        done = run("receive", taken.endpoint.url, "--out", tmp_path / "out9.txt")
-    assert done.returncode == 2 and "is in use by another program" in done.stderr
-    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out9.txt").exists()
-    with wire.source(taken.endpoint.url) as again:  # its port is free again
-        assert again.endpoint == taken.endpoint
+    assert f"Nobody is listening on {url}" in done.stderr
 
 
 def test_of_five_senders_at_once_all_rows_arrive(tmp_path):
-    receiver, all_begun = Receiver(tmp_path / "out9.txt"), threading.Barrier(5, timeout=DEADLINE_S)
+    receiver, all_begun = (
+        Receiver(tmp_path / "out9.txt", ANY_PORT),
+        threading.Barrier(5, timeout=DEADLINE_S),
+    )
 
     def rows(name):
         for n in range(2000):
@@ -202,7 +201,7 @@ def test_what_had_arrived_when_another_ended_is_not_lost(tmp_path, monkeypatch):
         write(file, line)
 
     monkeypatch.setattr(wire, "write_line", when_all_are_sent)
-    receiver = Receiver(tmp_path / "out9.txt")
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
     with Peer(receiver.url) as first, Peer(receiver.url) as second:
         first.send(record(1, first=1))
         assert begun.wait(DEADLINE_S)
@@ -213,7 +212,7 @@ def test_what_had_arrived_when_another_ended_is_not_lost(tmp_path, monkeypatch):
 
 
 def test_the_101st_sender_is_waited_for_as_well(tmp_path):
-    receiver = Receiver(tmp_path / "out9.txt")
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
     with Peer(receiver.url) as keeper, Peer(receiver.url) as late:
         keeper.send(record(1, n=0))
         keeper.ask()
@@ -232,7 +231,7 @@ def test_the_101st_sender_is_waited_for_as_well(tmp_path):
 @pytest.mark.parametrize("way", ["close", "reset"])
 def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):
     out = tmp_path / "out9.txt"
-    receiver = start("receive", "tcp://localhost:0", "--out", out)
+    receiver = start("receive", ANY_PORT, "--out", out)
     with Peer(receiver.url) as peer:
         peer.send(record(1, n=1))
         peer.ask()
@@ -240,14 +239,14 @@ def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):
         if way == "reset":
             peer.reset()
     assert receiver.wait(DEADLINE_S) == 1 and rows_of(out) == [{"n": 1}]
-    assert counters(receiver) == {"rows": 1, "of": 1, "connections": 1}
+    assert counts(receiver) == {"rows": 1, "malformed": 1, "vanished": 1}
     assert f"1 rows written to {out}; the sender vanished." in receiver.lines
 
 
 @UNIX
 def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, tmp_path):
     out = tmp_path / "out9.txt"
-    receiver = start("receive", "tcp://localhost:0", "--out", out)
+    receiver = start("receive", ANY_PORT, "--out", out)
 
     def rows():
         for n in count():
@@ -256,19 +255,19 @@ def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, 
             yield {"n": n}
 
     done = aside(stream.send, rows(), receiver.url)()
-    assert (done.stopped, done.ok, done.acknowledged) == ("no answer", False, False)
-    assert done.problems[0].startswith("The receiver closed the connection when ")
-    assert done.problems[0].endswith(" handed to it: start it again, then send again.")
+    assert (done.ended, done.ok, done.acknowledged) == ("no answer", False, False)
+    assert done.problems[0].startswith("The receiver took no more than ")
+    assert done.problems[0].endswith(" rows: start it again, then send again.")
     arrived = stored(out)
     assert [one["seq"] for one in arrived] == list(range(1, len(arrived) + 1)) and arrived
 
 
 @pytest.mark.parametrize("options", [{}, {"every": 0}])
 def test_the_receiver_leaves_at_its_limit_and_its_sender_ends(tmp_path, options):
-    receiver = Receiver(tmp_path / "out9.txt", limit=1000)
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT, limit=1000)
     done = aside(stream.send, ({"n": n} for n in count()), receiver.url, **options)()
-    assert (done.stopped, done.ok, done.acknowledged) == ("no answer", False, False)
-    assert (receiver.end().rows, receiver.done.stopped) == (1000, "limit reached")
+    assert (done.ended, done.ok, done.acknowledged) == ("no answer", False, False)
+    assert (receiver.end().rows, receiver.done.ended) == (1000, "limit reached")
     assert [one["row"]["n"] for one in stored(receiver.out)] == list(range(1000))
 
 
@@ -285,14 +284,14 @@ def test_the_course_format_does_not_hide_that_the_receiver_left(deaf):
 
 
 def test_a_course_row_with_an_end_of_line_is_one_row(tmp_path):
-    receiver = Receiver(tmp_path / "out9.txt", limit=2, format="course")
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT, limit=2, format="course")
     stream.send([{"a": "1\n2"}, {"a": "3"}], receiver.url, format="course")
     receiver.end()
     assert receiver.out.read_text(encoding="utf-8") == "[1 2]\n[3]\n"
 
 
 def test_a_row_that_is_too_long_is_named(tmp_path):
-    receiver, rows = Receiver(tmp_path / "out9.txt"), table(3)
+    receiver, rows = Receiver(tmp_path / "out9.txt", ANY_PORT), table(3)
     with pytest.raises(ValueError, match=r"^row 3 cannot be sent: .+ bytes"):
         stream.send([*rows[:2], {"text": "x" * 3 * tcp.LONGEST}], receiver.url)
     assert receiver.end().ok
@@ -317,8 +316,8 @@ def test_a_sender_waits_for_a_receiver_that_reads_nothing(deaf):
     until(rests)
     connection.close()
     done = sending()
-    assert (done.stopped, done.ok) == ("no answer", False) and done.rows <= len(made)
-    assert done.problems[0].startswith("The receiver closed the connection when ")
+    assert (done.ended, done.ok) == ("no answer", False) and done.rows <= len(made)
+    assert done.problems[0].startswith("The receiver took no more than ")
 
 
 @pytest.fixture
@@ -370,7 +369,7 @@ def test_ctrl_c_cuts_no_row_in_two(stuck):
 @UNIX
 def test_ctrl_c_ends_a_receiver(start, tmp_path):
     out = tmp_path / "out9.txt"
-    receiver = start("receive", "tcp://localhost:0", "--out", out)
+    receiver = start("receive", ANY_PORT, "--out", out)
     with Peer(receiver.url) as peer:
         peer.send(b"".join(record(seq) for seq in range(1, 101)))
         peer.ask()
@@ -394,99 +393,72 @@ def files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_500_connections_leave_nothing_behind(start, tmp_path, files):
-    receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
+def test_500_connections_leave_nothing_behind_and_cost_no_honest_client_its_own(
+    start, tmp_path, files
+):
+    receiver = start("receive", ANY_PORT, "--out", tmp_path / "out9.txt")
     process = psutil.Process(receiver._process.pid)
-    with Peer(receiver.url) as first:
-        first.ask()
+    with Peer(receiver.url) as honest, contextlib.ExitStack() as crowd:
+        honest.ask()
         before = process.num_fds()
-        peers = [Peer(receiver.url) for _ in range(500)]
-        for peer in peers:
-            peer.ask()
-        assert process.num_fds() == before + 500
+        peers = [crowd.enter_context(Peer(receiver.url)) for _ in range(500)]
+        assert peers[-1].is_cut_off()
+        assert process.num_fds() == before + tcp.MOST - 1
         for n, peer in enumerate(peers):
             if n % 2:
                 peer.reset()
             else:
                 assert peer.is_cut_off()
-            peer.close()
         until(lambda: process.num_fds() == before)
+        honest.ask()
     assert stream.send(table(10), receiver.url).acknowledged
     assert receiver.wait(DEADLINE_S) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only there limits can be set from outside")
-def test_without_file_descriptors_the_receiver_goes_on_and_hears_ctrl_c(start, tmp_path):
-    receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
-    process = psutil.Process(receiver._process.pid)
-    with Peer(receiver.url) as honest, contextlib.ExitStack() as peers:
-        honest.ask()
-        most = process.num_fds() + 5
-        process.rlimit(psutil.RLIMIT_NOFILE, (most, most))
-        for _ in range(10):
-            peers.enter_context(Peer(receiver.url))
-        until(lambda: process.num_fds() == most)
-        honest.send(record(1))
-        honest.ask()  # those who have a connection go on
-        receiver._process.send_signal(signal.SIGINT)
-        assert receiver.wait(SOON_S) == 0
-    assert any(line.startswith("1 rows written to ") for line in receiver.lines)
-
-
-def test_long_lines_of_others_cut_off_no_honest_client():
-    with wire.source("tcp://localhost:0") as source, contextlib.ExitStack() as peers:
-        arrivals = iter(source)
-        for _ in range(tcp.HELD // tcp.LONGEST):
-            peer = peers.enter_context(Peer(source.endpoint.url))
-            aside(peer.send, b"x" * tcp.LONGEST)
-        limit = time.monotonic() + DEADLINE_S
-        while source._held < tcp.HELD:
-            assert next(arrivals) is None and time.monotonic() < limit
-        honest = peers.enter_context(Peer(source.endpoint.url))
-        name = honest.socket.getsockname()
+def test_a_line_that_is_too_long_cuts_off_its_client_and_nobody_else():
+    with wire.source(ANY_PORT) as source, Peer(source.endpoint.url) as honest:
+        arrivals = filter(None, source)
         honest.send(b"half a re")
-        came = [next(arrivals) for _ in range(2)]
-        assert (None, name) not in [(line, client[:2]) for line, client in filter(None, came)]
+        with Peer(source.endpoint.url) as peer:
+            sent = aside(peer.send, b"x" * (tcp.LONGEST + 1))
+            line, client = next(arrivals)
+            assert len(line) > tcp.LONGEST and next(arrivals) == (None, client)
+            sent()
         honest.send(b"cord\n")
-        came += islice(arrivals, 5)
-    assert (b"half a record", name) in [(line, client[:2]) for line, client in filter(None, came)]
+        assert next(arrivals)[0] == b"half a record"
 
 
-def test_unfinished_lines_are_kept_in_bounded_memory(start, tmp_path):
-    receiver = start("receive", "tcp://localhost:0", "--out", tmp_path / "out9.txt")
-    rss = psutil.Process(receiver._process.pid).memory_info
-    before, most = rss().rss, []
+def test_unfinished_lines_are_kept_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(tcp, "MOST", 5)
 
     def send(peer):
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             peer.send(b"x" * tcp.LONGEST)
+            peer.is_cut_off()
 
-    with contextlib.ExitStack() as peers:
-        others = [peers.enter_context(Peer(receiver.url)) for _ in range(100)]
-        sending = [aside(send, peer) for peer in others]
-        until(lambda: most.append(rss().rss - before) or most[-1] > tcp.HELD // 2)
-        for sent in sending:
-            sent()
-            most.append(rss().rss - before)
-        assert all(peer.is_cut_off() for peer in others)
-        most.append(rss().rss - before)
-        assert max(most) < 1.5 * tcp.HELD + 8_000_000
-    assert stream.send(table(10), receiver.url).acknowledged
-    assert receiver.wait(DEADLINE_S) == 1 and counters(receiver) == {"rows": 10, "connections": 100}
+    with wire.source(ANY_PORT) as source, contextlib.ExitStack() as peers:
+        held, gone = [], 0
+        for _ in range(30):
+            aside(send, peers.enter_context(Peer(source.endpoint.url)))
+        for item in source:
+            held.append(sum(map(len, source._rests.values())))
+            gone += item is not None and item[0] is None
+            if gone == tcp.MOST:
+                break
+        assert tcp.LONGEST < max(held) <= tcp.MOST * (tcp.LONGEST + tcp.CHUNK)
 
 
-def test_each_client_has_a_number_of_its_own():
-    """Its address does not tell it from one that left: systems give the same port again."""
-    with wire.source("tcp://localhost:0") as source:
-        arrivals, names = filter(None, source), []
+def test_a_client_is_not_taken_for_one_that_left_from_the_same_address():
+    with wire.source(ANY_PORT) as source:
+        arrivals, clients = filter(None, source), []
         for _ in range(3):
             with Peer(source.endpoint.url) as peer:
                 peer.send(b"Ace\n")
-                line, name = next(arrivals)
-                assert (line, name[:2]) == (b"Ace", peer.socket.getsockname())
-            assert next(arrivals) == (None, name)
-            names.append(name[2:])
-    assert len(set(names)) == 3
+                line, client = next(arrivals)
+                assert line == b"Ace"
+            assert next(arrivals) == (None, client)
+            clients.append(client)
+    assert len(set(clients)) == 3
 
 
 def garbage(peer):
@@ -504,21 +476,21 @@ def _nest(inner, _):
     return [inner]
 
 
-HOSTILE = {  # what each sends, and what of it is (undecodable, malformed, broken)
-    "garbage": (garbage, (2000, 0, 0)),
-    "a length of 4 GB": (lambda peer: peer.send(b"\xff" * 4 + bytes(9000)), (0, 0, 1)),
-    "a line that never ends": (endless, (0, 0, 1)),
-    "newlines": (lambda peer: peer.send(b"\n" * 1_000_000), (1_000_000, 0, 0)),
-    "nested": (lambda peer: peer.send((b"[" * 9**6 + b"\n") * 3), (3, 0, 0)),
-    "nested record": (lambda peer: peer.send(record(1, a=reduce(_nest, range(30)))), (0, 1, 0)),
-    "no record": (lambda peer: peer.send(b'7\nnull\n{}\n{"seq": 1}\n"ask"\n'), (0, 5, 0)),
-    "the end of nothing": (lambda peer: peer.send(records.encode_end(9) + b"\n"), (0, 1, 0)),
+HOSTILE = {  # what each sends, and how many malformed lines that is
+    "garbage": (garbage, 2000),
+    "a length of 4 GB": (lambda peer: peer.send(b"\xff" * 4 + bytes(9000)), 1),
+    "a line that never ends": (endless, 1),
+    "newlines": (lambda peer: peer.send(b"\n" * 1_000_000), 1_000_000),
+    "nested": (lambda peer: peer.send((b"[" * 9**6 + b"\n") * 3), 3),
+    "nested record": (lambda peer: peer.send(record(1, a=reduce(_nest, range(30)))), 1),
+    "no record": (lambda peer: peer.send(b'7\nnull\n{}\n{"seq": 1}\n"ask"\n'), 5),
+    "the end of nothing": (lambda peer: peer.send(records.encode_end(9) + b"\n"), 1),
 }
 
 
-def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, files):
+def test_hostile_clients_change_nothing_but_their_counts(start, tmp_path, files):
     out = tmp_path / "out9.txt"
-    receiver = start("receive", "tcp://localhost:0", "--out", out)
+    receiver = start("receive", ANY_PORT, "--out", out)
     process, over = psutil.Process(receiver._process.pid), threading.Event()
 
     def attack(harm):
@@ -535,8 +507,9 @@ def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, file
         """Of 500 who come at once 400 break off, 50 reset, and 50 say nothing and stay."""
         peers = [Peer(receiver.url) for _ in range(500)]
         for peer in peers[:400]:
-            peer.send(b"{")
-            assert peer.is_cut_off()
+            with contextlib.suppress(ConnectionError):
+                peer.send(b"{")
+                assert peer.is_cut_off()
             peer.close()
         for peer in peers[400:450]:
             peer.reset()
@@ -561,18 +534,14 @@ def test_hostile_clients_change_nothing_but_their_counters(start, tmp_path, file
     silent = attacks[-2]()
     assert len(silent) == 50 and memory[1] - memory[0] < 16_000_000
     assert rows_of(out) == [{"n": n, "text": "x" * 100} for n in range(5000)]
-    undecodable, malformed, broken = map(sum, zip(*(n for _, n in HOSTILE.values()), strict=True))
-    assert counters(receiver) == {
-        "rows": 5000,
-        "undecodable": undecodable,
-        "malformed": malformed,
-        "connections": broken + 400,
-    }
+    told, certain = counts(receiver), sum(number for _, number in HOSTILE.values())
+    assert told.pop("rows") == 5000
+    assert certain <= told.pop("malformed") <= certain + 401 and not told
 
 
 def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):
     out = tmp_path / "out9.txt"
-    receiver = start("receive", "tcp://localhost:0", "--out", out)
+    receiver = start("receive", ANY_PORT, "--out", out)
     assert receiver.url.startswith("tcp://127.0.0.1:") and not receiver.url.endswith(":0")
     sender = start("send", numbers, "--to", receiver.url)
     assert (sender.wait(DEADLINE_S), receiver.wait(DEADLINE_S)) == (0, 0)

@@ -1,29 +1,35 @@
-"""Where lines go to and come from: a file, datagrams, or a connection, each by its URL.
+"""Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes, a source yields them.
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. A source
+yields (line, sender), (None, sender) when one has left, and None when nothing more is there now.
 """
 
-from streamlib.wire.endpoint import EXAMPLES, Endpoint, NoAnswer, parse, why_unbound  # noqa: F401
+from collections.abc import Callable
+
+from streamlib.wire.endpoint import Endpoint, NoAnswer, parse, why_unbound  # noqa: F401
 from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
 from streamlib.wire.tcp import TcpSink, TcpSource
 from streamlib.wire.udp import UdpSink, UdpSource
 
 
-def sink(url: str, flow_control: bool | None = None) -> FileSink | UdpSink | TcpSink:
-    """Open what takes lines at a URL; use it in a `with` block, so that it is always closed.
+def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lambda: False):
+    """Return the sink of a URL, for a `with` block; raise OSError if it cannot be reached.
 
-    flow_control: of a stream at full speed over UDP: whether to keep no more under way than the
-        receiver's buffer holds; None for a stream that has a pace.
+    full_speed: whether lines come without pauses; stopping: whether to give up on a slow receiver.
     """
     endpoint = parse(url)
     if endpoint.scheme == "file":
         return FileSink(endpoint)
-    return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, flow_control)
+    try:
+        return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed, stopping)
+    except OSError as error:
+        why = f"Nobody is listening on {endpoint.url} ({error.strerror or error})"
+        raise OSError(f"{why}: start a receiver first.") from None
 
 
 def source(url: str) -> UdpSource | TcpSource:
-    """Open what yields lines at a URL, in a `with` block; OSError if the port cannot be had."""
+    """Return the source of a URL, for a `with` block; raise OSError if its port is not free."""
     endpoint = parse(url)
     if endpoint.scheme == "file":
-        raise ValueError(f"{url!r} cannot be listened on: give a port, as in {EXAMPLES[:20]}.")
+        raise ValueError(f"You cannot listen on {url}: give a port, as in udp://localhost:9999.")
     return {"udp": UdpSource, "tcp": TcpSource}[endpoint.scheme](endpoint)

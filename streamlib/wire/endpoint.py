@@ -1,22 +1,27 @@
-"""Endpoints by URL: `file:outputs/out9.txt`, `udp://localhost:9999` and `tcp://localhost:9999`.
+"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`.
 
-A sink takes lines of bytes, a source yields them. Everything stays on this machine (loopback)
-unless a URL names another host; then `Endpoint.note` says so.
+Everything stays on this machine unless a URL names another host; then `Endpoint.note` says so.
 """
 
 import errno
+import re
 import socket
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-LOOK_S = 0.2  # a receiver that hears nothing looks up this often, to see whether it is to stop
-EXAMPLES = "udp://localhost:9999, tcp://localhost:9999 or file:outputs/out9.txt"
+KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+EXAMPLES = "udp://localhost:9999 (with a port from 0 to 65535) or file:outputs/out9.txt"
+LOOK_S = 0.2  # how often a receiver that hears nothing checks whether it should stop
+
+
+class NoAnswer(OSError):
+    """Raised by a sink whose receiver takes no more lines, or no longer answers."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a URL points: a file, or a host and port; `note` says if it leaves this machine."""
+    """Where a URL points: a file, or the address of a port; `note` warns of other machines."""
 
     scheme: str
     path: Path | None = None
@@ -25,8 +30,7 @@ class Endpoint:
 
     @property
     def family(self) -> socket.AddressFamily:
-        """IPv6 or IPv4, by the address."""
-        return socket.AF_INET6 if len(self.address) == 4 else socket.AF_INET
+        return socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
 
     @property
     def url(self) -> str:
@@ -37,57 +41,44 @@ class Endpoint:
 
 
 def parse(url: str) -> Endpoint:
-    """Return the endpoint that a URL names; raise ValueError or OSError with one sentence."""
-    scheme, _, rest = str(url).partition(":")
-    if scheme == "file" and rest and not rest.startswith("//"):
-        return Endpoint("file", path=Path(rest))
-    if scheme == "file" and rest.startswith("///"):
-        return Endpoint("file", path=Path(unquote(rest[2:])))
-    if scheme not in ("udp", "tcp") or not rest.startswith("//"):
-        raise ValueError(f"{url!r} is no endpoint of this lab: give one such as {EXAMPLES}.")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "localhost", parts.port if not parts.path else None
-    except ValueError:
-        port = None
-    if port is None:
-        raise ValueError(f"{url!r} has no port from 0 to 65535: give one, as in {EXAMPLES[:20]}.")
-    if host == "localhost":
+    """Return the endpoint of a URL; raise ValueError if it has none, OSError for unknown hosts."""
+    if match := re.fullmatch(r"file:(?://)?(.+)", str(url)):
+        return Endpoint("file", Path(match[1]))
+    match = re.fullmatch(r"(udp|tcp)://\[?([^/]*?)\]?:(\d{1,5})", str(url))
+    if not match or int(match[3]) > 65_535:
+        raise ValueError(f"{url!r} is not an endpoint: give one such as {EXAMPLES}.")
+    scheme, host, port = match.groups()
+    if host in ("", "localhost"):
         host = "127.0.0.1"  # never ::1 here and 127.0.0.1 there
     try:
-        kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
-        found = socket.getaddrinfo(host, port, type=kind)
+        address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
     except (OSError, UnicodeError):
-        raise OSError(
-            f"The host {host!r} is not known: check its name, or use localhost."
-        ) from None
-    address = min(found, key=lambda one: one[0] != socket.AF_INET)[4]
-    note = ""
-    if not (address[0].startswith("127.") or address[0] == "::1"):
-        note = (
-            f"{host} is more than this machine alone: rows cross the network unencrypted, and "
-            "others in it can listen or send."
-        )
+        raise OSError(f"The host {host!r} is unknown: check its name, or use localhost.") from None
+    if address[0].startswith("127.") or address[0] == "::1":
+        return Endpoint(scheme, address=address)
+    note = f"{host} is beyond this machine: others on the network can read the rows, or send some."
     return Endpoint(scheme, address=address, note=note)
 
 
-class NoAnswer(OSError):
-    """Raised by a sink whose receiver acknowledged before, and does so no more."""
+def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
+    """Return a socket that listens on an endpoint, and the endpoint with the port it got."""
+    sock = socket.socket(endpoint.family, KINDS[endpoint.scheme])
+    sock.setblocking(False)
+    try:
+        if endpoint.scheme == "tcp" and sys.platform != "win32":  # there two could share the port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(endpoint.address)
+        if endpoint.scheme == "tcp":
+            sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise why_unbound(endpoint, error) from None
+    return sock, replace(endpoint, address=sock.getsockname())
 
 
 def why_unbound(endpoint: Endpoint, error: OSError) -> OSError:
-    port = endpoint.address[1]
-    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) == 10048:
-        return OSError(
-            f"Port {port} is in use by another program, perhaps a receiver of yours in another "
-            "terminal: end that one, or choose another port."
-        )
-    if isinstance(error, PermissionError):
-        return OSError(
-            f"Port {port} is not open to you: choose one from 1024 to 65535 that no service of "
-            "this machine has reserved."
-        )
-    return OSError(
-        f"{endpoint.url} cannot be listened on ({error.strerror}): use localhost or an address "
-        "of this machine."
-    )
+    """Return the error that says why you cannot listen on a port, and what to do."""
+    why = f"is not open to you ({error.strerror}): use localhost and a port from 1024 to 65535"
+    if error.errno == errno.EADDRINUSE:
+        why = "is in use: stop the other receiver, or choose another port"
+    return OSError(f"Port {endpoint.address[1]} of {endpoint.address[0]} {why}.")

@@ -1,68 +1,58 @@
-"""A file that takes lines: whole or not at all, and on their way to the disk at once."""
+"""A file that takes lines: each whole or not at all, and handed to the system at once."""
 
 import contextlib
+import errno
+import io
 from pathlib import Path
 
-from streamlib.wire.endpoint import Endpoint
+OURS = (b"", b"[", b'{"seq"')  # how a stream begins: with nothing, `[a, b, c]`, or a record
 
 
-class FileSink:
-    """A file that takes lines; each is on its way to the disk before the next is taken."""
+class FileSink(contextlib.AbstractContextManager):
+    """Writes lines to a file, which needs no receiver to acknowledge them."""
 
-    def __init__(self, endpoint: Endpoint):
-        self.endpoint, self.problems = endpoint, []
-        self._file = open_for_lines(endpoint.path)
+    acknowledged, refused = True, 0
+
+    def __init__(self, endpoint):
+        self.problems, self._file = [], open_for_lines(endpoint.path)
 
     def send(self, line: bytes) -> None:
         write_line(self._file, line)
 
     def end(self, line: bytes | None) -> None:
-        """Write the end record, if there is one."""
         if line is not None:
-            self.send(line)
-
-    def __enter__(self) -> "FileSink":
-        return self
+            write_line(self._file, line)
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
 
-def open_for_lines(path: Path | str):
-    """Open a file anew for `write_line`, without a buffer that a killed process would lose."""
-    path = Path(path)
+def open_for_lines(path: Path | str) -> io.FileIO:
+    """Open a file anew for `write_line`, without a buffer, which a killed process would lose.
+
+    Raises ValueError if it holds something other than a stream, OSError if it cannot be written.
+    """
     try:
-        if path.is_file():
-            with path.open("rb") as file:
-                if file.read(1) not in (b"", b"{", b"["):
-                    raise ValueError(
-                        f"{path} holds something else than a stream: give another name, or delete "
-                        "it first."
-                    )
-        return path.open("wb", buffering=0)
+        if Path(path).is_file():
+            with open(path, "rb") as file:
+                start = file.read(6)
+            if start not in OURS and start[:1] not in OURS:
+                raise ValueError(f"{path} holds something other than a stream: give another name.")
+        return open(path, "wb", buffering=0)
     except OSError as error:
-        why = error.strerror
-        if path.is_dir():
-            why = "it is a folder"
-        elif not path.parent.is_dir():
-            why = f"there is no folder {path.parent}"
-        raise OSError(
-            f"{path} cannot be written ({why}): give the name of a file in a folder that you may "
-            "write to."
-        ) from None
+        why = f"{path} cannot be written ({error.strerror})"
+        raise OSError(f"{why}: name a file in a folder that exists.") from None
 
 
-def write_line(file, line: bytes) -> None:
-    """Write a line whole or not at all; OSError with one sentence if the disk is full."""
-    left = line + b"\n"
-    size = len(left)
+def write_line(file: io.FileIO, line: bytes) -> None:
+    """Write a line whole or not at all; raise OSError if the disk takes no more."""
+    line += b"\n"
     try:
-        while left:
-            left = left[file.write(left) :]
+        written = file.write(line)
+        if written < len(line):  # the disk became full in the middle of the line
+            file.seek(-written, io.SEEK_CUR)
+            file.truncate()
+            raise OSError(errno.ENOSPC, "No space left on device")
     except OSError as error:
-        with contextlib.suppress(OSError):  # a device cannot be cut
-            file.truncate(file.tell() - (size - len(left)))
-        raise OSError(
-            f"{file.name} takes no more ({error.strerror}): what was written before is kept; "
-            "make room, then run this again."
-        ) from None
+        why = f"{file.name} takes no more ({error.strerror})"
+        raise OSError(f"{why}: make room, then run this again.") from None

@@ -1,242 +1,138 @@
-"""A connection: bytes arrive all and in order, or it breaks. Where a record ends, is our affair.
+"""A connection: its bytes arrive all and in order, or it breaks. Framing is up to us.
 
-The framing is that of JSON lines: a record is a line, and ends where its "end of line" byte is,
-which JSON never has inside of it. One `send` may arrive as two `recv`, two as one: lines count.
+A record is a line of JSON, and ends at its end of line, a byte that JSON never has inside.
 """
 
 import contextlib
-import errno
-import select
+import math
 import selectors
 import socket
-import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, why_unbound
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
-LONGEST = 1_048_576  # bytes of a line: who sends more without an end of line is cut off
-HELD = 33_554_432  # bytes of unfinished lines in all connections together
-CHUNK = 65_536
-ANSWER_S = 10.0  # wait so long for the receiver to take the last rows, and to echo the end record
-PUSH_S, STOP_S = 0.05, 1.0  # rows stay in the buffer so long at most; so long a stop may take
+LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
+MOST = 100  # clients at once; together with LONGEST this bounds the memory
+CHUNK = 65_536  # bytes that are sent or read together
+FLUSH_S, STOP_S, ECHO_S = 0.05, 1.0, 10.0  # to gather lines; to give up; to wait for the last echo
 
 
-class TcpSink:
-    """Sends each line down one connection; at full speed many of them at a time.
+class TcpSink(contextlib.AbstractContextManager):
+    """Sends each line down one connection; a slow receiver makes it wait (back-pressure).
 
-    A receiver that is slower makes `send` wait (back-pressure): no flow control of ours is needed.
-    `stopping` says whether the learner wants it to end: then it waits for no more than a second.
+    At full speed it gathers lines; a thread sends those that are left when no more come.
     """
 
-    def __init__(self, endpoint: Endpoint, flow_control: bool | None):
-        self.endpoint, self.problems = endpoint, []
-        self.sent, self.acknowledged, self.refused = 0, False, 0
-        self.stopping = lambda: False
-        self._socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(endpoint.address)
-        except OSError as error:
-            self._socket.close()
-            raise OSError(
-                f"Nobody listens on {endpoint.url} ({error.strerror}): start a receiver first."
-            ) from None
+    refused = 0
+
+    def __init__(self, endpoint: Endpoint, full_speed: bool, stopping: Callable[[], bool]):
+        self.problems, self.acknowledged, self._sent = [], False, 0
+        self._stopping, self._out, self._room = stopping, bytearray(), CHUNK * full_speed
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._socket = socket.create_connection(endpoint.address[:2], ECHO_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setblocking(False)
-        # A stream with a pace sends each row when it is due; one at full speed fills a buffer,
-        # which a thread empties when its source makes it wait.
-        self._out, self._lock, self._closed = bytearray(), threading.RLock(), threading.Event()
-        self._most = 0 if flow_control is None else CHUNK
-        if self._most:
-            threading.Thread(target=self._push_now_and_then, daemon=True).start()
+        self._socket.settimeout(STOP_S)
+        threading.Thread(target=self._flush_now_and_then, daemon=True).start()
 
     def send(self, line: bytes) -> None:
         if len(line) > LONGEST:
-            raise ValueError(
-                f"{len(line):,} bytes are too many for one line, which takes {LONGEST:,}: send "
-                "fewer columns, or cut the field in parts"
-            )
+            raise ValueError(f"{len(line):,} bytes are too many for a line: send fewer columns")
         with self._lock:
-            self._out += line
-            self._out += b"\n"
-            if len(self._out) > self._most:
-                self._push()
-        self.sent += 1
+            self._out += line + b"\n"
+            if len(self._out) > self._room:
+                self._flush()
+        self._sent += 1
 
-    def _push_now_and_then(self) -> None:
-        while not self._closed.wait(PUSH_S):
-            with self._lock, contextlib.suppress(OSError):  # the next `send` will meet it
-                self._push()
+    def _flush_now_and_then(self) -> None:
+        while not self._closed.wait(FLUSH_S):
+            with self._lock, contextlib.suppress(OSError):  # `send` will meet it again
+                self._flush()
 
-    def _push(self, patience_s: float | None = None) -> None:
-        """Send what is in the buffer; wait for a slow receiver, for ever unless told otherwise."""
-        until = None if patience_s is None else time.monotonic() + patience_s
+    def _flush(self) -> None:
         while self._out:
+            stopping = self._stopping()
             try:
                 del self._out[: self._socket.send(self._out)]
-            except BlockingIOError:
-                if until is None and self.stopping():
-                    until = time.monotonic() + STOP_S
-                if until is not None and time.monotonic() > until:
-                    raise NoAnswer("The receiver takes no more rows") from None
-                select.select([], [self._socket], [], LOOK_S)
-            except OSError:
-                raise NoAnswer(
-                    "The receiver closed the connection when "
-                    f"{self.sent:,} rows had been handed to it"
-                ) from None
+            except OSError as error:
+                if stopping or not isinstance(error, TimeoutError):
+                    raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
     def end(self, line: bytes | None) -> None:
-        """Send the end record, if there is one, and wait until the receiver has echoed it."""
-        with self._lock:
-            if line is not None:
-                self._out += line + b"\n"
-            self._push(STOP_S if self.stopping() else ANSWER_S)
-        if line is None:
-            return
-        echo, until = b"", time.monotonic() + ANSWER_S
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            while b"\n" not in echo and time.monotonic() < until:
-                if select.select([self._socket], [], [], LOOK_S)[0]:
-                    more = self._socket.recv(CHUNK)
-                    if not more:
-                        break
-                    echo += more
-        self.acknowledged = echo == line + b"\n"
-        if not self.acknowledged:
-            self.problems.append(
-                "The receiver did not acknowledge the end: the last rows may not have been written."
-            )
-
-    def __enter__(self) -> "TcpSink":
-        return self
+        with contextlib.suppress(OSError), self._lock:
+            self._out += line + b"\n" if line else b""
+            self._flush()
+            if line:
+                self._socket.settimeout(ECHO_S)
+                self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
+        if self._out or (line and not self.acknowledged):
+            why = "The receiver did not acknowledge the end"
+            self.problems.append(f"{why}: it may not have written the last rows.")
 
     def __exit__(self, *error: object) -> None:
         self._closed.set()
         self._socket.close()
 
 
-class _Client:
-    """One connection, and what has come of a line that has not ended yet."""
+class TcpSource(contextlib.AbstractContextManager):
+    """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    def __init__(self, connection: socket.socket, name: tuple):
-        self.connection, self.name, self.rest = connection, name, bytearray()
-
-
-class TcpSource:
-    """Yields (line, client) from all its connections, and None whenever no more is there now.
-
-    A connection that closed is yielded as (None, client); `broken` counts those that broke off
-    in the middle of a line, or sent one without an end.
-    """
-
-    tells_who_leaves = True
+    silence_s = math.inf  # a client that has gone is known to have gone
 
     def __init__(self, endpoint: Endpoint):
-        self._socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
-        if sys.platform != "win32":  # there it would let two programs have the same port
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind(endpoint.address)
-            self._socket.listen(1024)
-        except OSError as error:
-            self._socket.close()
-            raise why_unbound(endpoint, error) from None
-        self._socket.setblocking(False)
-        name = self._socket.getsockname()
-        self.endpoint = Endpoint(endpoint.scheme, address=name, note=endpoint.note)
-        self.broken = 0
-        self._clients: dict[tuple, _Client] = {}
-        self._held = self._number = 0
-        self._full_since = 0.0
+        self._socket, self.endpoint = listen(endpoint)
+        self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
 
-    def __iter__(self) -> Iterator[tuple[bytes | None, tuple] | None]:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            while True:
-                ready = selector.select(0)
-                if not ready:
-                    yield None
-                    ready = selector.select(LOOK_S)
-                if self._full_since and time.monotonic() > self._full_since + LOOK_S:
-                    self._full_since = 0.0
-                    selector.register(self._socket, selectors.EVENT_READ)
-                for key, _ in ready:
-                    if key.data is None:
-                        self._accept(selector)
-                        continue
-                    for line in self._read(key.data, selector):
-                        yield line, key.data.name
-                while self._held > HELD:  # the one who holds most has to go, not the latest one
-                    largest = max(self._clients.values(), key=lambda client: len(client.rest))
-                    self._close(largest, selector)
-                    yield None, largest.name
+    def __iter__(self) -> Iterator[tuple[bytes | None, socket.socket] | None]:
+        while True:
+            ready = self._selector.select(0)
+            if not ready:
+                yield None
+                ready = self._selector.select(LOOK_S)
+            for key, _ in ready:
+                if key.fileobj is self._socket:
+                    self._accept()
+                else:
+                    for line in self._read(key.fileobj):
+                        yield line, key.fileobj
 
-    def _accept(self, selector: selectors.BaseSelector) -> None:
-        try:
-            connection, name = self._socket.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):  # no more until others have closed
-                self._full_since = time.monotonic()
-                selector.unregister(self._socket)
-            return  # else it has gone again
-        self._number += 1  # addresses come again, numbers do not
-        connection.setblocking(False)
-        client = _Client(connection, (*name, self._number))
-        self._clients[client.name] = client
-        selector.register(connection, selectors.EVENT_READ, client)
+    def _accept(self) -> None:
+        """Take a new client, or turn it away if there are too many."""
+        with contextlib.suppress(OSError):  # it may have left already
+            client, _ = self._socket.accept()
+            if len(self._rests) == MOST:
+                client.close()
+                return
+            client.setblocking(False)
+            self._rests[client] = bytearray()
+            self._selector.register(client, selectors.EVENT_READ)
 
-    def _read(self, client: _Client, selector: selectors.BaseSelector) -> list[bytes | None]:
-        """Take what has come; return the lines that are whole now, None last if it has closed."""
-        if client.name not in self._clients:
-            return []  # closed a moment ago, as the one who held most
-        try:
-            data = client.connection.recv(CHUNK)
-        except BlockingIOError:
-            return []
-        except OSError:  # reset: what it had begun is torn
-            data = b""
-        lines: list[bytes | None] = []
-        self._held -= len(client.rest)
-        if b"\n" in data:
-            *lines, tail = data.split(b"\n")
-            lines[0] = bytes(client.rest) + lines[0]
-            client.rest = bytearray(tail)
-        else:
-            client.rest += data
-        self._held += len(client.rest)
-        if not data or len(client.rest) > LONGEST:
-            self._close(client, selector)
-            lines.append(None)
+    def _read(self, client: socket.socket) -> list[bytes | None]:
+        """Return the lines that are whole now, and None after the last one of a client."""
+        rest, data = self._rests[client], b""
+        with contextlib.suppress(OSError):  # a reset is an end, too
+            data = client.recv(CHUNK)
+        *lines, tail = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(rest + lines[0])
+            rest.clear()
+        rest += tail
+        if not data or len(rest) > LONGEST:
+            lines += [bytes(rest), None] if rest else [None]
+            self._selector.unregister(client)
+            client.close()
+            del self._rests[client]
         return lines
 
-    def _close(self, client: _Client, selector: selectors.BaseSelector) -> None:
-        self.broken += bool(client.rest)
-        self._held -= len(client.rest)
-        selector.unregister(client.connection)
-        client.connection.close()
-        del self._clients[client.name]
+    def reply(self, line: bytes, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # a client that has gone, or does not read
+            client.send(line + b"\n")
 
-    def reply(self, line: bytes, name: tuple) -> None:
-        """Answer a client; if it has gone meanwhile or does not read, that is its own affair."""
-        client = self._clients.get(name)
-        if client is not None:
-            with contextlib.suppress(OSError):
-                client.connection.send(line + b"\n")
-
-    def drops(self) -> int | None:
-        """Nothing is dropped: None."""
-        return None
-
-    def __enter__(self) -> "TcpSource":
-        return self
+    def drops(self) -> None:
+        """Return None: a connection drops nothing."""
 
     def __exit__(self, *error: object) -> None:
-        self._socket.close()
-        for client in self._clients.values():
-            # Let it see the end of our answers; a plain close would reset, if lines are unread.
-            with contextlib.suppress(OSError):
-                client.connection.shutdown(socket.SHUT_WR)
-            client.connection.close()
+        for one in (self._selector, self._socket, *self._rests):
+            one.close()
