@@ -261,8 +261,7 @@ def test_10_000_hostile_datagrams_change_nothing_but_their_counters(start, tmp_p
         "rows": 2000,
         "repeated": 998,
         "missing": 2**50 - 2,
-        "undecodable": counts["undecodable"],
-        "malformed": counts["malformed"],
+        "malformed": counts["undecodable"] + counts["malformed"],
     }
     assert memory[1] - memory[0] < 8_000_000
     rows = [one["row"] for one in stored(out) if "row" in one]
@@ -280,8 +279,7 @@ def test_a_receiver_that_is_stopped_by_hand_has_written_all(start, tmp_path):
         sender.wait()
         receiver._process.send_signal(signal.SIGINT)
         assert receiver.wait(DEADLINE_S) == 0
-    assert receiver.lines[-2] == f"100 rows written to {out}; stopped by hand."
-    assert receiver.lines[-1].startswith("1 of the senders had not ended")
+    assert receiver.lines[-1] == f"100 rows written to {out}; stopped by hand."
     assert [one["seq"] for one in stored(out)] == list(range(1, 101))
 
 
@@ -322,8 +320,8 @@ def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
         (["--every", "3", "1"], 2, "the smaller first."),
         (["--every", "1", "2", "3"], 2, "every is (1.0, 2.0, 3.0): give seconds, or two of them"),
         (["--every", "-1"], 2, "every is -1.0: give a number of seconds from 0 to 3600."),
-        (["--to", "udp://localhost:70000"], 2, "has no port from 0 to 65535"),
-        (["--to", "file:."], 2, "cannot be written (it is a folder)"),
+        (["--to", "udp://localhost:70000"], 2, "a port from 0 to 65535"),
+        (["--to", "file:."], 2, "cannot be written ("),
         (["--format", "xml"], 2, "invalid choice: 'xml'"),
     ],
 )
@@ -350,16 +348,17 @@ def test_a_csv_file_is_read_as_the_options_say_when_it_is_sent_and_when_it_is_co
 def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
     done = run("send", numbers, "--to", nobody)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "as this machine reported: start a receiver first." in done.stdout
+    assert "Nobody was listening on " in done.stdout
+    assert "of the rows: start a receiver first." in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["receive", "udp://localhost:0", "--out", "."], "cannot be written (it is a folder)"),
+        (["receive", "udp://localhost:0", "--out", "."], "cannot be written ("),
         (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
-        (["receive", "file:x", "--out", "x"], "cannot be listened on"),
-        (["receive", "udp://0.0.0.0:x", "--out", "x"], "has no port"),
+        (["receive", "file:x", "--out", "x"], "You cannot listen on"),
+        (["receive", "udp://0.0.0.0:x", "--out", "x"], "a port from"),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
         (["send", "x.csv", "--to", "file:y", "--delimiter", ";;"], "x.csv cannot be read"),
         (["pets", "--hold", -1], "hold_s is -1.0: give a number of seconds"),
@@ -379,7 +378,7 @@ def test_bad_use_is_one_sentence_and_exit_status_2(words, said, outputs):
 def test_a_port_in_use_is_one_sentence_and_exit_status_2(tmp_path):
     with wire.source("udp://localhost:0") as taken:
         done = run("receive", taken.endpoint.url, "--out", tmp_path / "out9.txt")
-    assert done.returncode == 2 and "is in use by another program" in done.stderr
+    assert done.returncode == 2 and "is in use: stop the other receiver" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out9.txt").exists()
 
 

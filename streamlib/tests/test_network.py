@@ -199,7 +199,7 @@ def test_urls_that_do_not_fit_are_refused(to, listen):
 def test_a_port_that_is_in_use_is_refused_in_one_sentence(server):
     with udp() as other:
         for mine in (other, server):
-            with pytest.raises(OSError, match=r"^Port \d+ is in use by another program.*\.$"):
+            with pytest.raises(OSError, match=r"^Port \d+ is in use: stop the other receiver.*\.$"):
                 Proxy(Network(), url_of(mine), url_of(mine)).__enter__()
 
 

@@ -22,7 +22,7 @@ def test_a_receiver_that_is_killed_leaves_whole_rows_and_its_sender_ends(start, 
         yield from table(3000)
 
     done = aside(stream.send, rows(), receiver.url)()
-    assert (done.stopped, done.ok) == ("no answer", False) and 2000 <= done.rows < 5000
+    assert (done.ended, done.ok) == ("no answer", False) and 2000 <= done.rows < 5000
     assert done.problems[0].startswith("The receiver stopped answering before row 2,")
     assert done.problems[0].endswith(": start it again, then send again.")
     arrived = [one["seq"] for one in stored(out)]
@@ -62,8 +62,8 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["receive", "udp://localhost:70000", "--out", "x"], "has no port from 0 to 65535"),
-        (["receive", "udp://localhost:0", "--out", "no/where.txt"], "there is no folder no"),
+        (["receive", "udp://localhost:70000", "--out", "x"], "a port from 0 to 65535"),
+        (["receive", "udp://localhost:0", "--out", "no/where.txt"], "name a file in a folder that exists"),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],
