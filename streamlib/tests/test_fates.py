@@ -179,7 +179,9 @@ def test_a_torn_line_and_junk_are_not_in_the_source(tmp_path):
 
 def test_a_path_that_cannot_be_read_is_one_sentence(tmp_path):
     for path in (tmp_path / "out9.txt", tmp_path):
-        with pytest.raises(OSError, match=r"does not exist: give the file that the receiver wrote\."):
+        with pytest.raises(
+            OSError, match=r"does not exist: give the file that the receiver wrote\."
+        ):
             fates.reconcile([row(1)], path)
     with pytest.raises(OSError, match="cannot be read"):
         fates.reconcile(tmp_path / "no.csv", as_records([]))

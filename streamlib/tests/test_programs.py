@@ -63,7 +63,10 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
     ("words", "sentence"),
     [
         (["receive", "udp://localhost:70000", "--out", "x"], "a port from 0 to 65535"),
-        (["receive", "udp://localhost:0", "--out", "no/where.txt"], "name a file in a folder that exists"),
+        (
+            ["receive", "udp://localhost:0", "--out", "no/where.txt"],
+            "name a file in a folder that exists",
+        ),
         (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],

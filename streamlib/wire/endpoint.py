@@ -78,7 +78,9 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
 
 def why_unbound(endpoint: Endpoint, error: OSError) -> OSError:
     """Return the error that says why you cannot listen on a port, and what to do."""
-    why = f"is not open to you ({error.strerror}): use localhost and a port from 1024 to 65535"
+    host, port = endpoint.address[:2]
     if error.errno == errno.EADDRINUSE:
-        why = "is in use: stop the other receiver, or choose another port"
-    return OSError(f"Port {endpoint.address[1]} of {endpoint.address[0]} {why}.")
+        return OSError(f"Port {port} is in use: stop the other receiver, or choose another port.")
+    if isinstance(error, PermissionError):
+        return OSError(f"You may not listen on port {port}: choose one from 1024 to 65535.")
+    return OSError(f"You cannot listen on {host} ({error.strerror}): use localhost.")

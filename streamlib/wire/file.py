@@ -1,7 +1,6 @@
 """A file that takes lines: each whole or not at all, and handed to the system at once."""
 
 import contextlib
-import errno
 import io
 from pathlib import Path
 
@@ -49,10 +48,11 @@ def write_line(file: io.FileIO, line: bytes) -> None:
     line += b"\n"
     try:
         written = file.write(line)
-        if written < len(line):  # the disk became full in the middle of the line
-            file.seek(-written, io.SEEK_CUR)
-            file.truncate()
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if written == len(line):
+            return
+        file.seek(-written, io.SEEK_CUR)
+        file.truncate()
+        why = "only a part of the line found room"
     except OSError as error:
-        why = f"{file.name} takes no more ({error.strerror})"
-        raise OSError(f"{why}: make room, then run this again.") from None
+        why = error.strerror
+    raise OSError(f"{file.name} takes no more ({why}): make room, then run this again.")
