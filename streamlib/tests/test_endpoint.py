@@ -54,7 +54,7 @@ def test_a_url_that_names_nothing_is_refused(url, words):
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
 def test_a_port_in_use_is_refused_and_free_again_afterwards(scheme):
     with wire.source(f"{scheme}://localhost:0") as first:
-        with pytest.raises(OSError, match=r"^Port \d+ of 127.0.0.1 is in use: stop") as error:
+        with pytest.raises(OSError, match=r"^Port \d+ is in use: stop") as error:
             wire.source(first.endpoint.url)
         assert is_one_sentence(str(error.value))
     with wire.source(first.endpoint.url) as again:
@@ -72,7 +72,9 @@ def test_a_privileged_port_is_refused():
                 pytest.skip("this system opens every port to everybody")
             except PermissionError:
                 pass
-        with pytest.raises(OSError, match=r"Port 99 .+ is not open to you .+ 1024 to") as error:
+        with pytest.raises(
+            OSError, match=r"You may not listen on port 99: choose one from 1024"
+        ) as error:
             udp.UdpSource(endpoint)
     finally:
         os.seteuid(user)
@@ -81,6 +83,8 @@ def test_a_privileged_port_is_refused():
 
 @pytest.mark.parametrize("url", ["udp://192.0.2.1:9", "tcp://192.0.2.1:9", "file:out9.txt"])
 def test_you_cannot_listen_on_a_file_or_on_another_machine(url):
-    with pytest.raises((OSError, ValueError), match=r"You cannot listen|not open to you") as error:
+    with pytest.raises(
+        (OSError, ValueError), match=r"You cannot listen|You may not listen"
+    ) as error:
         wire.source(url)
     assert is_one_sentence(str(error.value))
