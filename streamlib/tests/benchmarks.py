@@ -1,8 +1,7 @@
 """How fast the lab is, beside what one would use instead; nothing here is asserted.
 
-    python -m streamlib.tests.benchmarks              # with each target, met or missed
-    python -m streamlib.tests.stream_benchmarks       # the same for streams
-    python -m pytest streamlib/tests/benchmarks.py -n 0 --benchmark-only
+    python -m streamlib.tests.benchmarks              # all, in one table with each target
+    python -m streamlib.tests.benchmarks mark events  # those with such a word in their names
 
 Contenders stand in one group and run one after another. Files are written to pytest's temporary
 folder, so put that on the disk in question (`--basetemp`), and leave the machine alone meanwhile.
@@ -366,9 +365,26 @@ TARGETS = [
     ("200 rounds of the pets (s)", "test_rounds", None, 15),
     ("distinct orders in those, at least", "orders", None, -50),
     ("one forced turn / a bare pipe hand-off", "turn/handoff", None, 10),
-    ("all 90 orders forced (s)", "test_all_90", None, 5),
+    ("all 90 orders forced and verified (s)", "test_all_90", None, 3),
     ("20 interleavings explored (s)", "test_explore", None, 1),
     ("10,000 turns (s; no limit)", "test_turn", None, math.inf),
+    ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
+    ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
+    ("rows lost by ours", "lost", None, 0),
+    ("200 MB: sender's memory above 10 rows' (MB)", "sender", None, 30),
+    ("200 MB: receiver's (MB)", "receiver", None, 30),
+    ("pace: off / a sleep loop's, 1,000 records", "off", None, 1 / 200),
+    ("pace: 99th percentile of lateness (ms)", "p99", None, 0.5),
+    ("pace: CPU time / a sleep loop's", "cpu", None, 1.5),
+    ("CSV-TCP-file, rows/s over a makefile loop", "tcp/makefile", None, -0.8),
+    ("the same, rows/s over pyzmq PUSH/PULL", "tcp/zmq", None, -1.1),
+    ("UDP delay at 1,000 rows/s / a bare loop's", "delay udp", None, 1.5),
+    ("TCP delay at 1,000 rows/s / a bare loop's", "delay tcp", None, 1.5),
+    ("1 % loss: learner's layer / TCP", "layer/tcp", None, 3),
+    ("the layer's 20,000 rows (s; no limit)", "layer_s", None, math.inf),
+    ("1M rows reconciled / a bare loop over both files", "reconcile/bare", None, 1.6),
+    ("1M rows reconciled (s; no limit)", "test_reconcile", None, math.inf),
+    ("10,000 lines, 4 distinct, no numbers (s)", "test_reconcile_equal_lines", None, 1),
 ]
 
 
@@ -392,14 +408,19 @@ def table(benchmarks, targets):
         yield f"{what:44}{value:9.3f}{lowest}{abs(limit):9.3f}  {'met' if met else 'MISSED'}"
 
 
-def main(file=__file__, targets=TARGETS):
-    """Run every benchmark of a file, then hold the figures against the targets."""
+def main():
+    """Run every benchmark, of processes and of streams, then hold the figures against the targets.
+
+    A word such as `stream` or `mark` runs those whose name contains it.
+    """
+    here = Path(__file__)
+    files = [str(here), str(here.with_name("stream_benchmarks.py"))]
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder, "figures.json")
         options = ["-n0", "--benchmark-only", f"--benchmark-json={figures}", "-q"]
-        status = pytest.main([file, *options, *sys.argv[1:]])
-        if status == 0:
-            print("", *table(json.loads(figures.read_text())["benchmarks"], targets), sep="\n")
+        chosen = ["-k", " or ".join(sys.argv[1:])] if sys.argv[1:] else []
+        status = pytest.main([*files, *options, *chosen])
+        print("", *table(json.loads(figures.read_text())["benchmarks"], TARGETS), sep="\n")
     return status
 
 

@@ -1,6 +1,5 @@
 """How fast the streams are, beside what one would use instead; nothing here is asserted.
-
-    python -m streamlib.tests.stream_benchmarks       # with each target, met or missed
+`python -m streamlib.tests.benchmarks` runs them and has their targets.
 
 Contenders take turns within each round, since a busy machine has slow and fast seconds. Senders
 and receivers are processes of their own, as a learner has them: this file is also their program.
@@ -9,7 +8,6 @@ and receivers are processes of their own, as a learner has them: this file is al
 import contextlib
 import csv
 import json
-import math
 import socket
 import statistics
 import subprocess
@@ -23,7 +21,7 @@ import numpy as np
 import pytest
 
 from streamlib import records, rows, stream
-from streamlib.tests import benchmarks, reliable
+from streamlib.tests import reliable
 
 ROWS = 100_000
 MILLION = 1_000_000
@@ -483,28 +481,5 @@ def test_layer(benchmark, tmp_path):
     benchmark.extra_info["layer_s"] = statistics.median(layer for layer, _ in pairs)
 
 
-TARGETS = [
-    ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
-    ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
-    ("rows lost by ours", "lost", None, 0),
-    ("200 MB: sender's memory above 10 rows' (MB)", "sender", None, 30),
-    ("200 MB: receiver's (MB)", "receiver", None, 30),
-    ("pace: off / a sleep loop's, 1,000 records", "off", None, 1 / 200),
-    ("pace: 99th percentile of lateness (ms)", "p99", None, 0.5),
-    ("pace: CPU time / a sleep loop's", "cpu", None, 1.5),
-    ("CSV-TCP-file, rows/s over a makefile loop", "tcp/makefile", None, -0.8),
-    ("the same, rows/s over pyzmq PUSH/PULL", "tcp/zmq", None, -1.1),
-    ("UDP delay at 1,000 rows/s / a bare loop's", "delay udp", None, 1.5),
-    ("TCP delay at 1,000 rows/s / a bare loop's", "delay tcp", None, 1.5),
-    ("1 % loss: learner's layer / TCP", "layer/tcp", None, 3),
-    ("the layer's 20,000 rows (s; no limit)", "layer_s", None, math.inf),
-    ("1M rows reconciled / a bare loop over both files", "reconcile/bare", None, 1.6),
-    ("1M rows reconciled (s; no limit)", "test_reconcile", None, math.inf),
-    ("10,000 lines, 4 distinct, no numbers (s)", "test_reconcile_equal_lines", None, 1),
-]
-
-if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in globals():
-        globals()[sys.argv[1]](*sys.argv[2:])
-    else:
-        sys.exit(benchmarks.main(str(Path(__file__)), TARGETS))
+if __name__ == "__main__":  # the ends of a stream, each in a process of its own
+    globals()[sys.argv[1]](*sys.argv[2:])
