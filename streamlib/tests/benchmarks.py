@@ -398,7 +398,7 @@ def table(benchmarks, targets):
     least = {run["name"]: run["stats"]["min"] for run in benchmarks}
     own = {key: value for run in benchmarks for key, value in run["extra_info"].items()}
     for what, name, other, limit in targets:
-        if name not in median | own:
+        if not {name, other or name} <= (median | own).keys():
             continue  # it was not run
         if other:
             value, lowest = median[name] / median[other], f"{least[name] / least[other]:9.3f}"
