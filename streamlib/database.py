@@ -112,8 +112,7 @@ def pets(names: Sequence[str], hold_s: float = 0, timeout_s: float = 5) -> Calla
     home.seconds("hold_s", hold_s)
     home.seconds("timeout_s", timeout_s)
     if isinstance(names, str) or not isinstance(names, Sequence):
-        kind = type(names).__name__
-        raise ValueError(f"names is of type {kind}: give a list, as in database.pets(['Ace']).")
+        raise ValueError(f"names is {names!r}: give a list, as in database.pets(['Ace']).")
     if len(set(names)) < len(names):
         raise ValueError(f"names has a name twice, {list(names)}: give each pet a different name.")
 
@@ -137,12 +136,12 @@ def rows(path: Path | str) -> list[dict]:
         raise OSError(_why_unusable(Path(path), error)) from None
 
 
-def tables(path: Path | str, most: int = 20) -> dict[str, list[dict]]:
-    """Return the first `most` rows of each table, as another process sees them: committed ones."""
+def tables(path: Path | str) -> dict[str, list[dict]]:
+    """Return the first 20 rows of each table, as another process sees them: committed ones."""
     try:
         names = _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'")
         quoted = {row["name"]: row["name"].replace('"', '""') for row in names}
-        return {n: _select(path, 0, f'SELECT * FROM "{q}" LIMIT {most}') for n, q in quoted.items()}
+        return {n: _select(path, 0, f'SELECT * FROM "{q}" LIMIT 20') for n, q in quoted.items()}
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
 

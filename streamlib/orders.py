@@ -24,15 +24,9 @@ def labels(counts: Sequence[int]) -> list[str]:
     return [f"{p}.{i + 1}" for p, count in enumerate(counts, start=1) for i in range(count)]
 
 
-def join(labels: Iterable[str]) -> str:
+def join(labels: Sequence[str]) -> str:
     """Return labels as one order: CAEDFB, or with blanks between labels that are longer."""
-    labels = list(labels)
     return ("" if all(len(label) == 1 for label in labels) else " ").join(labels)
-
-
-def split(order: str) -> list[str]:
-    """Return the labels of an order: the inverse of `join`."""
-    return order.split() if {" ", "."} & set(order) else list(order)
 
 
 def count(counts: Sequence[int]) -> int:
@@ -62,33 +56,26 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
     return extend([], [list(islice(each, n)) for n in counts])
 
 
-def owners(counts: Sequence[int], names: Sequence[str] | None = None) -> dict[str, str]:
-    """Return whose insert each label is: label -> process; by default P1, P2, ..."""
-    names = names or [f"P{p}" for p in range(1, len(counts) + 1)]
-    each = [name for name, n in zip(names, counts, strict=True) for _ in range(n)]
+def owners(counts: Sequence[int]) -> dict[str, str]:
+    """Return whose insert each label is: label -> P1, P2, ..."""
+    each = [f"P{p}" for p, count in enumerate(counts, start=1) for _ in range(count)]
     return dict(zip(labels(counts), each, strict=True))
 
 
-def is_serial(order: str, owners: dict[str, str]) -> bool:
-    """Tell whether each process made all its inserts in one go, with no other process between."""
-    who = [owners[label] for label in split(order)]
-    return sum(a != b for a, b in pairwise(who)) == len(set(who)) - 1
-
-
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
-    """Say how many of the possible orders were seen.
+    """Say how many of the possible orders were seen in some runs.
 
-    Returns runs, seen (different orders), possible, serial (the share of runs in which no process
-    was interrupted) and missing (a list). An order that is not possible counts only as a run.
+    Returns seen (how many different ones), serial (the share of the runs in which each process
+    made its inserts in one go) and missing (a list). An order that is not possible is not seen.
     """
-    times = Counter(seen)
-    every, whose = list(possible(counts)), owners(counts)
+    times, whose = Counter(seen), owners(counts)
+    fewest = len(set(whose.values())) - 1  # switches between the processes
+    found = [order for order in possible(counts) if times[order]]
+    serial = [order for order in found if switches(schedule(order, whose)) == fewest]
     return {
-        "runs": times.total(),
-        "seen": sum(times[order] > 0 for order in every),
-        "possible": len(every),
-        "serial": sum(times[o] for o in every if is_serial(o, whose)) / max(1, times.total()),
-        "missing": [order for order in every if not times[order]],
+        "seen": len(found),
+        "serial": sum(times[order] for order in serial) / max(1, times.total()),
+        "missing": [order for order in possible(counts) if not times[order]],
     }
 
 
@@ -99,7 +86,8 @@ def schedule(order: str, owners: dict[str, str]) -> str:
     '2 1 3 2 3 1'
     """
     number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
-    return " ".join(number[owners[label]] for label in split(order))
+    labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it
+    return " ".join(number[owners[label]] for label in labels)
 
 
 class Turn(NamedTuple):

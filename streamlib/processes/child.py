@@ -24,7 +24,6 @@ from streamlib import home
 from streamlib.processes.recorder import Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
-UNCALLED = "call the maker of workers in the plan, as in database.pets(['Ace'])."
 
 
 class Abandoned(BaseException):
@@ -39,7 +38,7 @@ class Answer:
     place: str | None = None  # the step that it waits at; None if its worker has ended
     steps: list[str] = field(default_factory=list)  # those that began in this turn
     marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
-    sql: list[tuple] = field(default_factory=list)  # each command, and whether in a transaction
+    sql: list[bool] = field(default_factory=list)  # for each command: is it in a transaction?
 
 
 class Me:
@@ -56,7 +55,6 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
-        self._thread = threading.get_ident()
 
     def step(self, name: str, item: object = None) -> None:
         """Begin the next step, on this item: `me.step("insert", "Ace")`.
@@ -81,11 +79,11 @@ class Me:
             self._answer.marked.append((state, resource))
 
     def watch_sql(self, connection: sqlite3.Connection) -> None:
-        """Under a schedule, tell the parent which SQL commands each turn runs."""
+        """Under a schedule, tell the parent of the SQL commands that each turn runs."""
 
         def note(command: str) -> None:
             if not command.lstrip().upper().startswith("PRAGMA"):
-                self._answer.sql.append((command[:40], connection.in_transaction))
+                self._answer.sql.append(connection.in_transaction)
 
         if self._scheduled:
             connection.set_trace_callback(note)
@@ -100,16 +98,14 @@ class Me:
 
     def _turn_for(self, step: str) -> int:
         """Wait until this step may begin; return the number of the turn."""
-        if threading.get_ident() != self._thread:
-            self._answer.error = f"me.step({step!r}) was called by a thread, which has no turn."
-            raise RuntimeError(self._answer.error)
         if self._first:  # a turn ends at the next step; a whole unit, where the first comes again
             over = self._wanted is not None or step == self._first
         else:  # what stands before the first step belongs to its turn, if that is for this step
             self._first, over = step, not step.startswith(self._wanted or "")
-        if over:
+        while over:
             self._tell(step)
             self._wait()
+            over = not step.startswith(self._wanted or "")
         self._answer.steps.append(step)
         return self._number
 
@@ -121,9 +117,8 @@ class Me:
 
     def _tell(self, place: str | None, error: str = "") -> None:
         """Send the answer, and begin the next one."""
-        self._answer.place = place
-        self._answer.error = error or self._answer.error
-        self._pipe.send(self._answer)
+        self._answer.place, self._answer.error = place, error
+        self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer = Answer()
 
 
@@ -149,34 +144,31 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error, round_status = _run(worker, me)
+        error = _run(worker, me)
         recorder.mark("ended")
-        status = status or round_status
+        status = 1 if error else status
         me._tell(None, error)
     recorder.close()
     me._tell(None, recorder.problem)
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, int]:
-    """Run the worker once; return what went wrong and the exit status that follows from it."""
+def _run(worker: Callable[[Me], object], me: Me) -> str:
+    """Run the worker once; return what went wrong, a sentence or ""."""
     try:
         me._first = ""
         if me._scheduled:
             me._wait()
         if callable(worker(me)):
-            return f"{me.name}: its worker only returned a function; {UNCALLED}", 1
+            return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
     except Abandoned:
         pass
-    except SystemExit as stop:
-        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        return (f"{me.name} called sys.exit({stop.code!r})." if status else ""), status
-    except BaseException as error:  # whatever a learner's worker raises, the parent is told
+    except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output).", 1
-    return "", 0
+        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
+    return ""
 
 
 def _leave_with_parent() -> None:

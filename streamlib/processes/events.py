@@ -6,7 +6,7 @@ run, round, process, pid    which run, which round (from 1), which process
 turn, step                  the turn under a schedule (missing if free), the step it was in
 item, resource, state       what was worked on, what was shared, and how
 start, end                  seconds since the round's start gate; equal for an instant
-seq, detail                 the caller's number; words
+detail                      what else was said about it
 
 A span lasts until its process's next mark on the same resource, or until its process ends the
 round. Text columns are categories.
@@ -22,9 +22,9 @@ import pandas as pd
 
 from streamlib.processes import recorder
 
-INSTANTS = ["started", "step", "done", "gave_up", "ended", "died", "sent", "received"]
+INSTANTS = ["started", "step", "done", "gave_up", "ended", "died"]
 BOUNDS = ["started", "ended", "died"]  # these end every span of their process
-COLUMNS = "run round process pid turn step item resource state start end seq detail".split()
+COLUMNS = "run round process pid turn step item resource state start end detail".split()
 
 
 def events(paths: Iterable[Path | str]) -> pd.DataFrame:
@@ -32,22 +32,17 @@ def events(paths: Iterable[Path | str]) -> pd.DataFrame:
 
     Events at the same time are in the order of `paths`, as are the processes. `attrs["scale"]`
     is the time scale, `attrs["problems"]` has a sentence for each recording that is damaged.
+    Raises OSError if a recording cannot be read.
     """
     times, seqs, kinds, problems, run = array("q"), array("q"), [], [], ""
     for path in map(Path, paths):
-        run = path.parent.name
-        try:
-            found = recorder.read(path)
-        except OSError as error:
-            problems.append(f"{path.name} cannot be read: {error.strerror}.")
-            continue
+        run, found = path.parent.name, recorder.read(path)
         times += found.times
         seqs += found.seqs
         kinds += found.kinds
-        if not found.kinds:
-            problems.append(f"{path.name} has no marks: its process ended too early to make any.")
-        elif found.damaged:
-            problems.append(f"{path.name}: damaged lines were left out ({found.damaged}).")
+        if found.damaged or not found.kinds:
+            sums = f"marks read: {len(found.kinds)}, lines left out: {found.damaged}"
+            problems.append(f"{path.name} is damaged or empty ({sums}).")
     table = _marks(kinds).assign(t_ns=np.array(times), seq=np.array(seqs))
     scales = pd.to_numeric(table["detail"][table["state"] == "scale"], errors="coerce").dropna()
     table = table[table["state"] != "scale"].sort_values("t_ns", kind="stable", ignore_index=True)
@@ -89,7 +84,6 @@ def _spans(table: pd.DataFrame) -> pd.DataFrame:
         step=step.remove_unused_categories(),
         start=start / 1e9,
         end=(start + length) / 1e9,
-        seq=seq.mask(stepped, 0).mask(started, number),
     )
 
 
@@ -110,8 +104,7 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
             who = before["process"], taken["process"], taken["item"]
             rows.append((*key, *who, before["end"], now, now - mine, (since < mine).sum()))
     columns = "round resource releaser taker item released taken waited passed".split()
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(barging=table["passed"] > 0)
+    return pd.DataFrame(rows, columns=columns).assign(barging=lambda table: table["passed"] > 0)
 
 
 def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:

@@ -60,11 +60,10 @@ class Children:
         """Start one process; `settings` as `child.main` needs them."""
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
-        name, arguments = settings["name"], (settings, there, pickled)
-        process = context.Process(target=child.main, args=arguments, name=name, daemon=True)
+        process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
         process.start()
         there.close()  # so that the pipe closes when the child ends
-        self.all.append(Child(name, settings["recorder"], process, here))
+        self.all.append(Child(settings["name"], settings["recorder"], process, here))
 
     def ready(self) -> None:
         """Wait until every process has started."""
@@ -85,10 +84,8 @@ class Children:
     def turn(self, one: Child, number: int, step: str | None) -> Answer:
         """Give one process one turn; return its answer, whose error tells if it is gone."""
         _send(one, (number, step))
-        late = (
-            f"did not finish turn {number} within {TURN_S:g} s (does it wait for another process?)"
-        )
-        return self._answers([one], TURN_S, late)[0]
+        limit = f"{TURN_S:g} s (does it wait for another process?)"
+        return self._answers([one], TURN_S, f"did not finish turn {number} within {limit}")[0]
 
     def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:
         """End the round for these processes, which wait for a turn; or the run for all."""
@@ -133,7 +130,7 @@ class Children:
             for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
                 one = waiting.pop(pipe)
                 try:
-                    answers.append(pipe.recv())
+                    answers.append(Answer(*pipe.recv()))
                 except (EOFError, OSError):
                     answers.append(self._bury(one))
             self._show()
@@ -150,8 +147,8 @@ class Children:
         one.process.join(LEAVE_S)
         why = why or f"ended early with {exit_words(one.process.exitcode)}"
         try:
-            recorder.died(one.recording, noticed_ns, why)
-        except (OSError, ValueError):  # it has not recorded anything
+            recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
+        except OSError:  # it has no recording yet
             why += f" before its worker began: {MAIN_LINE}   above that call"
         return Answer(f"{one.name} {why}.")
 
@@ -159,7 +156,7 @@ class Children:
         """Hand the new events to the watcher, in the order of their times."""
         new = []
         for one in self.all if self._watch else ():
-            with contextlib.suppress(OSError, ValueError):  # its recording is not there yet
+            with contextlib.suppress(OSError):  # its recording is not there yet
                 times, _, kinds, _, one.shown = recorder.read(one.recording, one.shown)
                 marks = zip(times, kinds, strict=True)
                 new += [(t_ns, kind) for t_ns, kind in marks if t_ns >= self._gate_ns]
@@ -169,10 +166,9 @@ class Children:
 
 def exit_words(code: int | None) -> str:
     """Return an exit code in words: a negative one is the signal that ended the process."""
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    names = {number: f" ({number.name})" for number in signal.Signals}
-    return f"signal {-code}{names.get(-code, '')}"
+    with contextlib.suppress(TypeError, ValueError):  # it has none yet, or it is not a signal's
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"exit code {code}"
 
 
 def _send(one: Child, message: object) -> None:

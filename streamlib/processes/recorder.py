@@ -47,12 +47,11 @@ class Recorder:
         state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
         on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
         """
-        template, write = self._template, self._write  # local names are faster to call
         text = None if item is None else str(item)
-        line = template(state, text, resource, detail) % (time.perf_counter_ns(), seq)
+        line = self._template(state, text, resource, detail) % (time.perf_counter_ns(), seq)
         try:
-            if (done := write(line)) < len(line):
-                write(line[done:])  # raises what kept the rest out
+            if (done := self._write(line)) < len(line):
+                self._write(line[done:])  # raises what kept the rest out
         except OSError as error:
             self._write = len  # later marks go nowhere
             _cut_torn_line(self._file.name)
@@ -66,12 +65,11 @@ class Recorder:
         self._file.close()
 
 
-def died(path: Path | str, t_ns: int, detail: str) -> None:
-    """Add to a dead process's recording that it died, noticed at `t_ns`; ValueError if no marks."""
-    *_, last = read(path).kinds
+def died(path: Path | str, pid: int, process: str, t_ns: int, detail: str) -> None:
+    """Add to a dead process's recording that it died, noticed at `t_ns`; OSError if it has none."""
     _cut_torn_line(path)
     with open(path, "ab") as file:
-        file.write(_template(last.pid, last.process, "died", None, None, detail) % (t_ns, 0))
+        file.write(_template(pid, process, "died", None, None, detail) % (t_ns, 0))
 
 
 def read(path: Path | str, at: int = 0) -> Reading:

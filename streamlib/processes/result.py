@@ -12,18 +12,18 @@ import pandas as pd
 from streamlib import orders
 from streamlib.processes import events as trace
 
-KEYS = set("label params db problems exits rounds_run rows played stopped shared".split())
 ROW = ["round", "id", "name", "process"]
 
 
 class Run:
-    """One call of `processes.run`, read from its folder; ValueError if run.json is damaged."""
+    """One call of `processes.run`, read from its folder.
+
+    Raises ValueError, TypeError or KeyError if its run.json is damaged.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if not (isinstance(self._about, dict) and self._about.keys() >= KEYS):
-            raise ValueError(f"{folder / 'run.json'} does not describe a run.")
         self.id: str = folder.name
         self.label: str = self._about["label"]
         self.params: dict = self._about["params"]
@@ -31,23 +31,18 @@ class Run:
         self._number = {name: n for n, name in enumerate(self.params["processes"], start=1)}
         self.stopped: list[str] = self._about["stopped"]  # why each schedule broke off, or ""
         self.shared: list[dict[str, list[dict]]] = self._about["shared"]  # tables, turn by turn
-        self.rows: list[dict] = [
-            dict(zip(ROW, row, strict=True)) for row in self._about["rows"] or []
-        ]
+        self.rows: list[dict] = self._about["rows"] or []  # those stored, with their round
 
     def __repr__(self) -> str:
         named = f"{self.label}: " if self.label else ""
         count, times = len(self.params["processes"]), self.params["rounds"]
         return f"<Run {named}{count} process{'es' * (count > 1)}, {times} round{'s' * (times > 1)}>"
 
-    def _files(self, suffix: str) -> list[Path]:
-        paths = [self.folder / f"{number}{suffix}" for number in self._number.values()]
-        return [path for path in paths if path.exists()]
-
     @cached_property
     def events(self) -> pd.DataFrame:
         """The table of events; `streamlib.processes.events` tells its columns."""
-        table = trace.events(self._files(".csv"))
+        paths = [self.folder / f"{number}.csv" for number in self._number.values()]
+        table = trace.events(path for path in paths if path.exists())
         table["process"] = table["process"].cat.set_categories(self.params["processes"])
         return table
 
@@ -59,7 +54,7 @@ class Run:
     @property
     def output(self) -> dict[str, str]:
         """What the workers printed, tracebacks included: process -> text."""
-        texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self._files(".out")}
+        texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self.folder.glob("*.out")}
         return {name: texts.get(str(number), "") for name, number in self._number.items()}
 
     @cached_property
@@ -158,8 +153,7 @@ class Run:
             return "unknown: there is no table of pets to count"
         rows = pd.DataFrame(self.rows, columns=ROW)
         for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
-            twice = f"{row.process} stored {row.name} more than once"
-            return f"unknown: {twice}; give each row a name of its own"
+            return f"unknown: {row.process} stored {row.name} twice; give each row its own name"
         total = len(self.items)
         failed = [name for name, code in self._about["exits"].items() if code != 0]
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"

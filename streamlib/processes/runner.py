@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
-INTERRUPTED = "Interrupted: the lab ended this run and kept it; see processes.history()[-1]."
+FOLDER = "-".join("[0-9]" * digits for digits in (8, 6, 6))  # the date and time of a run, in UTC
 
 
 class Interrupted(KeyboardInterrupt):
@@ -45,7 +45,6 @@ class Session:
         """Play one round in which the processes run free."""
         self.children.open_gate(self._begin())
         self.children.finish(self.kept["params"]["timeout_s"])
-        self.count()
 
     def play_text(self, turns: list[Turn]) -> None:
         """Play one round under a schedule."""
@@ -59,7 +58,6 @@ class Session:
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
-        self.count()
         return played
 
     def count(self) -> None:
@@ -67,7 +65,7 @@ class Session:
         number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
         for row in self._new_pets() if number else ():
             if row["pid"] in pids:
-                self.kept["rows"].append([number, row["id"], row["name"], row["process"]])
+                self.kept["rows"].append({"round": number, **row})
 
     def _new_pets(self) -> list[dict]:
         before = self._pets
@@ -77,6 +75,7 @@ class Session:
         return [row for key, row in self._pets.items() if key not in before]
 
     def _begin(self) -> int:
+        self.count()  # what the round before this one has stored
         self._setup(self.db)
         self._new_pets()  # those that are there before the round are not the run's own
         self.kept["rounds_run"] += 1
@@ -148,7 +147,7 @@ def run(
         children.abort()
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(INTERRUPTED) from None
+            raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
         raise
     finally:
         children.end()
@@ -168,7 +167,7 @@ def history(label: str | None = None) -> list["Run"]:
     from streamlib.processes.result import Run
 
     found = []
-    for path in sorted(home.runs.glob("20*-*-*/run.json")):
+    for path in sorted(home.runs.glob(f"{FOLDER}/run.json")):
         try:
             found.append(Run(path.parent))
         except (ValueError, TypeError, KeyError):  # it is not whole
@@ -177,6 +176,6 @@ def history(label: str | None = None) -> list["Run"]:
 
 
 def clear() -> None:
-    """Delete every kept run, and nothing else."""
-    for run in history():
-        shutil.rmtree(run.folder)
+    """Delete the folder of every run, even of one that was killed, and nothing else."""
+    for folder in sorted(home.runs.glob(f"{FOLDER}/")):
+        shutil.rmtree(folder)

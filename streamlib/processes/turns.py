@@ -74,8 +74,6 @@ class Round:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
         place, wanted = self.waiting[process], "" if turn.step == "x" else turn.step
-        if place and not place.startswith(wanted or ""):
-            raise Stopped(f"{said} has no such step here, its next step is {place}.")
         answer = self.children.turn(child, number, wanted)
         self.waiting[process] = answer.place
         if answer.place is None:
@@ -101,11 +99,10 @@ class Round:
         for state, resource in marked:
             if state == "holding" and resource:
                 self.holders[resource] = process
+            elif state == "gave_up" and self.holders.get(resource, process) != process:
+                refused = resource
             elif state in ("done", "gave_up"):
-                if state == "gave_up" and self.holders.get(resource, process) != process:
-                    refused = resource
-                if self.holders.get(resource) == process:
-                    del self.holders[resource]
+                self.holders.pop(resource, None)
         return refused
 
     def _who_holds(self, resource: str) -> str:

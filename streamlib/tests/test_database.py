@@ -148,7 +148,4 @@ def test_tables_show_what_is_committed_and_only_the_first_rows(me):
         connection.executemany('INSERT INTO "a ""b" VALUES (?)', [(n,) for n in range(30)])
         connection.execute("BEGIN IMMEDIATE")
         connection.execute('DELETE FROM "a ""b"')
-        assert database.tables(me.db, most=3) == {
-            "pets": [],
-            'a "b': [{"x": 0}, {"x": 1}, {"x": 2}],
-        }
+        assert database.tables(me.db) == {"pets": [], 'a "b': [{"x": n} for n in range(20)]}

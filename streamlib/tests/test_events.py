@@ -83,7 +83,7 @@ def test_the_end_of_a_process_ends_its_spans(tmp_path, last):
 def test_what_the_parent_adds_ends_the_spans(tmp_path):
     """`recorder.died` closes what a killed process held, at the time it was noticed."""
     path = write(tmp_path, "P1", [started(), (1, "holding", "a")])
-    recorder.died(path, GATE + 4 * 10**9, "was killed")
+    recorder.died(path, os.getpid(), "P1", GATE + 4 * 10**9, "was killed")
     table = trace.events([path])
     assert spans(table)[1:] == [("holding", 1, 4), ("died", 4, 4)]
     assert table["detail"].iloc[-1] == "was killed"
@@ -104,12 +104,12 @@ def test_each_round_counts_from_its_own_gate(tmp_path):
         (10, "holding", "a"),
         (12, "done", "a"),
     ]
-    assert spans(trace.events([write(tmp_path, "P1", marks)]), "round", "seq") == [
-        ("started", 0.5, 0.5, 1, 1),
-        ("holding", 1, 9, 1, 0),
-        ("started", 1, 1, 2, 2),
-        ("holding", 2, 4, 2, 0),
-        ("done", 4, 4, 2, 0),
+    assert spans(trace.events([write(tmp_path, "P1", marks)]), "round") == [
+        ("started", 0.5, 0.5, 1),
+        ("holding", 1, 9, 1),
+        ("started", 1, 1, 2),
+        ("holding", 2, 4, 2),
+        ("done", 4, 4, 2),
     ]
 
 
@@ -185,14 +185,13 @@ def test_spans_follow_the_rule(tmp_path_factory, gaps):
 
 
 def test_no_recordings_give_an_empty_table(tmp_path):
-    """With no recording, a silent or a missing one, there is a table with every column."""
+    """With no recording, or a silent one, there is a table with every column."""
     silent = write(tmp_path, "P1", [])
-    missing = tmp_path / "P9.csv"
     full = trace.events([write(tmp_path, "P2", [started(), (1, "holding", "a")])])
-    for paths in ([], [silent], [missing]):
+    for paths in ([], [silent]):
         table = trace.events(paths)
         assert table.empty and list(table.columns) == list(full.columns)
-        assert len(table.attrs["problems"]) == (paths == [missing])
+        assert table.attrs["problems"] == []
         assert trace.handoffs(table).empty
 
 
@@ -201,12 +200,12 @@ def test_a_table_says_whose_and_how_fast_it_is(tmp_path):
     folder = tmp_path / "the run"
     folder.mkdir()
     log = recorder.Recorder(folder / "1.csv", "P1", scale=0.1)
-    log.mark("sent", "Ace", detail="words", seq=7)
+    log.mark("sent", "Ace", detail="words")
     log.close()
     table = trace.events([folder / "1.csv"])
     assert table.attrs["scale"] == 0.1
     row = table.iloc[0]
-    assert (row["run"], row["process"], row["round"], row["seq"]) == ("the run", "P1", 1, 7)
+    assert (row["run"], row["process"], row["round"]) == ("the run", "P1", 1)
     assert row["pid"] == os.getpid()
     for column in ("run", "process", "step", "item", "resource", "state", "detail"):
         assert isinstance(table[column].dtype, pd.CategoricalDtype)
@@ -224,25 +223,20 @@ def test_the_time_scale_need_not_be_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"", "has no marks"),
-        (b"id,name\n1,Ace\n", "has no marks"),
-        (bytes(4096), "has no marks"),
-        (recorder.HEADER, "has no marks"),
-        (None, "cannot be read"),
-    ],
+    ("data", "lines"),
+    [(b"", 0), (b"id,name\n1,Ace\n", 2), (bytes(4096), 1), (recorder.HEADER, 0)],
+    ids=["empty", "foreign", "zeros", "header"],
 )
-def test_a_foreign_file_is_one_sentence_and_hides_no_recording(tmp_path, data, words):
-    """What cannot be read is said, and the recordings beside it make the table."""
+def test_a_foreign_file_is_one_sentence_and_hides_no_recording(tmp_path, data, lines):
+    """A file without marks is told, and the recordings beside it make the table."""
     sound = write(tmp_path, "P1", [started(), (1, "holding", "a"), (3, "done", "a")])
     bad = tmp_path / "bad.csv"
-    bad.mkdir() if data is None else bad.write_bytes(data)
+    bad.write_bytes(data)
     for paths in ([bad, sound], [sound, bad]):
         table = trace.events(paths)
         assert spans(table) == [("started", 0, 0), ("holding", 1, 3), ("done", 3, 3)]
-        [said] = table.attrs["problems"]
-        assert said.startswith("bad.csv") and words in said and said.endswith(".")
+        said = f"bad.csv is damaged or empty (marks read: 0, lines left out: {lines})."
+        assert table.attrs["problems"] == [said]
 
 
 def test_damaged_lines_are_one_sentence_for_each_recording(tmp_path):
@@ -253,7 +247,8 @@ def test_damaged_lines_are_one_sentence_for_each_recording(tmp_path):
     lines[4] = bytes(20) + b"\n"
     paths[0].write_bytes(b"".join(lines)[:-3])  # its last line is torn
     table = trace.events(paths)
-    assert table.attrs["problems"] == ["P1.csv: damaged lines were left out (2)."]
+    said = "P1.csv is damaged or empty (marks read: 3, lines left out: 2)."
+    assert table.attrs["problems"] == [said]
     assert table["state"][table["process"] == "P1"].tolist() == ["started", "holding"]
     assert table["state"][table["process"] == "P2"].tolist() == [mark[1] for mark in marks]
 

@@ -385,5 +385,5 @@ def test_06_3_wants_the_verdict_on_a_lock_that_is_taken_too_late(check):
     assert check("06.3", late) == "correct."
     in_time = verdict("begin", "read", "write")
     assert in_time.verdict == "holds"
-    for wrong in (in_time, late.verdict, late.run, str(late)):
+    for wrong in (in_time, late.verdict, late.broken, str(late)):
         assert check("06.3", wrong).startswith("not yet; give the verdict of explore")

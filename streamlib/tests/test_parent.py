@@ -91,7 +91,13 @@ def test_a_script_without_the_main_line_is_told_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(0, "exit code 0"), (3, "exit code 3"), (-15, "signal 15 (SIGTERM)"), (-99, "signal 99")],
+    [
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (-15, "signal 15 (SIGTERM)"),
+        (-99, "exit code -99"),
+        (None, "exit code None"),
+    ],
 )
 def test_an_exit_code_is_told_in_words(code, words):
     assert parent.exit_words(code) == words

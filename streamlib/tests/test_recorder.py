@@ -261,20 +261,18 @@ def test_a_death_is_added_at_the_end(tmp_path):
     """What a parent adds to the recording of a dead process is its last mark; a torn line goes."""
     path = sample(tmp_path)
     path.write_bytes(path.read_bytes() + b"123,4,567,P1,hol")
-    recorder.died(path, 123, 'killed: it\'s "so"\n')
+    recorder.died(path, os.getpid(), "P1", 123, 'killed: it\'s "so"\n')
     assert words(path)[12:] == [["died", None, None, 'killed: it\'s "so"\n', 0]]
     found = recorder.read(path)
     assert found.times[-1] == 123 and found.damaged == 0
     assert found.kinds[-1][:2] == found.kinds[0][:2]
 
 
-@pytest.mark.parametrize("data", [b"", recorder.HEADER, b"mine\n"])
-def test_a_death_is_not_added_to_a_file_without_marks(tmp_path, data):
-    """The parent is told that the process recorded nothing, and the file stays as it is."""
-    (tmp_path / "1.csv").write_bytes(data)
-    with pytest.raises(ValueError, match="unpack"):
-        recorder.died(tmp_path / "1.csv", 123, "killed")
-    assert (tmp_path / "1.csv").read_bytes() == data
+def test_a_death_without_a_recording_is_refused(tmp_path):
+    """The parent is told that the process recorded nothing, and nothing is made."""
+    with pytest.raises(OSError):
+        recorder.died(tmp_path / "1.csv", 1, "P1", 123, "killed")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_stops_the_recording_once(tmp_path, capsys):

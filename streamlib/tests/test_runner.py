@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
         if event.state == "holding":
             raise KeyboardInterrupt
 
-    with pytest.raises(processes.Interrupted, match="the lab ended this run and kept it"):
+    with pytest.raises(processes.Interrupted, match=r"kept as processes\.history"):
         processes.run({"P1": slow, "P2": slow}, watch=watch, label="interrupted")
     run = processes.history("interrupted")[-1]
     assert (run.events["state"] == "died").sum() == 2
@@ -143,14 +144,27 @@ def test_a_damaged_run_is_set_aside_and_the_others_are_found(
 
 
 def test_clear_deletes_runs_and_nothing_else(monkeypatch, tmp_path):
+    """A run whose kernel was killed, or whose run.json is damaged, goes too."""
     monkeypatch.setattr(home, "runs", tmp_path / "runs")
-    processes.run({"P1": lambda me: None})
-    kept = [home.runs / "predictions" / "a.json", home.runs / "mine" / "run.json"]
+    whole, killed, damaged = (processes.run({"P1": lambda me: None}) for _ in range(3))
+    (killed.folder / "run.json").unlink()
+    (damaged.folder / "run.json").write_text("{", encoding="utf-8")
+    names = ["predictions/a.json", "mine/run.json", "2024-05-17-notes/run.json"]
+    kept = [home.runs / name for name in names]
     for path in kept:
         path.parent.mkdir()
         path.write_text("{}", encoding="utf-8")
-    assert len(list(home.runs.iterdir())) == 3
+    file = home.runs / whole.folder.name.replace("2", "3", 1)
+    file.write_text("a file of that name", encoding="utf-8")
     processes.clear()
     assert processes.history() == []
-    assert sorted(home.runs.iterdir()) == sorted(path.parent for path in kept)
-    assert [path.read_text(encoding="utf-8") for path in kept] == ["{}", "{}"]
+    assert sorted(home.runs.iterdir()) == sorted([file, *(path.parent for path in kept)])
+    assert [path.read_text(encoding="utf-8") for path in kept] == ["{}"] * 3
+
+
+def test_history_is_in_the_order_of_the_runs_wherever_the_clock_stands(monkeypatch, tmp_path):
+    """Folders are named in UTC, so that a change of the local time mixes no runs."""
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None})
+    named = datetime.strptime(f"{run.id} +0000", "%Y%m%d-%H%M%S-%f %z")
+    assert abs(datetime.now(UTC) - named) < timedelta(minutes=5)
