@@ -14,12 +14,11 @@ import re
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from streamlib import home
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NUMBER = r"-?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
 KINDS = {  # kind of answer: what it looks like, and how to ask for it
@@ -85,10 +84,8 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
     return Prediction(question, kind, kept)
 
 
-def score() -> "pd.DataFrame":
+def score() -> pd.DataFrame:
     """Return a row for each checked question: prediction, predicted, measured, right."""
-    import pandas as pd
-
     kept = []
     for path in (home.runs / "predictions").glob("*.json"):
         try:

@@ -6,7 +6,6 @@ What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -16,11 +15,14 @@ def check(exercise: str, answer: object = ...) -> None:
 
     Raises KeyError if there is no such exercise.
     """
-    what_is_wrong = _find(exercise)
+    lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
+    exercises = import_module(lesson).EXERCISES if find_spec(lesson) else {}
+    if exercise not in exercises:
+        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
     if answer is ...:
         said = "not attempted yet; put your answer in place of the dots."
     else:
-        hint = what_is_wrong(answer)
+        hint = exercises[exercise](answer)
         said = f"not yet; {hint}" if hint else "correct."
     print(f"Exercise {exercise}: {said}")
 
@@ -35,13 +37,3 @@ def is_number(answer: object, right: float) -> bool:
         return float(str(answer).replace(",", "")) == right
     except ValueError:
         return False
-
-
-def _find(exercise: str) -> Callable[[object], str]:
-    lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
-    if not find_spec(lesson):
-        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
-    exercises = import_module(lesson).EXERCISES
-    if exercise not in exercises:
-        raise KeyError(f"There is no exercise {exercise}: choose from {', '.join(exercises)}.")
-    return exercises[exercise]
