@@ -52,12 +52,11 @@ def replace_file(path: Path, text: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, so that it is kept but no longer read; say so; return its new path."""
+def set_aside(path: Path) -> None:
+    """Rename a damaged file, so that it is kept but no longer read, and say so."""
     aside = path.with_name(f"{path.name}.damaged")
     os.replace(path, aside)
     print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
-    return aside
 
 
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:

@@ -6,8 +6,7 @@ What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
 """
 
-from importlib import import_module
-from importlib.util import find_spec
+from importlib import import_module, util
 
 
 def check(exercise: str, answer: object = ...) -> None:
@@ -16,12 +15,11 @@ def check(exercise: str, answer: object = ...) -> None:
     Raises KeyError if there is no such exercise.
     """
     lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
-    exercises = import_module(lesson).EXERCISES if find_spec(lesson) else {}
+    exercises = import_module(lesson).EXERCISES if util.find_spec(lesson) else {}
     if exercise not in exercises:
         raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
-    if answer is ...:
-        said = "not attempted yet; put your answer in place of the dots."
-    else:
+    said = "not attempted yet; put your answer in place of the dots."
+    if answer is not ...:
         hint = exercises[exercise](answer)
         said = f"not yet; {hint}" if hint else "correct."
     print(f"Exercise {exercise}: {said}")

@@ -1,6 +1,5 @@
 """Any CSV file by column name, in constant memory: what it does not say itself is found out."""
 
-import codecs
 import csv
 import io
 import re
@@ -17,7 +16,6 @@ LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
 BLOCK = 1024 * 1024
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
-NOT_TEXT = b"%PDF", b"\xd0\xcf\x11\xe0"  # how a PDF and an old Excel file begin
 FEW = 8  # a problem names this many lines and counts the others
 WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
 VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
@@ -77,11 +75,10 @@ class Rows:
         if not first or (header and not others and not until):
             raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
         self.assumed = dict(encoding=encoding, **self._layout, header=header, titles=titles)
-        self._names = _names(first if header else [""] * len(first))
-        self.columns = [columns] if isinstance(columns, str) else list(columns or self._names)
-        if missing := [column for column in self.columns if column not in self._names]:
-            name, names = self.path.name, self._names
-            raise ValueError(f"{name} has no column {missing[0]!r}: choose from {names}.")
+        names = self._names = _names(first if header else [""] * len(first))
+        self.columns = [columns] if isinstance(columns, str) else list(columns or names)
+        if missing := [column for column in self.columns if column not in names]:
+            raise ValueError(f"{self.path.name} has no column {missing[0]!r}: choose from {names}.")
         self._seen: dict[str, tuple[int, list[int]]] = {}
 
     def __iter__(self) -> Iterator[Row]:
@@ -158,13 +155,13 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
             raise OSError(f"{path} is a folder: give a file in it.") from None
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
-    encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding or _likeliest(path)
+    encoding = "utf-8-sig" if head.startswith("\ufeff".encode()) else encoding or _likeliest(path)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    if head.startswith(NOT_TEXT) or "\0" in "".join(lines):
+    if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0")) or "\0" in "".join(lines):  # or old Excel
         raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
     return encoding, lines or [""]
 
