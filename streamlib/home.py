@@ -5,9 +5,9 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 """
 
 import json
-import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -21,19 +21,14 @@ LONGEST_S = 3600
 def scale() -> float:
     """Return the factor that multiplies holds and lock timeouts: 1.0 for learners.
 
-    Raises ValueError below 0.06: there a "3 s" task is shorter than what the database itself
-    needs, and the lesson becomes a different one.
+    Raises ValueError unless it is 0.06 to 10: below that a "3 s" task is shorter than what the
+    database itself needs, and the lesson becomes a different one.
     """
     text = os.environ.get("STREAMLIB_SCALE", "1.0")
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0.06 <= factor <= 10:
-        raise ValueError(
-            f"STREAMLIB_SCALE is {text!r}: set it to a number from 0.06 to 10, or leave it out."
-        )
-    return factor
+    with suppress(ValueError):
+        if 0.06 <= float(text) <= 10:
+            return float(text)
+    raise ValueError(f"STREAMLIB_SCALE is {text!r}: set a number from 0.06 to 10, or leave it out.")
 
 
 def seconds(name: str, value: float) -> float:
@@ -45,7 +40,7 @@ def seconds(name: str, value: float) -> float:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a text file beside its place, then move it there: readers see all of it or the old one.
+    """Write a text beside the file, then move it there: readers see all of it or the old one.
 
     Raises OSError if the folder cannot be written; the old file is then still there.
     """
@@ -57,12 +52,11 @@ def replace_file(path: Path, text: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, so that it is kept but no longer read; say so; return its new path."""
+def set_aside(path: Path) -> None:
+    """Rename a damaged file, so that it is kept but no longer read, and say so."""
     aside = path.with_name(f"{path.name}.damaged")
     os.replace(path, aside)
     print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
-    return aside
 
 
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
@@ -74,12 +68,12 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     for path in paths:
         try:
             notebook = json.loads(path.read_text(encoding="utf-8"))
-            code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+            for cell in notebook["cells"]:
+                if cell["cell_type"] == "code":
+                    cell.update(outputs=[], execution_count=None)
         except FileNotFoundError:
             raise OSError(f"{path} does not exist: give the path of a notebook.") from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
-        for cell in code:
-            cell["outputs"], cell["execution_count"] = [], None
         replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     return paths

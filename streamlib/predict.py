@@ -14,12 +14,11 @@ import re
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from streamlib import home
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NUMBER = r"-?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
 KINDS = {  # kind of answer: what it looks like, and how to ask for it
@@ -61,7 +60,8 @@ class Prediction(NamedTuple):
         if predicted != "skip":
             right = bool(result == predicted or (within and abs(result - predicted) <= within))
             said = f"you said {predicted}: {'' if right else 'not '}as you predicted"
-        _keep(self.kept | {"measured": result, "right": right})
+        kept = self.kept | {"measured": result, "right": right}
+        home.replace_file(_path(self.question), json.dumps(kept))
         print(f"{self.question} {result} ({said})")
 
 
@@ -81,14 +81,12 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
         wanted = KINDS[kind][1] if isinstance(kind, str) else "one of " + ", ".join(kind)
         raise NotPredicted(f"{question} Your answer {answer!r} does not fit: write {wanted}.")
     if answer is not None:
-        _keep(kept)
+        home.replace_file(_path(question), json.dumps(kept))
     return Prediction(question, kind, kept)
 
 
-def score() -> "pd.DataFrame":
+def score() -> pd.DataFrame:
     """Return a row for each checked question: prediction, predicted, measured, right."""
-    import pandas as pd
-
     kept = []
     for path in (home.runs / "predictions").glob("*.json"):
         try:
@@ -113,11 +111,7 @@ def _read(answer: object, kind: str | list[str]) -> float | str | None:
     return plain if found else None
 
 
-def _keep(entry: dict) -> None:
-    path = _path(entry["prediction"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    home.replace_file(path, json.dumps(entry))
-
-
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
-    return home.runs / "predictions" / f"{sha256(question.encode()).hexdigest()[:16]}.json"
+    folder = home.runs / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"

@@ -42,15 +42,14 @@ def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
 
 def say(ax: Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
     """Write words at a place in the chart, moved aside by so many points."""
-    style = {"va": "center", "size": 8, "parse_math": False} | style
+    style = {"va": "center", "size": 8, "parse_math": False, "annotation_clip": True} | style
     ax.annotate(words, at, aside, textcoords="offset points", **style)
 
 
 def mark_time(ax: Axes, second: float, words: str, **style) -> None:
     """Draw a line at a time, with words above it."""
     ax.axvline(second, zorder=1, **style)
-    place = {"xycoords": ax.get_xaxis_transform(), "annotation_clip": True, "ha": "center"}
-    say(ax, words, (second, 1), (0, 6), **place)
+    say(ax, words, (second, 1), (0, 6), xycoords=ax.get_xaxis_transform(), ha="center")
 
 
 def list_beside(ax: Axes, words: Iterable[str], colors: Iterable) -> None:
@@ -118,9 +117,6 @@ def draw_spans(ax: Axes | None, events: pd.DataFrame, names: list, shared: list)
     spans = pd.concat([spans, spans[held].assign(lane=len(names) + resource[held])])
     left, right = min(0.0, spans["start"].min()), max(0.0, spans["end"].max())
     width = right - left or 1.0
-    if len(spans) > 10_000:  # of those that would look alike, one is enough
-        places = (spans.to_numpy() * [2000 / width, 2000 / width, 1, 1, 1]).astype(int)
-        spans = spans[~pd.DataFrame(places).duplicated().to_numpy()]
     # An edge, so that the narrowest leaves ink; white on long ones, so that two in a row are two.
     spans["long"] = spans["end"] - spans["start"] > 0.01 * width
     spans = spans.sort_values("long", ascending=False, kind="stable")  # short ones on top
@@ -145,12 +141,12 @@ def draw_crosses(ax: Axes, events: pd.DataFrame) -> None:
     """Draw a cross with the error's words where a process gave up, and a line at the first one."""
     crosses = events[events["state"] == "gave_up"].sort_values("start")
     ax.scatter(crosses["start"], crosses["lane"], 60, tint(crosses["lane"]), marker="x", lw=2.5)
-    spoken = crosses.drop_duplicates("lane") if crosses["lane"].nunique() <= FEW else crosses[:0]
-    words = spoken["detail"].astype(object).fillna("gave up")
-    for at, lane, word in zip(spoken["start"], spoken["lane"], words, strict=True):
+    firsts = crosses.drop_duplicates("lane")
+    for one in firsts.itertuples() if len(firsts) <= FEW else ():
+        words = one.detail if isinstance(one.detail, str) else "gave up"
         # Beside the wait that ended, if there is room: an arrow may follow the cross.
-        aside, side = (-5, "right") if at > 0.2 * ax.get_xlim()[1] else (5, "left")
-        say(ax, word, (at, lane - 0.37), (aside, 0), color=tint(lane), ha=side)
+        aside, side = (-5, "right") if one.start > 0.2 * ax.get_xlim()[1] else (5, "left")
+        say(ax, words, (one.start, one.lane - 0.37), (aside, 0), color=tint(one.lane), ha=side)
     for first in crosses["start"][:1]:
         timeout = events["detail"][(events["state"] == "waiting") & (events["end"] == first)]
         mark_time(ax, first, "".join(timeout.dropna()[:1]), ls="--", lw=1, color="dimgray")

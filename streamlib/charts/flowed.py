@@ -68,8 +68,7 @@ def sequence(log: Sequence[tuple], *, number: int | None = None, ax: Axes | None
         color = drawing.HUES[0 if way == "there" else 2]
         at, *ends = (1000 * (second - began) for second in (came, *deliveries))
         for end in ends:
-            arrow = {"arrowstyle": "->", "color": color}
-            ax.annotate("", (stop, end), (start, at), arrowprops=arrow)
+            ax.annotate("", (stop, end), (start, at), arrowprops=dict(arrowstyle="->", color=color))
         if not ends:
             ax.plot([start, 0.5], [at, at], "x-", color=color, markevery=[1], ms=9, mew=2)
         if at >= free[way]:

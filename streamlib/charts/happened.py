@@ -41,15 +41,14 @@ def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None
     last = int(turns["turn"].max())
     gave_up = turns["turn"][turns["state"] == "gave_up"]
     steps = turns[turns["state"] == "step"].drop_duplicates("turn").sort_values("turn")
-    cells = steps["lane"].to_numpy(), steps["turn"].to_numpy(int) - 1
-    words = np.full((len(names), last), " ", object)
-    words[cells] = steps["step"].astype(object).mask(steps["turn"].isin(gave_up), "×")
-    strength = np.zeros(words.shape)
-    strength[cells] = np.where(steps["turn"] <= (last if at is None else at), 1.0, 0.25)
+    steps["step"] = steps["step"].astype(object).mask(steps["turn"].isin(gave_up), "×")
+    grid = steps.pivot(index="lane", columns="turn", values="step")
+    grid = grid.reindex(index=range(len(names)), columns=range(1, last + 1))
+    strength = grid.notna() * np.where(grid.columns <= (last if at is None else at), 1.0, 0.25)
     colors = drawing.tint(np.arange(len(names))[:, None], strength)
-    ax = drawing.draw_cells(ax, colors, words, "turn")
+    ax = drawing.draw_cells(ax, colors, grid.fillna(" ").to_numpy(), "turn")
     drawing.name_rows(ax, names)
-    finding = f"{last:,} turns, {(np.diff(cells[0]) != 0).sum():,} switches between processes"
+    finding = f"{last:,} turns, {(np.diff(steps['lane']) != 0).sum():,} switches between processes"
     return drawing.entitle(ax, finding + f"; after turn {at}" * (at is not None) + note)
 
 
@@ -109,9 +108,8 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     if stored.any() and items["called"][stored].notna().all():
         in_order = items["called"][stored].is_monotonic_increasing
         finding += f", {'' if in_order else 'not '}in the order they were called"
-    for outcome, n in Counter(items["outcome"][~stored]).items():
-        finding += f"; {n} {outcome}"
-    return drawing.entitle(ax, finding + note)
+    lost = [f"; {n} {outcome}" for outcome, n in Counter(items["outcome"][~stored]).items()]
+    return drawing.entitle(ax, finding + "".join(lost) + note)
 
 
 def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
@@ -119,31 +117,20 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
 
     `seen` has one order a round ("CAEDFB"); `owners` says whose each letter is. Returns the Axes.
     """
-    ranked = dict(Counter(sorted(seen)).most_common())
-    names, words, lanes = _orders(list(ranked), owners)
-    ax = drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), words, "position in the order")
+    drawing.need(seen)
+    ranked, counts = zip(*Counter(sorted(seen)).most_common(), strict=True)
+    gap = " " * all(len(label) == 1 for label in owners)
+    labels = pd.Series([gap.join(order) or "none" for order in ranked]).str.split(expand=True)
+    names = list(dict.fromkeys(owners.values()))
+    lanes = labels.map(owners.get).apply(pd.Index(names).get_indexer).to_numpy()  # -1: no label
+    colors = drawing.tint(lanes, lanes >= 0)
+    ax = drawing.draw_cells(ax, colors, labels.fillna("").to_numpy(), "position in the order")
     drawing.list_beside(ax, [drawing.short(n, 12) for n in names], drawing.tint(range(len(names))))
-    counts = list(ranked.values())
     labelled = range(0, len(counts), -(-len(counts) // 40))
     ax.set_yticks(labelled, [f"×{counts[i]}" for i in labelled])
     most = f"the commonest {counts[0]:,} times" if counts[0] > 1 else "none twice"
     found = f"{len(counts):,} different order{'s' * (len(counts) > 1)} in {len(seen):,} rounds"
     return drawing.entitle(ax, f"{found}; {most}")
-
-
-def positions(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
-    """Show how often each process came first, second, and so on: each cell counts rounds.
-
-    `seen` and `owners` as for `many`. Returns the Axes.
-    """
-    names, _, lanes = _orders(seen, owners)
-    counts = np.array([(lanes == lane).sum(axis=0) for lane in range(len(names))])
-    colors = drawing.tint(np.arange(len(names))[:, None], counts / max(1, counts.max()))
-    ax = drawing.draw_cells(ax, colors, counts.astype(str), "position in the order")
-    drawing.name_rows(ax, names)
-    first = counts[:, 0].argmax()
-    percent = round(100 * counts[first, 0] / len(seen))
-    return drawing.entitle(ax, f"{names[first]} comes first in {percent} % of {len(seen):,} rounds")
 
 
 def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | None = None) -> Axes:
@@ -165,8 +152,7 @@ def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | No
     drawing.say(ax, label, (rounds, found), (4, lift), color=hue, weight="bold")
     ax.autoscale()
     ax.set(xlabel="rounds", ylabel="distinct orders seen", xlim=(0, None), ylim=(0, None))
-    everything = f"{total:,}" if total < 10**6 else f"about 10^{len(str(total)) - 1}"
-    finding = f"{found} of {everything} orders after {rounds:,} rounds"
+    finding = f"{found} of {total:,} orders after {rounds:,} rounds"
     return drawing.entitle(ax, f"{before};\n{label}: {finding}".strip(";\n: "))
 
 
@@ -177,17 +163,6 @@ def _first_round(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], str]:
     process = table["process"].astype("category").cat  # in the order of the plan
     note = f"\n(round {first}; the table has {rounds} rounds)" * (rounds > 1)
     return table.assign(lane=process.codes)[table["round"] == first], list(process.categories), note
-
-
-def _orders(seen: Sequence[str], owners: Mapping[str, str]) -> tuple:
-    """Return the processes, and the labels and lanes of orders: a row an order, -1 is no label."""
-    drawing.need(seen)
-    names = list(dict.fromkeys(owners.values()))
-    spaced = any(len(label) > 1 for label in owners)
-    orders = [(order if spaced else " ".join(order)) or "none" for order in seen]
-    labels = pd.Series(orders).str.split(expand=True).fillna("")
-    lane_of = {label: names.index(name) for label, name in owners.items()}
-    return names, labels.to_numpy(), labels.map(lambda label: lane_of.get(label, -1)).to_numpy()
 
 
 def _duration(seconds: float) -> str:

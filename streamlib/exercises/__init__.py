@@ -6,9 +6,7 @@ What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
 """
 
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
+from importlib import import_module, util
 
 
 def check(exercise: str, answer: object = ...) -> None:
@@ -16,11 +14,13 @@ def check(exercise: str, answer: object = ...) -> None:
 
     Raises KeyError if there is no such exercise.
     """
-    what_is_wrong = _find(exercise)
-    if answer is ...:
-        said = "not attempted yet; put your answer in place of the dots."
-    else:
-        hint = what_is_wrong(answer)
+    lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
+    exercises = import_module(lesson).EXERCISES if util.find_spec(lesson) else {}
+    if exercise not in exercises:
+        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
+    said = "not attempted yet; put your answer in place of the dots."
+    if answer is not ...:
+        hint = exercises[exercise](answer)
         said = f"not yet; {hint}" if hint else "correct."
     print(f"Exercise {exercise}: {said}")
 
@@ -35,13 +35,3 @@ def is_number(answer: object, right: float) -> bool:
         return float(str(answer).replace(",", "")) == right
     except ValueError:
         return False
-
-
-def _find(exercise: str) -> Callable[[object], str]:
-    lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
-    if not find_spec(lesson):
-        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
-    exercises = import_module(lesson).EXERCISES
-    if exercise not in exercises:
-        raise KeyError(f"There is no exercise {exercise}: choose from {', '.join(exercises)}.")
-    return exercises[exercise]

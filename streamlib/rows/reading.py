@@ -1,14 +1,13 @@
 """Any CSV file by column name, in constant memory: what it does not say itself is found out."""
 
-import codecs
 import csv
 import io
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice, takewhile, zip_longest
+from itertools import islice, product, takewhile, zip_longest
 from pathlib import Path
 
 from charset_normalizer import from_bytes
@@ -16,6 +15,7 @@ from charset_normalizer import from_bytes
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
 BLOCK = 1024 * 1024
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 FEW = 8  # a problem names this many lines and counts the others
 WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
 VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
@@ -47,7 +47,7 @@ class Rows:
     """The rows of a CSV file by column name; each loop over them reads the file anew.
 
     columns: the names of those wanted (all, if left out);
-    encoding, delimiter (or several to choose from), header: say so where `.assumed` is wrong;
+    encoding, delimiter (one character), header (True or False): say so where `.assumed` is wrong;
     until: for a file that still grows: asked while no more comes, True ends the reading.
 
     `.problems` says what was strange in the last loop. An empty or repeated column name gets the
@@ -64,20 +64,21 @@ class Rows:
         header: bool | None = None,
         until: Callable[[], bool] | None = None,
     ):
+        if delimiter is not None and not re.fullmatch(r'[^"\r\n]', delimiter):
+            raise ValueError(f"The delimiter is {delimiter!r}: give one character, such as ';'.")
         self.path, self._until = Path(path), until
         encoding, lines = _beginning(self.path, encoding, until)
-        (*_, width), delimiter, sample = _layout(lines, delimiter or ",\t;|")
+        (*_, width), self._layout, sample = _layout(lines, delimiter or DELIMITERS)
         titles = len(list(takewhile(lambda values: len(values) == 1 < width, sample)))
         first, *others = sample[titles:]
         header = _has_header(first, others) if header is None else header
         if not first or (header and not others and not until):
             raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
-        self.assumed = dict(encoding=encoding, delimiter=delimiter, header=header, titles=titles)
-        self._names = _names(first if header else [""] * len(first))
-        self.columns = [columns] if isinstance(columns, str) else list(columns or self._names)
-        if missing := [column for column in self.columns if column not in self._names]:
-            name, names = self.path.name, self._names
-            raise ValueError(f"{name} has no column {missing[0]!r}: choose from {names}.")
+        self.assumed = dict(encoding=encoding, **self._layout, header=header, titles=titles)
+        names = self._names = _names(first if header else [""] * len(first))
+        self.columns = [columns] if isinstance(columns, str) else list(columns or names)
+        if missing := [column for column in self.columns if column not in names]:
+            raise ValueError(f"{self.path.name} has no column {missing[0]!r}: choose from {names}.")
         self._seen: dict[str, tuple[int, list[int]]] = {}
 
     def __iter__(self) -> Iterator[Row]:
@@ -97,10 +98,10 @@ class Rows:
         self._seen = {}
         names, width, ended = self._names, len(self._names), 0
         chosen = self.columns if self.columns != names else None
-        above, mark = self.assumed["titles"] + self.assumed["header"], self.assumed["delimiter"]
+        above = self.assumed["titles"] + self.assumed["header"]
         with io.BufferedReader(Growing(self.path, self._until)) as raw:
             file = io.TextIOWrapper(raw, self.assumed["encoding"], "replace", newline="")
-            reader = csv.reader(lines(), delimiter=mark[0], skipinitialspace=mark[1:] > "")
+            reader = csv.reader(lines(), **self._layout)
             for values in reader:
                 ended = reader.line_num
                 if above or not values:  # a title, the header, a blank line
@@ -126,7 +127,11 @@ class Rows:
         return [in_lines(few, count, what) for what, (count, few) in self._seen.items()]
 
     def __repr__(self) -> str:
-        return f"<rows of {self.path.name}: {len(self.columns)} columns; assumed: {self.assumed}>"
+        encoding, delimiter, _, has_header, _ = self.assumed.values()
+        columns = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
+        fields = f"{DELIMITERS.get(delimiter, repr(delimiter))} between fields"
+        header = "the first row is a header" if has_header else "no header"
+        return f"<rows of {self.path.name}: {columns}; assumed: {encoding}, {fields}, {header}>"
 
 
 read = Rows  # a lesson says rows.read(path)
@@ -146,15 +151,17 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
             file.seek(0)
             head = file.peek()
     except OSError as error:
-        why = "it is a folder" if path.is_dir() else error.strerror
-        raise OSError(f"{path} cannot be read ({why}): check its name and folder.") from None
-    encoding = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else encoding or _likeliest(path)
+        if path.is_dir():
+            raise OSError(f"{path} is a folder: give a file in it.") from None
+        why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
+        raise OSError(f"{path} {why}: check its name and folder.") from None
+    encoding = "utf-8-sig" if head.startswith("\ufeff".encode()) else encoding or _likeliest(path)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    if "\0" in "".join(lines):
+    if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0")) or "\0" in "".join(lines):  # or old Excel
         raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
     return encoding, lines or [""]
 
@@ -173,15 +180,16 @@ def _likeliest(path: Path) -> str:
     return guess.encoding if (guess := from_bytes(sample).best()) else "cp1252"
 
 
-def _layout(lines: list[str], marks: str) -> tuple[tuple, str, list[list[str]]]:
-    """How well it fits, the delimiter that gives most rows the same width, and these rows."""
+def _layout(lines: list[str], marks: Iterable[str]) -> tuple[tuple, dict, list[list[str]]]:
+    """How well it fits, the layout that gives most rows the same width, and these rows."""
     ways = []
-    for mark in (delimiter + blank for delimiter in marks for blank in ("", " ")):
-        rows = list(csv.reader(lines, delimiter=mark[0], skipinitialspace=mark[1:] > ""))
+    for mark, blanks in product(marks, (False, True)):  # are there blanks after delimiters?
+        layout = {"delimiter": mark, "skipinitialspace": blanks}
+        rows = list(csv.reader(lines, **layout))
         width, count = Counter(map(len, rows)).most_common(1)[0]
         quotes = sum(value.count('"') for values in rows for value in values)
         fit = (count / len(rows), -quotes, width) if width > 1 else (0,)
-        ways.append((fit, mark, rows))  # "; " is a semicolon with blanks behind it
+        ways.append((fit, layout, rows))
     return max(ways, key=lambda way: way[0])
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from streamlib.rows.reading import FEW, in_lines
@@ -70,12 +71,10 @@ def _candidates(columns: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> list[tuple]:
     """A key to sort by for each row up to the first that is not of this kind; empty ones last."""
     keys = []
-    for row in rows:
-        fields = [str(row.get(name, "")).strip() for name in names]
-        try:
+    with suppress(ValueError):
+        for row in rows:
+            fields = [str(row.get(name, "")).strip() for name in names]
             keys.append((False, _value(" ".join(fields), kind)) if all(fields) else (True, 0))
-        except ValueError:
-            break
     return keys
 
 

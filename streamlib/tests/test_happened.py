@@ -87,7 +87,6 @@ CHARTS = {
         [scheduled(" ".join(f"{n}b {n}i {n}c" for n in range(1, len(names) + 1)), names)],
     ),
     "many": lambda names: (charts.many, orders_of(names)),
-    "positions": lambda names: (charts.positions, orders_of(names)),
     "discovery": lambda names: (charts.discovery, [orders_of(names)[0], 20]),
 }
 THREE = ("P1", "P2", "P3")
@@ -203,6 +202,8 @@ def test_interleaving_has_a_step_a_turn_and_a_cross_for_giving_up():
     assert [to_hex(cell).upper() for cell in cells[0, [0, 2]]] == [drawing.HUES[0]] * 2
     assert to_hex(cells[0, 1]) == "#ffffff" and to_hex(cells[1, 1]).upper() == drawing.HUES[1]
     assert (cells[0, 3] > cells[0, 2]).all()  # pale, after turn 3
+    inks = [text.get_color() for text in ax.texts if text.get_text().strip()]
+    assert inks == ["white", "white", "black", "white", "black"]  # readable on dark and on pale
 
 
 def test_interleaving_of_a_free_run_says_what_to_do():
@@ -358,23 +359,6 @@ def test_many_draws_hundreds_of_orders_a_row_each():
     assert ax.figure.get_figheight() <= 12 and overlapping(ax) == []
 
 
-def test_positions_counts_who_came_where():
-    ax = charts.positions(["ABC", "ACB", "CAB", "AB"], OWNERS)
-    counts = np.array(words(ax)).reshape(3, 3).astype(int)
-    assert counts.tolist() == [[3, 3, 2], [1, 1, 1], [0, 0, 0]]
-    assert title(ax) == "P1 comes first in 75 % of 4 rounds"
-
-
-def test_positions_counts_are_readable_on_dark_and_pale():
-    ax = charts.positions(["A"] * 60 + ["C"] * 40, OWNERS)
-    assert [text.get_color() for text in ax.texts] == ["white", "black", "black"]
-
-
-def test_positions_of_thirty_processes_are_all_counted():
-    owners = {str(i): f"P{i // 2 + 1}" for i in range(60)}
-    assert len(words(charts.positions([" ".join(owners)], owners))) == 30 * 60
-
-
 def test_discovery_counts_distinct_orders():
     ax = charts.discovery(["AB", "AB", "BA", "AB"], 90 // 45)
     assert title(ax) == "2 of 2 orders after 4 rounds"
@@ -400,6 +384,6 @@ def test_discovery_twice_on_the_same_axes(second):
 
 
 def test_discovery_below_a_total_too_large_to_draw():
-    ax = charts.discovery(["AB", "BA"], math.factorial(300))
-    assert title(ax) == "2 of about 10^614 orders after 2 rounds" and not words(ax)
+    ax = charts.discovery(["AB", "BA"], math.factorial(30))
+    assert title(ax).startswith("2 of 265,252,859,") and not words(ax) and fits(ax)
     assert ax.get_ylim()[1] < 5

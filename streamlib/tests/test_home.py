@@ -127,6 +127,7 @@ def test_a_file_that_cannot_be_written_anew_is_left_as_it_was(tmp_path):
 def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
     path = tmp_path / "run.json"
     path.write_text("{", encoding="utf-8")
-    aside = home.set_aside(path)
+    home.set_aside(path)
+    aside = tmp_path / "run.json.damaged"
     assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
     assert "run.json" in capsys.readouterr().out

@@ -67,7 +67,7 @@ def test_start_returns_while_a_sender_is_at_work(start, numbers, tmp_path):
             ["receive", "udp://localhost:0", "--out", "no/where.txt"],
             "name a file in a folder that exists",
         ),
-        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv cannot be read"),
+        (["send", "nothing.csv", "--to", "udp://localhost:9"], "nothing.csv does not exist"),
         (["nonsense"], "invalid choice: 'nonsense'"),
     ],
 )

@@ -65,21 +65,20 @@ def test_any_table_is_read_as_it_was_written(csv_file, table):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "delimiter"),
+    ("text", "expected"),
     [
-        ('a, b\n1, "x, ""y"""\n2, z\n', [["1", 'x, "y"'], ["2", "z"]], ", "),
-        ('a, b\n1, "y"\n', [["1", "y"]], ", "),
-        ('1, "x, y"\n2, "z, y"\n', [["1", "x, y"], ["2", "z, y"]], ", "),
-        ('a,b\n"x, ", y\n', [["x, ", " y"]], ","),
-        ("a,b\n1, y\n", [["1", " y"]], ","),
+        ('a, b\n1, "x, ""y"""\n2, z\n', [["1", 'x, "y"'], ["2", "z"]]),
+        ('a, b\n1, "y"\n', [["1", "y"]]),
+        ('1, "x, y"\n2, "z, y"\n', [["1", "x, y"], ["2", "z, y"]]),
+        ('a,b\n"x, ", y\n', [["x, ", " y"]]),
+        ("a,b\n1, y\n", [["1", " y"]]),
     ],
 )
-def test_blanks_after_delimiters_are_left_out_only_before_quotes(
-    csv_file, text, expected, delimiter
-):
+def test_blanks_after_delimiters_are_left_out_only_before_quotes(csv_file, text, expected):
     table = rows.read(csv_file(text))
     assert values(table) == expected
-    assert table.assumed["delimiter"] == delimiter
+    assumed = table.assumed["delimiter"]
+    assert assumed == "," and values(rows.read(table.path, delimiter=assumed)) == expected
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,25 @@ def test_what_is_said_is_not_guessed(csv_file):
     table = rows.read(path, **said)
     assert values(table) == [["a,é", "c"], ["1,2", "3"]]
     assert said.items() <= table.assumed.items()
-    assert "given.csv" in repr(table) and "'encoding': 'cp437'" in repr(table)
+
+
+def test_what_was_assumed_is_said_in_words(csv_file):
+    table = rows.read(home.data / "airports.csv", columns=["city", "icao", "name"])
+    assert repr(table) == (
+        "<rows of airports.csv: 3 columns; assumed: utf-8, comma between fields, "
+        "the first row is a header>"
+    )
+    for mark, word in [("\t", "tab"), (";", "semicolon"), ("|", "pipe"), ("!", "'!'")]:
+        table = rows.read(csv_file(f"1{mark}2\n"), columns="column 2", delimiter=mark)
+        said = f"1 column; assumed: utf-8, {word} between fields, no header>"
+        assert repr(table) == f"<rows of given.csv: {said}"
+
+
+@pytest.mark.parametrize("mark", ["", "::", "; ", r"\t", "\n", '"'])
+def test_a_delimiter_that_is_not_one_character_is_refused_in_one_sentence(csv_file, mark):
+    with pytest.raises(ValueError, match=r"^The delimiter is .+: give one character") as error:
+        rows.read(csv_file("a:b\n1:2\n"), delimiter=mark)
+    assert is_one_sentence(str(error.value))
 
 
 def test_columns_are_chosen_by_name(csv_file):
@@ -225,9 +242,14 @@ def test_a_big_file_takes_little_memory(csv_file):
         (bytes(range(256)) * 8, "is not plain text: save it as CSV"),
         (b"\x1f\x8b\x08\0 and so on", "is not plain text: save it as CSV"),
         (b"SQLite format 3\0 and so on", "is not plain text: save it as CSV"),
+        (
+            b"%PDF-1.4\n1 0 obj<</Title(a, b)>>\nendobj\n2, 0 obj\n",
+            "is not plain text: save it as CSV",
+        ),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1, b\n1, 2\n", "is not plain text: save it as CSV"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is not plain text: .*or name its encoding"),
     ],
-    ids="empty blank header binary gzip sqlite utf-16-without-mark".split(),
+    ids="empty blank header binary gzip sqlite pdf excel utf-16-without-mark".split(),
 )
 def test_a_file_that_is_not_a_table_is_refused_in_one_sentence(csv_file, content, words):
     with pytest.raises(ValueError, match=rf"given\.csv {words}") as error:
@@ -239,8 +261,8 @@ def test_a_path_that_cannot_be_read_is_refused_in_one_sentence(tmp_path):
     with zipfile.ZipFile(tmp_path / "book.csv", "w") as book:
         book.writestr("xl/workbook.xml", "<workbook/>")
     for name, kind, words in [
-        ("none.csv", OSError, r"none.csv cannot be read \(No such file or directory\): check"),
-        (".", OSError, r"cannot be read \(it is a folder\): check its name"),
+        ("none.csv", OSError, "none.csv does not exist: check its name and folder"),
+        (".", OSError, "is a folder: give a file in it"),
         ("book.csv", ValueError, "book.csv is not plain text: save it as CSV"),
     ]:
         with pytest.raises(kind, match=words) as error:
