@@ -1,9 +1,8 @@
-"""The programs for a terminal. They import late, as the processes they start import this file."""
+"""The programs for a terminal. They import late: the processes that they start import this file."""
 
 import _thread
 import argparse
 import contextlib
-import functools
 import os
 import sys
 import time
@@ -32,7 +31,7 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
     limit_s = 60 + 10 * (given.hold + given.timeout)
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
-        setup = functools.partial(database.fresh, keep=given.keep)
+        setup = lambda db: database.fresh(db, keep=given.keep)
         run = processes.run(plan, db=given.db, setup=setup, timeout_s=limit_s, watch=log.watch)
         return log.closing(run, expected=6)
 
@@ -50,7 +49,7 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     def listening(at) -> None:
         print(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note, flush=True)
 
-    show = _seldom("{:,} received, the last: {}")
+    show = _seldom("{:,} received, the last: {!r:.100}")
     done = stream.receive(**vars(given), listening=listening, watch=show)
     print(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
@@ -73,7 +72,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
         print(f"Oldest first, by {table.by}.")
-    show = _seldom("sent {:,}: {}")
+    show = _seldom("sent {:,}: {!r:.100}")
 
     def shown() -> Iterator[dict]:  # asked for its first row once the file or socket is open
         print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note, flush=True)
@@ -96,14 +95,13 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
     from streamlib import records, rows, stream
 
     source = rows.read(given.source, **reading) if set(reading.values()) - {None} else given.source
-    fates = stream.reconcile(source, given.received)
-    if not stream.good(fates):
-        with contextlib.suppress(ValueError):  # there is nothing to sort it by
-            by_time = rows.oldest_first(rows.read(given.source, **reading))
-            other = stream.reconcile(by_time, given.received)
-            if sum(other["fate"] == "arrived") > sum(fates["fate"] == "arrived"):
-                print(f"The source was taken oldest first, by {by_time.by}.")
-                fates = other
+    found = [stream.reconcile(source, given.received)]
+    with contextlib.suppress(ValueError):  # there is nothing to sort it by
+        by_time = rows.oldest_first(rows.read(given.source, **reading))
+        found.append(stream.reconcile(by_time, given.received))
+    fates = max(found, key=lambda table: sum(table["fate"] == "arrived"))
+    if fates is not found[0]:
+        print(f"The source was taken oldest first, by {by_time.by}.")
     bad = fates[~fates["fate"].isin(("arrived", "not sent"))]
     if len(bad):
         print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
@@ -177,8 +175,7 @@ def _seldom(words: str) -> Callable:
         nonlocal shown
         if time.monotonic() - shown >= 0.2:
             shown = time.monotonic()
-            text = row.decode(errors="replace") if isinstance(row, bytes) else str(row)
-            text = "".join(letter if letter.isprintable() else "?" for letter in text[:100])
+            text = row.decode(errors="replace") if isinstance(row, bytes) else row
             print(words.format(count, text), flush=True)
 
     return show
@@ -191,22 +188,21 @@ def _stop_at_eof() -> None:
     _thread.interrupt_main()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run one program; return 0 if all is well, 1 if rows were lost or changed, 2 if it cannot."""
     words = "\n".join(f"  {name:9}{one.__doc__}" for name, one in PROGRAMS.items())
     kind = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m streamlib", description=words, formatter_class=kind)
-    parser.add_argument("program", choices=PROGRAMS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    given = parser.parse_args(arguments)
-    program, name = PROGRAMS[given.program], f"{parser.prog} {given.program}"
+    parser.add_argument("program", choices=PROGRAMS, help="its own arguments, or --help, follow")
+    program = PROGRAMS[parser.parse_args(arguments[:1]).program]
+    parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
     sys.stdout.reconfigure(errors="backslashreplace")  # a letter that it lacks stops no stream
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _thread.start_new_thread(_stop_at_eof, ())
     try:
-        return program(Parser(prog=name, description=program.__doc__), given.arguments)
+        return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; nothing was left running.", file=sys.stderr)
@@ -214,4 +210,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ They end with the notebook: each watches its standard input, which ends when its
 import atexit
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,8 +20,8 @@ PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subproce
 ERROR = "python -m streamlib"  # how the line begins that says why a program cannot go on
 
 
-class Program:
-    """A program beside the notebook: the `lines` that it has printed, the first `url` in them."""
+class Program(contextlib.AbstractContextManager):
+    """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
         self.name, self.lines, self.url = arguments[0], [], ""
@@ -41,9 +42,8 @@ class Program:
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            urls = [word for word in line.split() if word.startswith(("udp://", "tcp://"))]
-            self.url = self.url or "".join(urls[:1])
-            if not line.startswith(ERROR) and (self.url or not self._has_url):
+            self.url = self.url or "".join(re.findall(r"(?:udp|tcp)://\S+", line)[:1])
+            if self.url or not self._has_url:
                 self._begun.set()
         self._begun.set()
 
@@ -57,7 +57,7 @@ class Program:
         return self.status is not None
 
     def wait(self, timeout_s: float = 60) -> int:
-        """Wait until it has ended by itself; return its exit status. Raises TimeoutError."""
+        """Wait until it ends by itself; return its exit status. Raises TimeoutError if it does not."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
             return self.kill()
@@ -66,8 +66,8 @@ class Program:
     def stop(self) -> int:
         """End it as Ctrl-C in its terminal would; return its exit status."""
         self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(LEAVE_S)
+        with contextlib.suppress(TimeoutError):
+            return self.wait(LEAVE_S)
         return self.kill()
 
     def kill(self) -> int:
@@ -77,9 +77,6 @@ class Program:
         self._process.stdin.close()
         atexit.unregister(self.kill)
         return self._process.wait()
-
-    def __enter__(self) -> "Program":
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.stop()
