@@ -89,8 +89,8 @@ class _Lane:
         return self.free_at + self.network.delay_s
 
 
-class Proxy:
-    """A bad network in a thread of its own, for as long as its `with` block runs.
+class Proxy(contextlib.AbstractContextManager):
+    """A bad network in a thread of its own, until its `with` block ends.
 
     to: the URL of the receiver; without it (UDP only), whoever first sends to `back_url`;
     listen: where to listen for senders; `url` has the port that the system chose for port 0.
@@ -101,19 +101,17 @@ class Proxy:
     """
 
     def __init__(self, network: Network, to: str | None = None, listen: str = "udp://localhost:0"):
-        self._listen, self._to = wire.parse(listen), wire.parse(to) if to else None
-        if {self._listen.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
+        here, self._to = wire.parse(listen), wire.parse(to) if to else None
+        if {here.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
-
-    def __enter__(self) -> "Proxy":
-        self._front, self.url = self._bound(self._listen)
+        self._front, self.url = self._bound(here)
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
-        if self._listen.scheme == "tcp":
+        if here.scheme == "tcp":
             self._loop.create_task(asyncio.start_server(self._carry_both_ways, sock=self._front))
         elif self._to:
             self._hear(self._front, self._sent)
@@ -122,7 +120,6 @@ class Proxy:
             self._hear(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -130,7 +127,7 @@ class Proxy:
 
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().run_forever()  # until it is stopped; then the runner cancels all tasks
+            runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
 
     def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
         sock, here = wire.listen(endpoint)
@@ -178,19 +175,19 @@ class Proxy:
         self._loop.call_at(due, deliver)
 
     async def _carry_both_ways(self, client, to_client) -> None:
-        writers = [to_client]
+        self._clients[client] = to_server = to_client  # until the receiver is connected, too
         try:
-            if len(asyncio.all_tasks()) > 3 * MOST_CLIENTS:  # three for each connection
+            if len(self._clients) > MOST_CLIENTS:
                 raise ConnectionRefusedError
             server, to_server = await asyncio.open_connection(*self._to.address[:2])
-            writers.append(to_server)
             there = self._carry(client, to_server, "there")
             await asyncio.gather(there, self._carry(server, to_client, "back"))
         except (OSError, asyncio.CancelledError):
             self.counts["connections cut off or without a receiver"] += 1
         finally:
-            for writer in writers:
-                writer.transport.abort()
+            del self._clients[client]
+            to_client.transport.abort()
+            to_server.transport.abort()
 
     async def _carry(self, reader, writer, way: str) -> None:
         lane = _Lane(self._network, way, self.counts)

@@ -6,17 +6,16 @@
 They end with the notebook: each watches its standard input, which ends when its starter does.
 """
 
-import atexit
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
-PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # how the line begins that says why a program cannot go on
 
 
@@ -25,19 +24,15 @@ class Program(contextlib.AbstractContextManager):
 
     def __init__(self, arguments: list[str]):
         self.name, self.lines, self.url = arguments[0], [], ""
-        self._process = subprocess.Popen(
+        self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            encoding="utf-8",
-            errors="replace",
             env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
         self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        atexit.register(self.kill)
 
     def _read(self) -> None:
         for line in self._process.stdout:
@@ -57,8 +52,8 @@ class Program(contextlib.AbstractContextManager):
         return self.status is not None
 
     def wait(self, timeout_s: float = 60) -> int:
-        """Wait until it ends by itself; return its exit status. Raises TimeoutError if it does not."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        """Return its exit status when it has ended by itself. Raises TimeoutError if it has not."""
+        with contextlib.suppress(TimeoutExpired):
             self._process.wait(timeout_s)
             return self.kill()
         raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s: stop it or wait longer.")
@@ -75,7 +70,6 @@ class Program(contextlib.AbstractContextManager):
         self._process.kill()
         self._reader.join(LEAVE_S)
         self._process.stdin.close()
-        atexit.unregister(self.kill)
         return self._process.wait()
 
     def __exit__(self, *error: object) -> None:
