@@ -29,11 +29,10 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
 
     names = database.PETS
     plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
-    limit_s = 60 + 10 * (given.hold + given.timeout)
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
         setup = functools.partial(database.fresh, keep=given.keep)
-        run = processes.run(plan, db=given.db, setup=setup, timeout_s=limit_s, watch=log.watch)
+        run = processes.run(plan, db=given.db, setup=setup, timeout_s=3600, watch=log.watch)
         return log.closing(run, expected=6)
 
 
@@ -139,8 +138,7 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.1)
-    counts = (f"{count:,} {what}" for what, count in proxy.counts.items() if count)
-    print(", ".join(counts) or "nothing came")
+    print(", ".join(f"{n:,} {what}" for what, n in proxy.counts.items() if n) or "nothing came")
     return 0
 
 
@@ -165,7 +163,7 @@ PROGRAMS = {one.__name__: one for one in (pets, receive, send, compare, impair, 
 
 
 def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Namespace, dict]:
-    """Return what was given, and apart from it what says how `rows.read` is to read a CSV file."""
+    """Return what was given, and also what tells `rows.read` how to read the CSV file."""
     parser.add_argument("--encoding", help="of the CSV file, such as cp1252 (guessed)")
     parser.add_argument("--delimiter", help="between its fields, such as ';' (guessed)")
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="is there one?")
@@ -174,21 +172,21 @@ def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Na
 
 
 def _stop_at_eof() -> None:
-    """Stop as at Ctrl-C when standard input ends: the starter wants it so, or has died."""
+    """Stop as at Ctrl-C when standard input ends: the starter asks for that, or has died."""
     while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
         pass
     _thread.interrupt_main()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one program; return 0 if all is well, 1 if rows were lost or changed, 2 if it cannot."""
+    """Run a program; return 0 if all is well, 1 if rows were lost or altered, 2 if it fails."""
     words = "\n".join(f"  {name:9}{one.__doc__}" for name, one in PROGRAMS.items())
     kind = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m streamlib", description=words, formatter_class=kind)
-    parser.add_argument("program", choices=PROGRAMS, help="its own arguments, or --help, follow")
+    parser.add_argument("program", choices=PROGRAMS, help="followed by its own arguments")
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
-    sys.stdout.reconfigure(errors="backslashreplace")  # a letter that it lacks stops no stream
+    sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _thread.start_new_thread(_stop_at_eof, ())
     try:

@@ -140,18 +140,16 @@ class Proxy(contextlib.AbstractContextManager):
             with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
                 take(*sock.recvfrom(65_535))
 
-        sock.setblocking(False)
         self._loop.add_reader(sock, read)
 
     def _greeted(self, greeting: bytes, receiver: tuple) -> None:
-        self._to = wire.Endpoint("udp", address=receiver)
+        self._rear.connect(receiver)
         self._hear(self._front, self._sent)  # what was sent before has waited there
 
     def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
-            sock = self._rear or socket.socket(self._to.family, socket.SOCK_DGRAM)
-            sock.connect(self._to.address)
+            sock = self._rear or _connected(self._to.url, 0)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
             self._clients[sender] = self._open.enter_context(sock)
         if sender in self._clients:
@@ -255,8 +253,9 @@ def trial(
     return Trial(fates, seconds, proxy.log, problems, run.output)
 
 
-def _connected(url: str) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect(wire.parse(url).address)
-    sock.settimeout(0.5)
+def _connected(url: str, timeout_s: float = 0.5) -> socket.socket:
+    to = wire.parse(url)
+    sock = socket.socket(to.family, socket.SOCK_DGRAM)
+    sock.connect(to.address)
+    sock.settimeout(timeout_s)
     return sock

@@ -16,7 +16,7 @@ from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
-ERROR = "python -m streamlib"  # how the line begins that says why a program cannot go on
+ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
 
 class Program(contextlib.AbstractContextManager):
@@ -52,7 +52,7 @@ class Program(contextlib.AbstractContextManager):
         return self.status is not None
 
     def wait(self, timeout_s: float = 60) -> int:
-        """Return its exit status when it has ended by itself. Raises TimeoutError if it has not."""
+        """Wait until it ends; return its exit status. Raises TimeoutError if it does not end."""
         with contextlib.suppress(TimeoutExpired):
             self._process.wait(timeout_s)
             return self.kill()
