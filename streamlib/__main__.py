@@ -1,4 +1,4 @@
-"""The programs for a terminal. They import late, as the processes they start import this file."""
+"""The programs for a terminal. They import late: the processes that they start import this file."""
 
 import _thread
 import argparse
@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,11 +29,10 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
 
     names = database.PETS
     plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
-    limit_s = 60 + 10 * (given.hold + given.timeout)
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
         setup = functools.partial(database.fresh, keep=given.keep)
-        run = processes.run(plan, db=given.db, setup=setup, timeout_s=limit_s, watch=log.watch)
+        run = processes.run(plan, db=given.db, setup=setup, timeout_s=3600, watch=log.watch)
         return log.closing(run, expected=6)
 
 
@@ -50,8 +49,15 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     def listening(at) -> None:
         print(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note, flush=True)
 
-    show = _seldom("{:,} received, the last: {}")
-    done = stream.receive(**vars(given), listening=listening, watch=show)
+    shown_at = 0.0
+
+    def watch(count: int, line: bytes) -> None:
+        nonlocal shown_at
+        if time.monotonic() > shown_at + 0.2:  # more often would slow the receiver down
+            shown_at, text = time.monotonic(), repr(line.decode(errors="replace"))
+            print(f"{count:,} received, the last: {text[1:100]}", flush=True)
+
+    done = stream.receive(**vars(given), listening=listening, watch=watch)
     print(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
@@ -73,13 +79,13 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
         print(f"Oldest first, by {table.by}.")
-    show = _seldom("sent {:,}: {}")
 
     def shown() -> Iterator[dict]:  # asked for its first row once the file or socket is open
         print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note, flush=True)
         for seq, row in enumerate(table, start=1):
             yield row
-            show(seq, dict(row))  # when the next one is asked for: this one has been sent
+            if given.every:  # when the next one is asked for, this one has been sent
+                print(f"sent {seq:,}: {dict(row)!s:.100}", flush=True)
 
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
@@ -96,14 +102,13 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
     from streamlib import records, rows, stream
 
     source = rows.read(given.source, **reading) if set(reading.values()) - {None} else given.source
-    fates = stream.reconcile(source, given.received)
-    if not stream.good(fates):
-        with contextlib.suppress(ValueError):  # there is nothing to sort it by
-            by_time = rows.oldest_first(rows.read(given.source, **reading))
-            other = stream.reconcile(by_time, given.received)
-            if sum(other["fate"] == "arrived") > sum(fates["fate"] == "arrived"):
-                print(f"The source was taken oldest first, by {by_time.by}.")
-                fates = other
+    found = [stream.reconcile(source, given.received)]
+    with contextlib.suppress(OSError, ValueError):  # there is nothing to sort it by
+        by_time = rows.oldest_first(rows.read(given.source, **reading))
+        found.append(stream.reconcile(by_time, given.received))
+    fates = max(found, key=lambda table: sum(table["fate"] == "arrived"))
+    if fates is not found[0]:
+        print(f"The source was taken oldest first, by {by_time.by}.")
     bad = fates[~fates["fate"].isin(("arrived", "not sent"))]
     if len(bad):
         print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
@@ -111,8 +116,6 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
     if sent:  # an old file proves nothing about a new stream
         print(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
     print(stream.verdict(fates))
-    if "arrived" not in set(fates["fate"]):
-        print("No row arrived in order: are these the right files, with the source first?")
     return 0 if stream.good(fates) else 1
 
 
@@ -135,8 +138,7 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.1)
-    counts = (f"{count:,} {what}" for what, count in proxy.counts.items() if count)
-    print(", ".join(counts) or "nothing came")
+    print(", ".join(f"{n:,} {what}" for what, n in proxy.counts.items() if n) or "nothing came")
     return 0
 
 
@@ -161,7 +163,7 @@ PROGRAMS = {one.__name__: one for one in (pets, receive, send, compare, impair, 
 
 
 def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Namespace, dict]:
-    """Return what was given, and apart from it what says how `rows.read` is to read a CSV file."""
+    """Return what was given, and also what tells `rows.read` how to read the CSV file."""
     parser.add_argument("--encoding", help="of the CSV file, such as cp1252 (guessed)")
     parser.add_argument("--delimiter", help="between its fields, such as ';' (guessed)")
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="is there one?")
@@ -169,44 +171,28 @@ def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Na
     return given, {name: getattr(given, name) for name in ("encoding", "delimiter", "header")}
 
 
-def _seldom(words: str) -> Callable:
-    """Return a function that prints a count and a row, at most five times a second."""
-    shown = 0.0
-
-    def show(count: int, row: dict | bytes) -> None:
-        nonlocal shown
-        if time.monotonic() - shown >= 0.2:
-            shown = time.monotonic()
-            text = row.decode(errors="replace") if isinstance(row, bytes) else str(row)
-            text = "".join(letter if letter.isprintable() else "?" for letter in text[:100])
-            print(words.format(count, text), flush=True)
-
-    return show
-
-
 def _stop_at_eof() -> None:
-    """Stop as at Ctrl-C when standard input ends: the starter wants it so, or has died."""
+    """Stop as at Ctrl-C when standard input ends: the starter asks for that, or has died."""
     while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
         pass
     _thread.interrupt_main()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one program; return 0 if all is well, 1 if rows were lost or changed, 2 if it cannot."""
+def main(arguments: Sequence[str]) -> int:
+    """Run a program; return 0 if all is well, 1 if rows were lost or altered, 2 if it fails."""
     words = "\n".join(f"  {name:9}{one.__doc__}" for name, one in PROGRAMS.items())
     kind = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m streamlib", description=words, formatter_class=kind)
-    parser.add_argument("program", choices=PROGRAMS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    given = parser.parse_args(arguments)
-    program, name = PROGRAMS[given.program], f"{parser.prog} {given.program}"
-    sys.stdout.reconfigure(errors="backslashreplace")  # a letter that it lacks stops no stream
+    parser.add_argument("program", choices=PROGRAMS, help="followed by its own arguments")
+    program = PROGRAMS[parser.parse_args(arguments[:1]).program]
+    parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
+    sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _thread.start_new_thread(_stop_at_eof, ())
     try:
-        return program(Parser(prog=name, description=program.__doc__), given.arguments)
+        return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; nothing was left running.", file=sys.stderr)
@@ -214,4 +200,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

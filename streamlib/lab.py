@@ -10,30 +10,11 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from streamlib import home
 
 FIRST = "/lab/tree/notebooks/00_start_here.ipynb"
 ADVICE = "type python3 about.py (Windows: py about.py), which says what to do."
-AS_ROOT = "You are root: code in a notebook may change any file on this machine (or container)."
-
-
-def path_line(root: str, site_packages: str, path: ModuleType = os.path) -> str:
-    r"""Return the way from site-packages to the lab; an absolute path if it is on another drive.
-
-    `path` is the module for the system's paths.
-
-    >>> import ntpath, posixpath
-    >>> path_line("/home/ann/lab", "/home/ann/lab/.venv/lib/python3.11/site-packages", posixpath)
-    '../../../..'
-    >>> path_line(r"C:\Łukasz\lab", r"C:\Łukasz\lab\.venv\Lib\site-packages", ntpath)
-    '..\\..\\..'
-    """
-    try:
-        return path.relpath(root, site_packages)
-    except ValueError:  # there is no relative path from one drive of Windows to another
-        return root
 
 
 def write_path_file() -> Path:
@@ -42,10 +23,13 @@ def write_path_file() -> Path:
     Raises OSError if the environment cannot be written to, ValueError if the file cannot spell the
     lab's folder.
     """
-    site_packages = sysconfig.get_path("purelib")
-    file = Path(site_packages, "lab.pth")
+    file = Path(sysconfig.get_path("purelib"), "lab.pth")
+    try:
+        way = os.path.relpath(home.root, file.parent)
+    except ValueError:  # there is no relative path from one drive of Windows to another
+        way = home.root
     encoding = "utf-8" if sys.version_info >= (3, 13) else locale.getencoding()
-    line = f"{path_line(str(home.root), site_packages)}\n".encode(encoding)  # as Python reads it
+    line = f"{way}\n".encode(encoding)  # as Python reads it
     if not file.is_file() or file.read_bytes() != line:
         file.write_bytes(line)
     return file
@@ -62,8 +46,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"The lab does not open ({error}): {ADVICE}", file=sys.stderr)
         return 2
-    options = [f"--ServerApp.root_dir={home.root}", f"--LabApp.default_url={FIRST}"]
     if getattr(os, "geteuid", lambda: None)() == 0:
-        print(AS_ROOT)
-        options.append("--allow-root")
+        print("You are root: code in a notebook may change any file on this machine.")
+    options = [f"--ServerApp.root_dir={home.root}", f"--LabApp.default_url={FIRST}", "--allow-root"]
     return labapp.main([*options, *arguments]) or 0

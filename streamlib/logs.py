@@ -3,6 +3,7 @@
 Each line is   time - level - message   and appears both on the screen and in a file.
 """
 
+import contextlib
 import logging
 import platform
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from streamlib import database, home
 
 
-class Log:
+class Log(contextlib.AbstractContextManager):
     """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
 
     Raises OSError if the file cannot be written.
@@ -28,9 +29,6 @@ class Log:
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)
-
-    def __enter__(self) -> "Log":
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._file.close()

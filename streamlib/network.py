@@ -1,7 +1,7 @@
 """A bad network between two programs on this machine, and a trial of a reliability layer over it.
 
-Loopback itself loses nothing on the way and never reorders. So this is a simulation, and it can be
-repeated: what happens to the nth datagram of a direction depends on the seed and n alone.
+Loopback itself loses nothing on the way and never reorders. So this is a simulation, and you can
+repeat it: what happens to the nth datagram in a direction depends on the seed and n alone.
 
     with network.Proxy(network.Network(loss=0.1, seed=7), to=receiver.url) as proxy:
         stream.send(table, proxy.url, every=0.01)
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from streamlib import processes, records, stream, wire
 
 MOST_CLIENTS, MOST_LOGGED = 100, 100_000
-MOST_HELD, EACH = 32_000_000, 500  # bytes under way; of them what Python adds to each packet
+MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each packet
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Network:
     delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
     rate: bytes a second, None for no limit; seed: for everything that is random here.
 
-    TCP hides loss and pays with time: in a stream of bytes a lost packet holds up all that follow
-    by one round trip, at least 10 ms (fast retransmission, RFC 5681). The rest costs it nothing.
+    TCP hides loss and pays with time: in a stream of bytes, a lost packet holds up all that follow
+    by one round trip, at least 10 ms (fast retransmission, RFC 5681). It repeats and reorders none.
     """
 
     loss: float = 0
@@ -89,10 +89,10 @@ class _Lane:
         return self.free_at + self.network.delay_s
 
 
-class Proxy:
-    """A bad network in a thread of its own, for as long as its `with` block runs.
+class Proxy(contextlib.AbstractContextManager):
+    """A bad network in a thread of its own, until its `with` block ends.
 
-    to: the URL of the receiver; without it (UDP only), whoever is first to send to `back_url`;
+    to: the URL of the receiver; without it (UDP only), whoever first sends to `back_url`;
     listen: where to listen for senders; `url` has the port that the system chose for port 0.
 
     `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
@@ -101,19 +101,17 @@ class Proxy:
     """
 
     def __init__(self, network: Network, to: str | None = None, listen: str = "udp://localhost:0"):
-        self._listen, self._to = wire.parse(listen), wire.parse(to) if to else None
-        if {self._listen.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
+        here, self._to = wire.parse(listen), wire.parse(to) if to else None
+        if {here.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
-
-    def __enter__(self) -> "Proxy":
-        self._front, self.url = self._bound(self._listen)
-        self._loop, self._over = asyncio.SelectorEventLoop(), asyncio.Event()
+        self._front, self.url = self._bound(here)
+        self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
-        if self._listen.scheme == "tcp":
+        if here.scheme == "tcp":
             self._loop.create_task(asyncio.start_server(self._carry_both_ways, sock=self._front))
         elif self._to:
             self._hear(self._front, self._sent)
@@ -122,27 +120,18 @@ class Proxy:
             self._hear(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        return self
 
     def __exit__(self, *error: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._over.wait())  # then the runner cancels all tasks
+            runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
 
-    def _bound(self, at: wire.Endpoint) -> tuple[socket.socket, str]:
-        try:
-            if at.scheme == "tcp":
-                sock = self._open.enter_context(socket.create_server(at.address, family=at.family))
-            else:
-                sock = self._open.enter_context(socket.socket(at.family, socket.SOCK_DGRAM))
-                sock.bind(at.address)
-        except OSError as error:
-            self._open.close()
-            raise wire.why_unbound(at, error) from None
-        return sock, wire.Endpoint(at.scheme, address=sock.getsockname()).url
+    def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
+        sock, here = wire.listen(endpoint)
+        return self._open.enter_context(sock), here.url
 
     def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
         """Call take(datagram, sender) for whatever comes to a socket from now on."""
@@ -151,18 +140,16 @@ class Proxy:
             with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
                 take(*sock.recvfrom(65_535))
 
-        sock.setblocking(False)
         self._loop.add_reader(sock, read)
 
     def _greeted(self, greeting: bytes, receiver: tuple) -> None:
-        self._to = wire.parse("udp://{}:{}".format(*receiver))
+        self._rear.connect(receiver)
         self._hear(self._front, self._sent)  # what was sent before has waited there
 
     def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
-            sock = self._rear or socket.socket(self._to.family, socket.SOCK_DGRAM)
-            sock.connect(self._to.address)
+            sock = self._rear or _connected(self._to.url, 0)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
             self._clients[sender] = self._open.enter_context(sock)
         if sender in self._clients:
@@ -177,28 +164,28 @@ class Proxy:
             self.log.append((now, way, data[:40], dues))
 
     def _later(self, due: float, data: bytes, send: Callable, *to: tuple) -> None:
-        self._held += len(data) + EACH
-        self._loop.call_at(due, self._deliver, data, send, *to)
+        def deliver() -> None:
+            self._held -= len(data) + EACH
+            with contextlib.suppress(OSError):  # the program there has gone
+                send(data, *to)
 
-    def _deliver(self, data: bytes, send: Callable, *to: tuple) -> None:
-        self._held -= len(data) + EACH
-        with contextlib.suppress(OSError):  # nobody is there any more
-            send(data, *to)
+        self._held += len(data) + EACH
+        self._loop.call_at(due, deliver)
 
     async def _carry_both_ways(self, client, to_client) -> None:
-        writers = [to_client]
+        self._clients[client] = to_server = to_client  # until the receiver is connected, too
         try:
-            if len(asyncio.all_tasks()) > 3 * MOST_CLIENTS:  # three for each connection
+            if len(self._clients) > MOST_CLIENTS:
                 raise ConnectionRefusedError
             server, to_server = await asyncio.open_connection(*self._to.address[:2])
-            writers.append(to_server)
             there = self._carry(client, to_server, "there")
             await asyncio.gather(there, self._carry(server, to_client, "back"))
         except (OSError, asyncio.CancelledError):
             self.counts["connections cut off or without a receiver"] += 1
         finally:
-            for writer in writers:
-                writer.transport.abort()
+            del self._clients[client]
+            to_client.transport.abort()
+            to_server.transport.abort()
 
     async def _carry(self, reader, writer, way: str) -> None:
         lane = _Lane(self._network, way, self.counts)
@@ -246,9 +233,8 @@ def trial(
 
         def sends(me, url=proxy.url):
             with _connected(url) as sock:
-                began = time.perf_counter()
                 send(sock, lines)
-                me.db.with_suffix(".seconds").write_text(str(time.perf_counter() - began), "ascii")
+                me.mark("sent")
 
         def receives(me, url=proxy.back_url):
             with _connected(url) as sock, wire.open_for_lines(me.db.with_suffix(".lines")) as file:
@@ -258,17 +244,18 @@ def trial(
 
         plan = {"sender": sends, "receiver": receives}
         run = processes.run(plan, timeout_s=timeout_s, label="trial")
-    delivered, took = (run.db.with_suffix(suffix) for suffix in (".lines", ".seconds"))
+    delivered = run.db.with_suffix(".lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
     fates = stream.reconcile(source, [*arrived, {"seq": len(lines), "end": True}])
-    seconds = float(took.read_text("ascii")) if took.exists() else float("nan")
+    seconds = float(run.events.query("state == 'sent'")["start"].max())  # NaN if `send` did not end
     problems = [said.replace("run.output", "trial.output") for said in run.problems]
     return Trial(fates, seconds, proxy.log, problems, run.output)
 
 
-def _connected(url: str) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect(wire.parse(url).address)
-    sock.settimeout(0.5)
+def _connected(url: str, timeout_s: float = 0.5) -> socket.socket:
+    to = wire.parse(url)
+    sock = socket.socket(to.family, socket.SOCK_DGRAM)
+    sock.connect(to.address)
+    sock.settimeout(timeout_s)
     return sock

@@ -6,44 +6,39 @@
 They end with the notebook: each watches its standard input, which ends when its starter does.
 """
 
-import atexit
 import contextlib
 import os
-import subprocess
+import re
 import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
-PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-ERROR = "python -m streamlib"  # how the line begins that says why a program cannot go on
+PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
+ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
 
-class Program:
-    """A program beside the notebook: the `lines` that it has printed, the first `url` in them."""
+class Program(contextlib.AbstractContextManager):
+    """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
         self.name, self.lines, self.url = arguments[0], [], ""
-        self._process = subprocess.Popen(
+        self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            encoding="utf-8",
-            errors="replace",
             env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
         self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        atexit.register(self.kill)
 
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            urls = [word for word in line.split() if word.startswith(("udp://", "tcp://"))]
-            self.url = self.url or "".join(urls[:1])
-            if not line.startswith(ERROR) and (self.url or not self._has_url):
+            self.url = self.url or "".join(re.findall(r"(?:udp|tcp)://\S+", line)[:1])
+            if self.url or not self._has_url:
                 self._begun.set()
         self._begun.set()
 
@@ -57,8 +52,8 @@ class Program:
         return self.status is not None
 
     def wait(self, timeout_s: float = 60) -> int:
-        """Wait until it has ended by itself; return its exit status. Raises TimeoutError."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        """Wait until it ends; return its exit status. Raises TimeoutError if it does not end."""
+        with contextlib.suppress(TimeoutExpired):
             self._process.wait(timeout_s)
             return self.kill()
         raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s: stop it or wait longer.")
@@ -66,8 +61,8 @@ class Program:
     def stop(self) -> int:
         """End it as Ctrl-C in its terminal would; return its exit status."""
         self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(LEAVE_S)
+        with contextlib.suppress(TimeoutError):
+            return self.wait(LEAVE_S)
         return self.kill()
 
     def kill(self) -> int:
@@ -75,11 +70,7 @@ class Program:
         self._process.kill()
         self._reader.join(LEAVE_S)
         self._process.stdin.close()
-        atexit.unregister(self.kill)
         return self._process.wait()
-
-    def __enter__(self) -> "Program":
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.stop()

@@ -70,6 +70,12 @@ def test_help_has_a_line_for_each_program():
         assert re.search(rf"^  {name} +{re.escape(program.__doc__)}$", done.stdout, re.MULTILINE)
 
 
+def test_help_after_a_programs_name_is_that_programs_help():
+    done = run("send", "--help")
+    assert done.stdout.startswith("usage: python -m streamlib send [-h] --to TO")
+    assert terminal.send.__doc__ in done.stdout and "--oldest-first" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -91,8 +97,8 @@ def test_what_stands_behind_lab_goes_on_to_jupyterlab(monkeypatch):
     given = []
     opened = SimpleNamespace(open_lab=lambda arguments: given.append(list(arguments)) or 7)
     monkeypatch.setitem(sys.modules, "streamlib.lab", opened)
-    assert terminal.main(["lab", "--no-browser", "--port", "8889"]) == 7
-    assert given == [["--no-browser", "--port", "8889"]]
+    assert terminal.main(["lab", "--no-browser", "--port=0", "--help"]) == 7
+    assert given == [["--no-browser", "--port=0", "--help"]]
 
 
 # tasks 1 and 2

@@ -200,7 +200,7 @@ def test_a_port_that_is_in_use_is_refused_in_one_sentence(server):
     with udp() as other:
         for mine in (other, server):
             with pytest.raises(OSError, match=r"^Port \d+ is in use: stop the other receiver.*\.$"):
-                Proxy(Network(), url_of(mine), url_of(mine)).__enter__()
+                Proxy(Network(), url_of(mine), url_of(mine))
 
 
 # datagrams

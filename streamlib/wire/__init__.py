@@ -6,7 +6,7 @@ yields (line, sender), (None, sender) when one has left, and None when nothing m
 
 from collections.abc import Callable
 
-from streamlib.wire.endpoint import Endpoint, NoAnswer, parse, why_unbound  # noqa: F401
+from streamlib.wire.endpoint import Endpoint, NoAnswer, listen, parse  # noqa: F401
 from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
 from streamlib.wire.tcp import TcpSink, TcpSource
 from streamlib.wire.udp import UdpSink, UdpSource
