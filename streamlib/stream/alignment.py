@@ -1,8 +1,7 @@
 """Which items of two lists are the same ones, where no number says so."""
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Sequence
-from itertools import accumulate
 
 WINDOW = 2048  # items that are compared with each other at once, so that the time grows linearly
 
@@ -10,40 +9,29 @@ WINDOW = 2048  # items that are compared with each other at once, so that the ti
 def align(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
     """Return index in `came` -> index in `wanted` of equal items, each of them used once.
 
-    Most are in the same order in both. Of the ways to pair the others, it takes the one that needs
-    fewer faults (lost, duplicated, out of order) to explain it.
+    As many as possible are in the same order in both; then come those that moved.
 
     >>> align("ABACD", "BACA")
     {0: 1, 1: 2, 2: 3, 3: 0}
     """
-    in_order = max(
-        {n: n for n, (one, other) in enumerate(zip(wanted, came, strict=False)) if one == other},
+    pairs = max(
         _each_at_the_next(came, wanted),  # all of them, if rows were only lost
         {at: place for place, at in _each_at_the_next(wanted, came).items()},  # or only repeated
         _side_by_side(wanted, came),
         key=len,
     )
-    taken, free = set(in_order.values()), defaultdict(deque)
+    taken, arrived, free = set(pairs.values()), {came[at] for at in pairs}, defaultdict(deque)
     for place, item in enumerate(wanted):
         if place not in taken:
             free[item].append(place)
-    others = ((at, free[item]) for at, item in enumerate(came) if at not in in_order)
-    everything = in_order | {at: places.popleft() for at, places in others if places}
-    # One that came too early makes all rows after it late, unless it is a copy of one that arrived.
-    here, arrived, without_copies = -1, {came[at] for at in in_order}, {}
-    for at, place in sorted(everything.items()):
-        here = in_order.get(at, here)
-        if place <= here or came[at] not in arrived:
-            without_copies[at] = place
-    return min(everything, without_copies, key=lambda pairs: _late(pairs) - 2 * len(pairs))
-
-
-def _late(pairs: dict[int, int]) -> int:
-    """Return how many came after one that follows them."""
-    places = [place for _, place in sorted(pairs.items())]
-    return sum(
-        place < latest for place, latest in zip(places, accumulate(places, max), strict=True)
-    )
+    here, only_moved = -1, Counter(wanted) == Counter(came)
+    for at, item in enumerate(came):
+        if at in pairs:
+            here = pairs[at]
+        # One that is far too early is more likely a copy of an equal one that arrived.
+        elif free[item] and (only_moved or item not in arrived or free[item][0] <= here + 2):
+            pairs[at] = free[item].popleft()
+    return pairs
 
 
 def _each_at_the_next(few: Sequence[Hashable], many: Sequence[Hashable]) -> dict[int, int]:
@@ -60,15 +48,12 @@ def _side_by_side(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[
         if wanted[place] == came[at]:
             pairs[at] = place
             place, at = place + 1, at + 1
-            continue
-        windows = wanted[place : place + WINDOW], came[at : at + WINDOW]
-        over = place + WINDOW >= len(wanted) and at + WINDOW >= len(came)
-        reach = WINDOW if over else WINDOW // 2  # what follows a window may change its second half
-        common = [*_longest_common(*windows), (reach, reach)]
-        last = next(n for n, pair in enumerate(common) if max(pair) >= reach)
-        pairs |= {at + there: place + here for here, there in common[:last]}
-        here, there = common[last]
-        place, at = place + min(here, reach), at + min(there, reach)
+        elif common := _longest_common(wanted[place : place + WINDOW], came[at : at + WINDOW]):
+            half = common[: (len(common) + 1) // 2]  # the next window may change the other half
+            pairs |= {at + there: place + here for here, there in half}
+            place, at = place + half[-1][0] + 1, at + half[-1][1] + 1
+        else:
+            place, at = place + WINDOW, at + WINDOW
     return pairs
 
 
@@ -77,19 +62,16 @@ def _longest_common(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> lis
     bits = defaultdict(int)
     for place, item in enumerate(wanted):
         bits[item] |= 1 << place
-    full = row = (1 << len(wanted)) - 1
-    rows = []
+    full = (1 << len(wanted)) - 1
+    rows = [full]  # after each item: a 0 where a place made the subsequence longer
     for item in came:
-        met = row & bits[item]
-        row = (row + met | row - met) & full
-        rows.append(row)
-    pairs, place, at = [], len(wanted), len(came)
-    while place and at:
-        if rows[at - 1] >> place - 1 & 1:
-            place -= 1  # this place has no counterpart
-        else:
-            at -= 1
-            if not at or rows[at - 1] >> place - 1 & 1:
-                place -= 1
-                pairs.append((place, at))
+        met = rows[-1] & bits[item]
+        rows.append((rows[-1] + met | rows[-1] - met) & full)
+    pairs, place = [], len(wanted) - 1
+    for at in reversed(range(len(came))):
+        while place >= 0 and rows[at + 1] >> place & 1:
+            place -= 1
+        if place >= 0 and rows[at] >> place & 1:
+            pairs.append((place, at))
+            place -= 1
     return pairs[::-1]

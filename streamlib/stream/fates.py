@@ -5,13 +5,12 @@ pandas is imported only where a table is made, since senders import this module.
 """
 
 import gc
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamlib import rows
-from streamlib.records import course, decode
+from streamlib import records, rows
+from streamlib.records import course
 from streamlib.stream.alignment import align
 
 if TYPE_CHECKING:
@@ -36,19 +35,18 @@ def reconcile(
     the source, header sent as data. attrs: ended (False: the end may be missing), columns (how
     many of how many were sent, if not all).
     """
-    expected = _all_rows(source)
+    expected = _rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
-    columns = list(expected[0]) if expected else []
-    seqs, contents, sent = _receive(received, expected, columns)
+    seqs, contents, sent = _arrivals(received, expected)
     came = [one for one in contents if isinstance(one, dict)]
-    names = list(came[0]) if came else []
-    some = bool(names) and set(names) < set(columns)
-    some = some and all(row.keys() == came[0].keys() for row in came)
+    names = came[0].keys() if came else ()
+    columns = expected[0].keys() if expected else ()
+    some = set() < set(names) < set(columns) and all(row.keys() == names for row in came)
     if some:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
     wanted = [course(row) for row in expected] if contents and not came else expected
     header = {name: name for name in (names if some else columns)}
-    matches = _match(wanted, seqs, contents, {_key(header), course(header)})
+    matches = _match(wanted, seqs, contents, {str(header), course(header)})
     table = _table(lines, expected, seqs, contents, sent, *matches)
     # A list of records is whole; a file without an end record may have been cut short.
     table.attrs["ended"] = sent is not None or not isinstance(received, str | Path)
@@ -77,71 +75,56 @@ def verdict(fates: "pd.DataFrame") -> str:
 
 def good(fates: "pd.DataFrame") -> bool:
     """Return whether every row that was sent is there once, unaltered and in order."""
-    return bool(fates["fate"].isin(GOOD).all()) and count_good(fates) > 0
+    return bool(fates["fate"].isin(GOOD).all() and (fates["fate"] == "arrived").any())
 
 
-def count_good(fates: "pd.DataFrame") -> int:
-    """Return how many rows of the source arrived in order."""
-    return int((fates["fate"] == "arrived").sum())
-
-
-def load(path: Path | str) -> Iterable[dict]:
-    """Return the rows of a CSV file, or those of a file of records such as out9.txt."""
-    if Path(path).is_file() and _first_byte(path) == b"{":
-        return [one for one in _receive(path, [], [])[1] if isinstance(one, dict)]
-    return rows.read(path)
-
-
-def _all_rows(source: Iterable[dict] | Path | str) -> list[dict]:
-    """Read them without garbage collection, which would go through all of them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
+def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
+    """Return the rows of a source, which may be the path of a CSV file or of records."""
+    if isinstance(source, str | Path):
+        is_stream = Path(source).is_file() and _first_byte(source) == b"{"
+        source = (one["row"] for one in records.read(source)) if is_stream else rows.read(source)
+    gc.disable()  # garbage collection would go through all rows again and again
     try:
-        return list(load(source) if isinstance(source, str | Path) else source)
+        return list(source)
     finally:
-        if was_on:
-            gc.enable()
+        gc.enable()
 
 
-def _receive(received, expected: list, columns: list) -> tuple[list, list, int | None]:
+def _arrivals(received, expected: list) -> tuple[list, list, int | None]:
     """Return the numbers (None: none) and contents by arrival, and how many rows were sent."""
-    if not isinstance(received, str | Path):
-        records = list(received)
-        ends = [one["seq"] for one in records if "end" in one]
-        came = [one for one in records if "row" in one]
-        return [one.get("seq") for one in came], [one["row"] for one in came], (ends or [None])[0]
-    if not Path(received).is_file():
-        raise OSError(f"{received} does not exist: give the file that the receiver wrote.")
-    if _first_byte(received) not in (b"{", b"[", b""):
-        pasted = [_with_names(row, columns) for row in rows.read(received, header=False)]
-        return [None] * len(pasted), pasted, None
     seqs, contents, sent = [], [], None
-    with open(received, "rb") as file:
-        for line in file:
-            try:
-                record = decode(line)
-            except ValueError:
-                record = {"seq": None, "row": line.decode("utf-8", "replace").rstrip("\r\n")}
-            seq, content = record["seq"], record.get("row")
-            if content is None:
-                sent = seq
-                continue
-            if seq and seq <= len(expected) and content == expected[seq - 1]:
-                content = expected[seq - 1]  # equal rows are kept in memory once
-            seqs.append(seq)
-            contents.append(content)
+    for record in _records(received):
+        seq, content = record.get("seq"), record.get("row")
+        if content is None:
+            sent = seq
+            continue
+        if seq and seq <= len(expected) and content == expected[seq - 1]:
+            content = expected[seq - 1]  # equal rows are kept in memory once
+        seqs.append(seq)
+        contents.append(content)
     return seqs, contents, sent
+
+
+def _records(received: Iterable[dict] | Path | str) -> Iterator[dict]:
+    """Yield the records that were received; the row of a line that is not a record is a text."""
+    if not isinstance(received, str | Path):
+        yield from received
+    elif not Path(received).is_file():
+        raise OSError(f"{received} does not exist: give the file that the receiver wrote.")
+    elif _first_byte(received) not in (b"{", b"[", b""):
+        yield from ({"row": course(row)} for row in rows.read(received, header=False))
+    else:
+        with open(received, "rb") as file:
+            for line in file:
+                try:
+                    yield records.decode(line)
+                except ValueError:
+                    yield {"row": line.decode("utf-8", "replace").rstrip("\r\n")}
 
 
 def _first_byte(path: Path | str) -> bytes:
     with open(path, "rb") as file:
         return file.read(1000).lstrip()[:1]
-
-
-def _with_names(row: dict, columns: list[str]) -> dict:
-    """Return a row of a CSV file that has no header, with the names of the source's columns."""
-    names = [*columns, *list(row)[len(columns) :]]
-    return dict.fromkeys(columns, "") | dict(zip(names, row.values(), strict=False))
 
 
 def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[list, set, dict]:
@@ -150,19 +133,19 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
     Rows are matched by number, then by content. A line that is left is an altered row if it has
     the number of a missing row, or no number and comes where that row should.
     """
-    shift = 1 + (seqs[:1] == [1] and _key(contents[0]) in header)  # the header took a number, too
+    shift = 1 + (seqs[:1] == [1] and str(contents[0]) in header)  # the header took a number, too
     places, besides, left = [None] * len(wanted), {}, {}
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1
         if not 0 <= place < len(wanted) or wanted[place] != content:
-            left[at] = _key(content)
+            left[at] = str(content)
         elif places[place] is None:
             places[place] = at
         else:
             besides[at] = "duplicated", place
     if not left:
         return places, set(), besides
-    keys = [_key(row) for row in wanted]
+    keys = [str(row) for row in wanted]
     missing, arrivals = [place for place, at in enumerate(places) if at is None], list(left)
     for n, place in align([keys[place] for place in missing], list(left.values())).items():
         places[missing[place]] = arrivals[n]
@@ -181,11 +164,6 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
         else:
             besides[at] = "never in the source", None
     return places, altered, besides
-
-
-def _key(content: dict | str) -> str:
-    is_text = isinstance(content, str)
-    return content if is_text else json.dumps(content, sort_keys=True, default=str)
 
 
 def _alike(*contents: dict | str) -> bool:
