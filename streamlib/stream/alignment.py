@@ -3,23 +3,18 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Sequence
 
-WINDOW = 2048  # items that are compared with each other at once, so that the time grows linearly
+WINDOW = 16_384  # items that are compared with each other at once, so that the time grows linearly
 
 
 def align(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
     """Return index in `came` -> index in `wanted` of equal items, each of them used once.
 
-    As many as possible are in the same order in both; then come those that moved.
+    As many as possible are in the same order in both; the others have moved.
 
     >>> align("ABACD", "BACA")
     {0: 1, 1: 2, 2: 3, 3: 0}
     """
-    pairs = max(
-        _each_at_the_next(came, wanted),  # all of them, if rows were only lost
-        {at: place for place, at in _each_at_the_next(wanted, came).items()},  # or only repeated
-        _side_by_side(wanted, came),
-        key=len,
-    )
+    pairs = _in_order(wanted, came)
     taken, arrived, free = set(pairs.values()), {came[at] for at in pairs}, defaultdict(deque)
     for place, item in enumerate(wanted):
         if place not in taken:
@@ -34,14 +29,7 @@ def align(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int
     return pairs
 
 
-def _each_at_the_next(few: Sequence[Hashable], many: Sequence[Hashable]) -> dict[int, int]:
-    """Pair each of the few with the next equal one, until there is none."""
-    rest = enumerate(many)
-    found = (next((place for place, other in rest if other == item), None) for item in few)
-    return {at: place for at, place in enumerate(found) if place is not None}
-
-
-def _side_by_side(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
+def _in_order(wanted: Sequence[Hashable], came: Sequence[Hashable]) -> dict[int, int]:
     """Go through both side by side; where they differ, compare the windows that begin there."""
     pairs, place, at = {}, 0, 0
     while place < len(wanted) and at < len(came):

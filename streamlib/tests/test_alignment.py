@@ -30,7 +30,7 @@ def assert_in_order(pairs, wanted, came):
 @settings(max_examples=300, deadline=None)
 @given(*LISTS)
 def test_as_many_are_in_order_as_can_be(wanted, came):
-    pairs = alignment._side_by_side(wanted, came)
+    pairs = alignment._in_order(wanted, came)
     assert_in_order(pairs.items(), wanted, came)
     assert len(pairs) == longest(wanted, came)
 
@@ -40,7 +40,7 @@ def test_as_many_are_in_order_as_can_be(wanted, came):
 def test_windows_that_are_too_small_still_give_pairs_in_order(wanted, came, window):
     before, alignment.WINDOW = alignment.WINDOW, window
     try:
-        assert_in_order(alignment._side_by_side(wanted, came).items(), wanted, came)
+        assert_in_order(alignment._in_order(wanted, came).items(), wanted, came)
     finally:
         alignment.WINDOW = before
 
@@ -59,6 +59,6 @@ def test_lists_longer_than_a_window_are_compared_to_their_ends():
     kinds = random.Random(1)
     wanted = [kinds.randrange(500) for _ in range(3 * alignment.WINDOW)]
     came = wanted[5:3000] + wanted[3500:5000] + wanted[4999:]
-    pairs = alignment._side_by_side(wanted, came)
+    pairs = alignment._in_order(wanted, came)
     assert len(pairs) == len(came) - 1
     assert_in_order(pairs.items(), wanted, came)
