@@ -5,21 +5,21 @@ pandas is imported only where a table is made, since senders import this module.
 """
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import records, rows
 from streamlib.records import course
-from streamlib.stream.alignment import align
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GOOD = ("arrived", "not sent")
 OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent")
 BESIDES = ("duplicated", "never in the source", "header sent as data")
 FATES = OF_SOURCE + BESIDES
+WINDOW = 16_384  # rows compared with each other at once, so that the time grows linearly
 
 
 def reconcile(
@@ -75,7 +75,9 @@ def verdict(fates: "pd.DataFrame") -> str:
 
 def good(fates: "pd.DataFrame") -> bool:
     """Return whether every row that was sent is there once, unaltered and in order."""
-    return bool(fates["fate"].isin(GOOD).all() and (fates["fate"] == "arrived").any())
+    return bool(
+        fates["fate"].isin(["arrived", "not sent"]).all() and (fates["fate"] == "arrived").any()
+    )
 
 
 def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
@@ -91,7 +93,7 @@ def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
 
 
 def _arrivals(received, expected: list) -> tuple[list, list, int | None]:
-    """Return the numbers (None: none) and contents by arrival, and how many rows were sent."""
+    """Return numbers (None if there is none) and contents by arrival, and how many were sent."""
     seqs, contents, sent = [], [], None
     for record in _records(received):
         seq, content = record.get("seq"), record.get("row")
@@ -147,7 +149,7 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
         return places, set(), besides
     keys = [str(row) for row in wanted]
     missing, arrivals = [place for place, at in enumerate(places) if at is None], list(left)
-    for n, place in align([keys[place] for place in missing], list(left.values())).items():
+    for n, place in _align([keys[place] for place in missing], list(left.values())).items():
         places[missing[place]] = arrivals[n]
     place_of = {at: place for place, at in enumerate(places) if at is not None}
     altered, first = set(), {key: place for place, key in reversed([*enumerate(keys)])}
@@ -166,6 +168,65 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
     return places, altered, besides
 
 
+def _align(wanted: Sequence, came: Sequence) -> dict[int, int]:
+    """Return index in `came` -> index in `wanted` of equal items, each of them used once.
+
+    As many as possible are in the same order in both; the others have moved.
+
+    >>> _align("ABACD", "BACA")
+    {0: 1, 1: 2, 2: 3, 3: 0}
+    """
+    pairs = _in_order(wanted, came)
+    taken, arrived, free = set(pairs.values()), {came[at] for at in pairs}, defaultdict(deque)
+    for place, item in enumerate(wanted):
+        if place not in taken:
+            free[item].append(place)
+    here, only_moved = -1, Counter(wanted) == Counter(came)
+    for at, item in enumerate(came):
+        if at in pairs:
+            here = pairs[at]
+        # One that comes far too early is more likely a copy of an equal one that arrived.
+        elif free[item] and (only_moved or item not in arrived or free[item][0] <= here + 2):
+            pairs[at] = free[item].popleft()
+    return pairs
+
+
+def _in_order(wanted: Sequence, came: Sequence) -> dict[int, int]:
+    """Pair equal items side by side; where they differ, compare the windows that begin there."""
+    pairs, place, at = {}, 0, 0
+    while place < len(wanted) and at < len(came):
+        if wanted[place] == came[at]:
+            pairs[at] = place
+            place, at = place + 1, at + 1
+        elif common := _longest_common(wanted[place : place + WINDOW], came[at : at + WINDOW]):
+            half = common[: (len(common) + 1) // 2]  # the next window may change the other half
+            pairs |= {at + there: place + here for here, there in half}
+            place, at = place + half[-1][0] + 1, at + half[-1][1] + 1
+        else:
+            place, at = place + WINDOW, at + WINDOW
+    return pairs
+
+
+def _longest_common(wanted: Sequence, came: Sequence) -> list[tuple[int, int]]:
+    """Return the places of a longest common subsequence, by bits: Hyyrö (2004)."""
+    bits = defaultdict(int)
+    for place, item in enumerate(wanted):
+        bits[item] |= 1 << place
+    full = (1 << len(wanted)) - 1
+    rows = [full]  # after each item: a 0 where a place made the subsequence longer
+    for item in came:
+        met = rows[-1] & bits[item]
+        rows.append((rows[-1] + met | rows[-1] - met) & full)
+    pairs, place = [], len(wanted) - 1
+    for at in reversed(range(len(came))):
+        while place >= 0 and rows[at + 1] >> place & 1:
+            place -= 1
+        if place >= 0 and rows[at] >> place & 1:
+            pairs.append((place, at))
+            place -= 1
+    return pairs[::-1]
+
+
 def _alike(*contents: dict | str) -> bool:
     """Return whether two rows have a field in common."""
     texts = (one if isinstance(one, str) else course(one) for one in contents)
@@ -174,19 +235,16 @@ def _alike(*contents: dict | str) -> bool:
 
 
 def _table(lines, expected, seqs, contents, sent, places, altered, besides) -> "pd.DataFrame":
-    """Make the table; only here is it said what is out of order, lost, or was not sent."""
+    """Make the table; only here are rows called out of order, lost, or not sent."""
     import pandas as pd
 
-    fate, latest = ["lost"] * len(places), -1
+    number, latest = len(places) if sent is None else sent, -1
+    fate = ["lost" if place < number else "not sent" for place in range(len(places))]
     came = [place for place, at in enumerate(places) if at is not None]
     for place in sorted(came, key=places.__getitem__):
         in_order = "arrived" if place > latest else "out of order"
         fate[place] = "altered" if place in altered else in_order
         latest = latest if place in altered else max(latest, place)
-    for place in reversed(range(len(fate) if sent is None else sent, len(fate))):
-        if fate[place] != "lost":
-            break
-        fate[place] = "not sent"
     others = sorted(besides.items())
     came = [*places, *(at for at, _ in others)]
     repeated = [None if place is None else lines[place] for _, (_, place) in others]

@@ -4,7 +4,6 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
-import math
 import selectors
 import socket
 import threading
@@ -77,7 +76,7 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = math.inf  # a client that has gone is known to have gone
+    silence_s = float("inf")  # a client that has gone is known to have gone
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
