@@ -17,7 +17,6 @@ TROUBLE = {
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
     "malformed": "malformed, and left out: not a record",
-    "dropped": "dropped by the system, because the receive buffer was full",
     "vanished": "vanished: senders that left, or fell silent, without an end record",
 }
 
@@ -65,22 +64,19 @@ def receive(
     limit: leave after this many rows; format: "json", or "course" for any text;
     stamp: whether to add `received`, seconds since 1970, to each record;
     listening: called with the endpoint once the port is open;
-    watch: called with the number of rows, and the last one, when no more is there for now.
+    watch: called with the number of rows so far and each row, a line of bytes.
 
     It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
     a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
     """
     check_limit(limit)
-    result, unseen = Received(url), b""
+    result = Received(url)
     with wire.source(url) as source, wire.open_for_lines(out) as file, stop.heard():
         book = _Book(result, source.silence_s)
         if listening:
             listening(source.endpoint)
         for item in source:
             if item is None:
-                if watch and unseen:
-                    watch(result.rows, unseen)
-                    unseen = b""
                 if stop.asked or book.is_over():
                     break
                 continue
@@ -92,22 +88,20 @@ def receive(
                     line = b'%s, "received": %.6f}' % (line[:-1], time.time())
                 wire.write_line(file, line)
             if kind == "row":
-                unseen = line
                 result.rows += 1
+                if watch:
+                    watch(result.rows, line)
             elif kind:
                 source.reply(line, sender)
             if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
                 break
             if kind != "row" and book.is_over(DRAIN_S):
                 break
-        result.counts["dropped"] = source.drops() or 0
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
         else:
             result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
             result.ended = f"the sender {'vanished' if result.counts['vanished'] else 'ended'}"
-    if watch and unseen:
-        watch(result.rows, unseen)
     return result
 
 

@@ -402,7 +402,7 @@ def test_500_connections_leave_nothing_behind_and_cost_no_honest_client_its_own(
         honest.ask()
         before = process.num_fds()
         peers = [crowd.enter_context(Peer(receiver.url)) for _ in range(500)]
-        assert peers[-1].is_cut_off()
+        assert peers[500 - tcp.MOST].is_cut_off()
         assert process.num_fds() == before + tcp.MOST - 1
         for n, peer in enumerate(peers):
             if n % 2:
@@ -413,6 +413,31 @@ def test_500_connections_leave_nothing_behind_and_cost_no_honest_client_its_own(
         honest.ask()
     assert stream.send(table(10), receiver.url).acknowledged
     assert receiver.wait(DEADLINE_S) == 0
+
+
+def test_an_honest_client_that_comes_after_500_silent_ones_is_served(tmp_path, files):
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
+    with contextlib.ExitStack() as crowd:
+        for _ in range(500):
+            crowd.enter_context(Peer(receiver.url))
+        assert stream.send(table(10), receiver.url).acknowledged
+        assert receiver.end().rows == 10 and receiver.done.ok
+
+
+def test_where_all_clients_have_sent_lines_another_one_is_turned_away(monkeypatch):
+    monkeypatch.setattr(tcp, "MOST", 2)
+    with wire.source(ANY_PORT) as source, contextlib.ExitStack() as peers:
+        arrivals = filter(None, source)
+        honest = [peers.enter_context(Peer(source.endpoint.url)) for _ in range(2)]
+        for peer in honest:
+            peer.send(b"Ace\n")
+            assert next(arrivals)[0] == b"Ace"
+        late = peers.enter_context(Peer(source.endpoint.url))
+        for peer in honest:
+            until(lambda: next(iter(source)) is None)
+            peer.send(b"Bud\n")
+            assert next(arrivals)[0] == b"Bud"
+        assert late.is_cut_off()
 
 
 def test_a_line_that_is_too_long_cuts_off_its_client_and_nobody_else():
@@ -476,12 +501,12 @@ def _nest(inner, _):
     return [inner]
 
 
-HOSTILE = {  # what each sends, and how many malformed lines that is
+HOSTILE = {  # what each sends, and how many malformed lines that is for certain
     "garbage": (garbage, 2000),
-    "a length of 4 GB": (lambda peer: peer.send(b"\xff" * 4 + bytes(9000)), 1),
-    "a line that never ends": (endless, 1),
+    "a length of 4 GB": (lambda peer: peer.send(b"\xff" * 4 + bytes(9000)), 0),
+    "a line that never ends": (endless, 0),
     "newlines": (lambda peer: peer.send(b"\n" * 1_000_000), 1_000_000),
-    "nested": (lambda peer: peer.send((b"[" * 9**6 + b"\n") * 3), 3),
+    "nested": (lambda peer: peer.send((b"[" * 9**6 + b"\n") * 3), 0),
     "nested record": (lambda peer: peer.send(record(1, a=reduce(_nest, range(30)))), 1),
     "no record": (lambda peer: peer.send(b'7\nnull\n{}\n{"seq": 1}\n"ask"\n'), 5),
     "the end of nothing": (lambda peer: peer.send(records.encode_end(9) + b"\n"), 1),
@@ -495,7 +520,8 @@ def test_hostile_clients_change_nothing_but_their_counts(start, tmp_path, files)
 
     def attack(harm):
         with Peer(receiver.url) as peer:
-            harm(peer)
+            with contextlib.suppress(ConnectionError):  # among too many it is cut off
+                harm(peer)
             return peer.is_cut_off()
 
     def drip():
@@ -536,7 +562,7 @@ def test_hostile_clients_change_nothing_but_their_counts(start, tmp_path, files)
     assert rows_of(out) == [{"n": n, "text": "x" * 100} for n in range(5000)]
     told, certain = counts(receiver), sum(number for _, number in HOSTILE.values())
     assert told.pop("rows") == 5000
-    assert certain <= told.pop("malformed") <= certain + 401 and not told
+    assert certain <= told.pop("malformed") <= certain + 5 + 401 and not told
 
 
 def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):

