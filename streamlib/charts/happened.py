@@ -119,7 +119,7 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     """
     drawing.need(seen)
     ranked, counts = zip(*Counter(sorted(seen)).most_common(), strict=True)
-    gap = " " * all(len(label) == 1 for label in owners)
+    gap = " " * all(len(label) == 1 for label in owners)  # longer labels have theirs already
     labels = pd.Series([gap.join(order) or "none" for order in ranked]).str.split(expand=True)
     names = list(dict.fromkeys(owners.values()))
     lanes = labels.map(owners.get).apply(pd.Index(names).get_indexer).to_numpy()  # -1: no label
