@@ -17,6 +17,7 @@ TROUBLE = {
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
     "malformed": "malformed, and left out: not a record",
+    "dropped": "dropped by the system, because the receive buffer was full",
     "vanished": "vanished: senders that left, or fell silent, without an end record",
 }
 
@@ -97,6 +98,7 @@ def receive(
                 break
             if kind != "row" and book.is_over(DRAIN_S):
                 break
+        result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
         else:

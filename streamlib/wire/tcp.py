@@ -134,6 +134,9 @@ class TcpSource(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError):  # a client that has gone, or does not read
             client.send(line + b"\n")
 
+    def drops(self) -> int:
+        return 0
+
     def __exit__(self, *error: object) -> None:
         for one in (self._selector, self._socket, *self._rests):
             one.close()

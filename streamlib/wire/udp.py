@@ -1,9 +1,11 @@
 """Datagrams: each line is one, and may be lost; a window keeps a fast sender in step."""
 
 import contextlib
+import os
 import select
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
@@ -27,7 +29,6 @@ class UdpSink(contextlib.AbstractContextManager):
         self._sent = self._under_way = 0
         self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         self._socket.connect(endpoint.address)  # so that the system reports refusals
-        self._socket.settimeout(ECHO_S)
 
     def send(self, line: bytes) -> None:
         if self._in_step and self._under_way > WINDOW:
@@ -66,9 +67,13 @@ class UdpSink(contextlib.AbstractContextManager):
         """Send a line until it is echoed; return whether it was."""
         for _ in range(times):
             self._send(line)
+            echo = b""
+            self._socket.settimeout(ECHO_S)
             with contextlib.suppress(TimeoutError, ConnectionError):
-                while self._socket.recv(LARGEST) != line:
-                    pass  # the echo of an earlier one
+                while echo != line:  # it may be the echo of an earlier one
+                    echo = self._socket.recv(LARGEST)
+            self._socket.settimeout(None)  # a socket without a timeout sends faster
+            if echo == line:
                 self.acknowledged = True
                 return True
         return False
@@ -98,6 +103,16 @@ class UdpSource(contextlib.AbstractContextManager):
     def reply(self, line: bytes, sender: tuple) -> None:
         with contextlib.suppress(OSError):  # a sender that has gone does not matter
             self._socket.sendto(line, sender)
+
+    def drops(self) -> int:
+        """Return how many datagrams found the receive buffer full, as far as Linux tells."""
+        with contextlib.suppress(OSError):
+            inode = str(os.fstat(self._socket.fileno()).st_ino)
+            for table in Path("/proc/net").glob("udp*"):
+                for fields in map(str.split, table.read_text(encoding="ascii").splitlines()):
+                    if fields[9] == inode:
+                        return int(fields[-1])
+        return 0
 
     def __exit__(self, *error: object) -> None:
         self._socket.close()
