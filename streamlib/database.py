@@ -85,7 +85,7 @@ def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) 
     row = (pet, me.name, os.getpid())
     try:
         me.step("begin", pet)
-        me.mark("waiting", pet, lock, f"timeout {timeout:g} s")
+        me.mark("waiting", pet, lock, f"timeout of {timeout:g} s")
         connection.execute("BEGIN IMMEDIATE")
         me.mark("holding", pet, lock)
         me.step("insert", pet)

@@ -83,7 +83,7 @@ class Round:
         self.children.note(answer.error)
         if wanted and not answer.steps:
             where = f"its next step is {answer.place}" if answer.place else "it has no steps"
-            raise Stopped(f"{said} has no such step here, {where}.")
+            raise Stopped(f"{said} has no such step here: {where}.")
         refused = self._follow_locks(process, answer.marked)
         self.taken.append(Taken(turn, place, answer, refused))
         self.look()
@@ -91,7 +91,7 @@ class Round:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if refused and turn.step != "x":
             what = answer.steps[0] if answer.steps else "begin"
-            raise Stopped(f"{said} cannot {what} here, {self._who_holds(refused)}.")
+            raise Stopped(f"{said} cannot {what} here because {self._who_holds(refused)}.")
 
     def _follow_locks(self, process: int, marked: list[tuple]) -> str:
         """Note who holds what; return the resource that this process was refused, or ""."""

@@ -70,7 +70,7 @@ def test_slow_tasks_lose_two_rows_and_say_why():
     assert run.workers["exit"].tolist() == [0, 0, 0]  # no process failed, and yet
     assert len(run.why()) == 2
     for sentence in run.why():
-        assert "longer than its timeout 0.5 s" in sentence
+        assert "longer than its timeout of 0.5 s" in sentence
         assert "while P" in sentence and "another program" not in sentence
     assert run.schedule.count("x") == 2
 

@@ -66,13 +66,17 @@ def test_a_quick_free_run_is_replayed_from_its_string():
     [
         ("1 1 2 2 3", "The schedule ends after turn 5, but not all are done: P3 waits at begin."),
         ("1 1 1", "Turn 3 (1): P1 has ended already, in turn 2."),
-        ("1b 1c", "Turn 2 (1c): P1 has no such step here, its next step is insert."),
-        ("1z", "Turn 1 (1z): P1 has no such step here, its next step is begin."),
+        ("1b 1c", "Turn 2 (1c): P1 has no such step here: its next step is insert."),
+        ("1z", "Turn 1 (1z): P1 has no such step here: its next step is begin."),
         (
             "1b 1i 2b 1c",
-            "Turn 3 (2b): P2 cannot begin here, P1 holds the write lock of lab.db until turn 4.",
+            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db until turn "
+            "4.",
         ),
-        ("1b 1i 2b", "Turn 3 (2b): P2 cannot begin here, P1 holds the write lock of lab.db."),
+        (
+            "1b 1i 2b",
+            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db.",
+        ),
         ("2x", "Turn 1 (2x): P2 did not give up, for nobody held what it wanted."),
     ],
 )
@@ -99,7 +103,7 @@ def test_a_worker_without_steps_is_one_turn():
     run = processes.run({"P1": plain, "P2": plain}, schedule="2 1")
     assert [row["process"] for row in run.rows] == ["P2", "P1"] and run.problems == []
     run = processes.run({"P1": plain}, schedule="1b")
-    assert run.problems == ["Turn 1 (1b): P1 has no such step here, it has no steps."]
+    assert run.problems == ["Turn 1 (1b): P1 has no such step here: it has no steps."]
 
 
 def test_a_worker_that_never_reaches_its_next_step_is_ended(monkeypatch):
