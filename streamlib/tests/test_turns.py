@@ -70,8 +70,8 @@ def test_a_quick_free_run_is_replayed_from_its_string():
         ("1z", "Turn 1 (1z): P1 has no such step here: its next step is begin."),
         (
             "1b 1i 2b 1c",
-            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db until turn "
-            "4.",
+            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db until "
+            "turn 4.",
         ),
         (
             "1b 1i 2b",
