@@ -12,7 +12,7 @@ EXAMPLES = {
 
 
 def interleavings_of_three(answer: object) -> str:
-    """How many interleavings have three processes with three steps each?"""
+    """How many interleavings do three processes with three steps each have?"""
     right = is_number(answer, orders.count((3, 3, 3)))
     hint = "nine steps in all: 9! orders; each process keeps its own three in order."
     return "" if right else hint

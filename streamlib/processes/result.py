@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from streamlib import orders
-from streamlib.processes import events as trace
+from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
 
@@ -42,7 +42,7 @@ class Run:
     def events(self) -> pd.DataFrame:
         """The table of events; `streamlib.processes.events` tells its columns."""
         paths = [self.folder / f"{number}.csv" for number in self._number.values()]
-        table = trace.events(path for path in paths if path.exists())
+        table = events(path for path in paths if path.exists())
         table["process"] = table["process"].cat.set_categories(self.params["processes"])
         return table
 
@@ -99,7 +99,7 @@ class Run:
 
     def handoffs(self) -> pd.DataFrame:
         """How each shared resource went from holder to holder; see `events.handoffs`."""
-        return trace.handoffs(self.events)
+        return handoffs(self.events)
 
     def orders(self) -> pd.DataFrame:
         """One row a round: called, committed, schedule, stored, locked, ties.
@@ -131,7 +131,7 @@ class Run:
         events = self.events[self.events["round"] == number]
         turns = [(process, "") for process in stored]
         if (events["state"] == "gave_up").any():
-            turns = trace.lock_moves(events)
+            turns = lock_moves(events)
         elif not turns and not (events["state"] == "holding").any():
             steps = events[events["state"] == "step"]
             short = orders.letters_of(steps["step"])

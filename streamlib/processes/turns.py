@@ -1,6 +1,6 @@
 """One round under a schedule: somebody chooses whose turn is next, and all others stand still.
 
-`streamlib.schedule` says what a schedule is, `child.Turns` how a process takes its turns.
+`streamlib.schedule` says what a schedule is, `child.Me` takes the turns of a process.
 """
 
 from collections.abc import Callable, Sequence

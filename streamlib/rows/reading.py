@@ -1,4 +1,4 @@
-"""Any CSV file by column name, in constant memory: what it does not say itself is found out."""
+"""Read any CSV file by column name in constant memory; what the file does not state is guessed."""
 
 import csv
 import io

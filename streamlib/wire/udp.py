@@ -10,8 +10,8 @@ from pathlib import Path
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LARGEST = 65_536  # more bytes than a datagram can have
-# A window, and what a datagram costs beyond its bytes: a buffer of Linux's usual size, 212,992, has
-# room for two, though it frees a quarter late.
+# Bytes of a window, and what each datagram costs besides its own: Linux's usual buffer of 212,992
+# has room for the windows of two senders, though it frees a quarter of itself late.
 WINDOW, OVERHEAD = 49_152, 768
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
 
