@@ -424,11 +424,11 @@ def report(facts: "dict[str, Any]") -> str:
     """Return the whole report as text."""
     wrong = problems(facts)
     lines = ["About this computer, by about.py", ""]
-    lines += [f"{name:<18}{text}" for name, text in facts.items() if name != "packages"]
+    lines += [f"{name:<20}{text}" for name, text in facts.items() if name != "packages"]
     lines += ["", "Packages"]
     for name, pin, _, found in facts.get("packages", []):
         note = f"  (requirements.txt says {pin})" if pin not in ("", found) else ""
-        lines.append(f"{name:<18}{found or 'MISSING'}{note}")
+        lines.append(f"{name:<20}{found or 'MISSING'}{note}")
     lines += ["", "What is wrong, and what to type in a terminal in the lab's folder"]
     lines += [str(problem) for problem in wrong] or ["Nothing."]
     lines += ["", "The lab CANNOT run here." if status(wrong) else "The lab can run here.", ""]

@@ -89,7 +89,10 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
 
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
-    done = stream.send(shown(), given.to, every=every, **choices)
+    told = shown()
+    done = stream.send(told, given.to, every=every, **choices)
+    if done.ended == "limit reached":
+        next(told, None)  # to tell of the last one, too
     print(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
     return 0 if done.ok else 1
 

@@ -316,6 +316,13 @@ def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
                                 "the source were not sent.\n")  # fmt: skip
 
 
+def test_a_sender_with_a_pace_tells_of_each_row_that_it_sent_the_last_one_too(numbers, tmp_path):
+    options = ["--every", "0.01", "--limit", "3"]
+    done = run("send", numbers, "--to", f"file:{tmp_path / 'out9.txt'}", *options)
+    told = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("sent ")]
+    assert told == ["sent 1", "sent 2", "sent 3"]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
