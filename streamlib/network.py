@@ -166,7 +166,7 @@ class Proxy(contextlib.AbstractContextManager):
     def _later(self, due: float, data: bytes, send: Callable, *to: tuple) -> None:
         def deliver() -> None:
             self._held -= len(data) + EACH
-            with contextlib.suppress(OSError):  # the program there has gone
+            with contextlib.suppress(OSError):  # the program there has left
                 send(data, *to)
 
         self._held += len(data) + EACH

@@ -172,7 +172,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
 
 
 def _leave_with_parent() -> None:
-    """End this process when its parent has gone, even if a kernel was killed."""
+    """End this process when its parent has left, even if a kernel was killed."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

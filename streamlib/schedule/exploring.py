@@ -61,7 +61,7 @@ def explore(
 
     What stands between two `me.step` is played in one piece; if those are two SQL commands outside
     a transaction (of `database.open`), the verdict is at best `unknown`. A turn in which a lock is
-    refused is no interleaving, because a free process would wait there.
+    refused is not an interleaving, because a free process would wait there.
     Raises ValueError for a bound below 1, or an invariant that does not return True or False. An
     AssertionError in the invariant counts as False; any other error ends the exploration.
     """

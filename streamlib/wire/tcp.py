@@ -76,7 +76,7 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = float("inf")  # a client that has gone is known to have gone
+    silence_s = float("inf")  # a client that has left is known to have gone
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
@@ -131,7 +131,7 @@ class TcpSource(contextlib.AbstractContextManager):
         del self._rests[client]
 
     def reply(self, line: bytes, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # a client that has gone, or does not read
+        with contextlib.suppress(OSError):  # a client that has left, or does not read
             client.send(line + b"\n")
 
     def drops(self) -> int:

@@ -85,7 +85,7 @@ class UdpSink(contextlib.AbstractContextManager):
 class UdpSource(contextlib.AbstractContextManager):
     """Yields datagrams and the addresses of their senders."""
 
-    silence_s = 10.0  # a sender that is silent for longer has gone
+    silence_s = 10.0  # a sender that is silent for longer has left
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
@@ -98,10 +98,10 @@ class UdpSource(contextlib.AbstractContextManager):
                 yield None
                 select.select([self._socket], [], [], LOOK_S)
             except ConnectionError:
-                pass  # Windows says here that somebody we answered has gone
+                pass  # Windows says here that somebody we answered has left
 
     def reply(self, line: bytes, sender: tuple) -> None:
-        with contextlib.suppress(OSError):  # a sender that has gone does not matter
+        with contextlib.suppress(OSError):  # a sender that has left does not matter
             self._socket.sendto(line, sender)
 
     def drops(self) -> int:
