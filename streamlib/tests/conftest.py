@@ -290,7 +290,7 @@ def datagrams(address, *lines):
             sender.sendto(line, address)
 
 
-def counts(program):
+def received_counts(program):
     """Return the counts that a receiver's program tells at the end, by their first word."""
     said = [re.match(r"([\d,]+) (\w+)", line) for line in program.lines[-7:]]
     found = {word[2]: int(word[1].replace(",", "")) for word in said if word}

@@ -60,8 +60,8 @@ def test_every_import_goes_down():
 def test_children_and_senders_load_neither_pandas_nor_numpy_nor_matplotlib():
     code = (
         "import sys\n"
-        "from streamlib import database, logs, network, orders, processes, programs, records\n"
-        "from streamlib import rows, schedule, stream, wire\n"
+        "from streamlib import __main__, database, logs, network, orders, processes, programs\n"
+        "from streamlib import records, rows, schedule, stream, wire\n"
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 
 from streamlib import __main__ as terminal
 from streamlib import database, home, records, stream, wire
-from streamlib.tests.conftest import DEADLINE_S, UNIX, aside, run, stored, until
+from streamlib.tests.conftest import DEADLINE_S, UNIX, aside, received_counts, run, stored, until
 
 README = (home.root / "README.md").read_text(encoding="utf-8")
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
@@ -166,17 +166,6 @@ def test_clear_removes_outputs_and_nothing_else(tmp_path):
     assert cleared == book
 
 
-def test_what_children_import_is_light():
-    """A child that imports pandas starts half a second later."""
-    code = (
-        "import sys\n"
-        "from streamlib import __main__, database, home, logs, network, processes, schedule\n"
-        "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
-    assert done.stdout == "[]\n"
-
-
 # streams
 
 
@@ -202,13 +191,6 @@ class Asking:
 
     def __exit__(self, *error):
         self._socket.close()
-
-
-def counters(program):
-    """Return the counts that a receiver tells in the end, by their first word."""
-    said = [re.match(r"([\d,]+) (\w+)", line) for line in program.lines[-7:]]
-    counts = {word[2]: int(word[1].replace(",", "")) for word in said if word}
-    return {word: number for word, number in counts.items() if word != "received"}
 
 
 def hostile(rng, seq):
@@ -263,7 +245,7 @@ def test_10_000_hostile_datagrams_change_nothing_but_their_counters(start, tmp_p
         done = aside(stream.send, honest(), receiver.url)()
     assert done.acknowledged and done.rows == 1000
     assert receiver.wait(DEADLINE_S) == 1
-    assert counters(receiver) == {
+    assert received_counts(receiver) == {
         "rows": 2000,
         "repeated": 998,
         "missing": 2**50 - 2,

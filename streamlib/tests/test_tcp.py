@@ -19,7 +19,7 @@ from streamlib.tests.conftest import (
     UNIX,
     Receiver,
     aside,
-    counts,
+    received_counts,
     run,
     stored,
     table,
@@ -239,7 +239,7 @@ def test_a_client_that_vanishes_in_a_record(start, tmp_path, way):
         if way == "reset":
             peer.reset()
     assert receiver.wait(DEADLINE_S) == 1 and rows_of(out) == [{"n": 1}]
-    assert counts(receiver) == {"rows": 1, "malformed": 1, "vanished": 1}
+    assert received_counts(receiver) == {"rows": 1, "malformed": 1, "vanished": 1}
     assert f"1 rows written to {out}; the sender vanished." in receiver.lines
 
 
@@ -560,7 +560,7 @@ def test_hostile_clients_change_nothing_but_their_counts(start, tmp_path, files)
     silent = attacks[-2]()
     assert len(silent) == 50 and memory[1] - memory[0] < 16_000_000
     assert rows_of(out) == [{"n": n, "text": "x" * 100} for n in range(5000)]
-    told, certain = counts(receiver), sum(number for _, number in HOSTILE.values())
+    told, certain = received_counts(receiver), sum(number for _, number in HOSTILE.values())
     assert told.pop("rows") == 5000
     assert certain <= told.pop("malformed") <= certain + 5 + 401 and not told
 
