@@ -8,7 +8,6 @@ A schedule is a text of turns, each the number of a process: the order CAEDFB is
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from math import factorial, prod
@@ -65,18 +64,12 @@ def owners(counts: Sequence[int]) -> dict[str, str]:
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
     """Say how many of the possible orders were seen in some runs.
 
-    Returns seen (how many different ones), serial (the share of the runs in which each process
-    made its inserts in one go) and missing (a list). An order that is not possible is not seen.
+    Returns seen (how many different ones) and missing (a list). An order that is not possible is
+    not seen.
     """
-    times, whose = Counter(seen), owners(counts)
-    fewest = len(set(whose.values())) - 1  # switches between the processes
-    found = [order for order in possible(counts) if times[order]]
-    serial = [order for order in found if switches(schedule(order, whose)) == fewest]
-    return {
-        "seen": len(found),
-        "serial": sum(times[order] for order in serial) / max(1, times.total()),
-        "missing": [order for order in possible(counts) if not times[order]],
-    }
+    every, seen = list(possible(counts)), set(seen)
+    missing = [order for order in every if order not in seen]
+    return {"seen": len(every) - len(missing), "missing": missing}
 
 
 def schedule(order: str, owners: dict[str, str]) -> str:

@@ -1,6 +1,4 @@
-"""Charts of streams: which rows arrived, and how datagrams went to and fro."""
-
-from collections.abc import Sequence
+"""The chart of a stream: which rows arrived, and in which order."""
 
 import numpy as np
 import pandas as pd
@@ -45,40 +43,3 @@ def arrivals(fates: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="place in the source", ylabel="rank of arrival", ylim=(-0.11 * top, 1.05 * top))
     words["arrived"] = f"{counts['arrived']:,} of {of_source.sum():,} rows arrived in order"
     return drawing.entitle(ax, "; ".join(words.values()))
-
-
-def sequence(log: Sequence[tuple], *, number: int | None = None, ax: Axes | None = None) -> Axes:
-    """Show datagrams between a sender and a receiver, time running down; × is one that was lost.
-
-    `log` has a tuple a datagram: when it came (seconds), "there" or "back", how it begins, when it
-    was delivered. `number` chooses those that begin with it; at most 30 are drawn. Returns the
-    Axes. Raises ValueError if none begins with the number.
-    """
-    drawing.need(log)
-    every = [one for one in log if number is None or one[2].split()[:1] == [b"%d" % number]]
-    if not every:
-        raise ValueError(f"No datagram begins with {number}: choose another number.")
-    chosen = every[:30]
-    ax = ax or drawing.axes("", 6, min(8, 1.6 + 0.45 * len(chosen)))
-    began = chosen[0][0]
-    last = 1000 * (max(max((came, *ends)) for came, _, _, ends in chosen) - began)
-    free = {"there": 0.0, "back": 0.0}  # below the last words on that side
-    for came, way, text, deliveries in chosen:
-        start, stop, aside, side = (0, 1, -6, "right") if way == "there" else (1, 0, 6, "left")
-        color = drawing.HUES[0 if way == "there" else 2]
-        at, *ends = (1000 * (second - began) for second in (came, *deliveries))
-        for end in ends:
-            ax.annotate("", (stop, end), (start, at), arrowprops=dict(arrowstyle="->", color=color))
-        if not ends:
-            ax.plot([start, 0.5], [at, at], "x-", color=color, markevery=[1], ms=9, mew=2)
-        if at >= free[way]:
-            free[way] = at + last * ax.figure.dpi / (7 * ax.bbox.height)
-            words = drawing.short(text.decode(errors="replace"), 24)
-            drawing.say(ax, words, (start, at), (aside, 0), color=color, ha=side)
-    ax.vlines([0, 1], 0, 1, "black", transform=ax.get_xaxis_transform(), lw=2)
-    ax.set(xlim=(-0.9, 1.6), ylim=(1.05 * last + 1, -0.05 * last - 1), ylabel="milliseconds")
-    ax.set_xticks([0, 1], ["sender", "receiver"])
-    ax.tick_params(length=0, labeltop=True, labelbottom=False)
-    lost = sum(not deliveries for *_, deliveries in chosen)
-    first = f"The first {len(chosen)} of " * (len(every) > len(chosen))
-    return drawing.entitle(ax, f"{first}{len(every):,} datagrams, {lost} of them lost", pad=22)

@@ -13,14 +13,6 @@ from streamlib.tests.conftest import drawn_in, fits, inside, overlapping, title,
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 
-LOG = [  # 1 is lost, sent again, repeated, acknowledged; 2 is overtaken by 3
-    (10.0, "there", b"1 Ace", []),
-    (10.05, "there", b"1 Ace", [10.06, 10.061]),
-    (10.0601, "back", b"1", [10.07]),
-    (10.07, "there", b"2 Buddy", [10.12]),
-    (10.08, "there", b"3 Cooper", [10.09]),
-]
-
 
 def row(n):
     return {"n": str(n), "text": f"row {n}"}
@@ -43,7 +35,7 @@ def of_all_fates():
     return table(8, [1, 3, 2], *more, {"seq": 6, "sent": 1.0, "end": True})
 
 
-CHARTS = {"arrivals": (charts.arrivals, of_all_fates), "sequence": (charts.sequence, lambda: LOG)}
+CHARTS = {"arrivals": (charts.arrivals, of_all_fates)}
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -121,51 +113,3 @@ def test_arrivals_with_a_duplicate_will_be_drawn_by_a_later_pandas_too():
 def test_arrivals_of_one_row(seqs):
     ax = charts.arrivals(table(1, seqs, {"seq": 1, "sent": 1.0, "end": True}))
     assert title(ax).startswith(f"{len(seqs)} of 1 rows arrived in order") and fits(ax)
-
-
-# sequence
-
-
-def test_sequence_draws_an_arrow_for_each_delivery_and_a_cross_for_each_loss():
-    ax = charts.sequence(LOG)
-    assert title(ax) == "5 datagrams, 1 of them lost"
-    assert words(ax) == ["1 Ace", "1 Ace", "1", "2 Buddy", "3 Cooper"]
-    arrows = [
-        (*text.xyann, *text.xy) for text in ax.texts if text.arrow_patch and not text.get_text()
-    ]
-    times = [(0, 50, 1, 60), (0, 50, 1, 61), (1, 60.1, 0, 70), (0, 70, 1, 120), (0, 80, 1, 90)]
-    assert np.array(arrows) == pytest.approx(np.array(times))
-    (cross,) = [line for line in ax.lines if line.get_marker() == "x"]
-    assert cross.get_xydata().tolist() == [[0, 0], [0.5, 0]] and cross.get_markevery() == [1]
-    assert ax.yaxis_inverted() and ax.get_ylim()[0] > 120
-
-
-def test_sequence_of_one_number():
-    ax = charts.sequence(LOG, number=1)
-    assert title(ax) == "3 datagrams, 1 of them lost" and words(ax) == ["1 Ace", "1 Ace", "1"]
-    assert fits(charts.sequence(LOG[:1])) and fits(charts.sequence(LOG[3:4]))
-    with pytest.raises(ValueError, match=r"^No datagram begins with 9: choose another number\.$"):
-        charts.sequence(LOG, number=9)
-
-
-def test_an_empty_datagram_has_no_number():
-    log = [(10.0, "back", b"", [10.1]), (10.0, "there", b" ", []), *LOG]
-    assert title(charts.sequence(log, number=1)).startswith("3 datagrams")
-
-
-def test_sequence_of_a_burst_draws_the_first_thirty_and_words_that_do_not_overlap():
-    log = [(n / 10_000, "there", b"%d of a window" % n, [0.1 + n / 10_000]) for n in range(50)]
-    ax = charts.sequence(log)
-    assert title(ax) == "The first 30 of 50 datagrams, 0 of them lost"
-    assert words(ax) and overlapping(ax) == [] and fits(ax)
-    assert len([text for text in ax.texts if text.arrow_patch]) == 30
-
-
-def test_records_beside_a_sequence_are_not_cut_off():
-    text = b'17 {"seq": 17, "sent": 1732337912.123456'
-    log = [(0.0, "there", text, [0.01]), (0.02, "back", text, [0.03])]
-    assert fits(charts.sequence(log))
-
-
-def test_dollars_in_a_datagram_are_no_formula():
-    assert fits(charts.sequence([(0.0, "there", rb"1 $\nope$", [0.01])]))
