@@ -6,6 +6,7 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,15 @@ def seconds(name: str, value: float) -> float:
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return value
+
+
+def say(*words: object, sep: str = " ") -> None:
+    """Print words at once; a letter that the screen lacks, or a closed screen, stops nothing."""
+    known = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(sep.join(map(str, words)).encode(known, "backslashreplace").decode(known), flush=True)
+    except OSError:  # nobody reads it: so be it from now on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -1,24 +1,35 @@
 """The receiving end of a stream: what arrives is written at once, and accounted for."""
 
+import json
+import re
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 
-from streamlib import records, wire
-from streamlib.stream.stopping import check_limit, stop
+from streamlib import home, records, wire
+from streamlib.stream.stopping import check_format, check_limit, stop
 
 DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
+SILENCE_S = 10.0  # how long it waits for more after a text, which no end record follows
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
-TROUBLE = {
+FILES, ARRIVALS = 20, 10_000  # files for other streams than the first; times that are remembered
+LOSSES = {
     "missing": "missing, by their sequence numbers",
+    "malformed": "malformed, and left out: not a record (--format course takes any text)",
+    "dropped": "dropped by the system, because the receive buffer was full",
+    "crowded out": "crowded out: there were too many senders, or no room for their files",
+}
+TROUBLE = LOSSES | {
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
-    "malformed": "malformed, and left out: not a record",
-    "dropped": "dropped by the system, because the receive buffer was full",
-    "vanished": "vanished: senders that left, or fell silent, without an end record",
+    "vanished": "vanished: senders without an end record; whether they sent more is not known",
 }
 
 
@@ -26,13 +37,17 @@ TROUBLE = {
 class Received:
     """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
 
-    ended: "the sender ended", "the sender vanished", "limit reached" or "stopped by hand".
+    rows: those of the stream that came first; arrivals: when the latest of them came, in seconds;
+    others: how many rows went to each other file; ended: "the sender ended", "the sender vanished",
+    "the sender fell silent", "limit reached" or "stopped by hand".
     """
 
     url: str
     rows: int = 0
     ended: str = "the sender ended"
     counts: Counter = field(default_factory=Counter)
+    others: Counter = field(default_factory=Counter)
+    arrivals: deque[float] = field(default_factory=partial(deque, maxlen=ARRIVALS))
 
     @property
     def problems(self) -> list[str]:
@@ -43,7 +58,15 @@ class Received:
 
     @property
     def ok(self) -> bool:
-        return not self.problems
+        """Whether no loss is known; a row that came late or twice is not lost."""
+        return not any(self.counts[kind] for kind in LOSSES)
+
+    @property
+    def pace(self) -> str:
+        """How far apart the rows came, in words."""
+        pauses = [after - before for before, after in pairwise(self.arrivals)] or [0]
+        mean, least, most = sum(pauses) / len(pauses), min(pauses), max(pauses)
+        return f"{self.rows:,} rows, {mean:.2f} s apart, least {least:.2f}, most {most:.2f}"
 
     def __repr__(self) -> str:
         trouble = " ".join(self.problems) or "nothing missing or odd"
@@ -62,49 +85,97 @@ def receive(
 ) -> Received:
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
-    limit: leave after this many rows; format: "json", or "course" for any text;
-    stamp: whether to add `received`, seconds since 1970, to each record;
-    listening: called with the endpoint once the port is open;
+    limit: leave after this many rows; format: "json" for records, "course" for any other text, too;
+    stamp: whether to note when each row arrived: as `received`, seconds since 1970, in a record,
+    or as a time ahead of a text; listening: called with the endpoint once the port is open;
     watch: called with the number of rows so far and each row, a line of bytes.
 
-    It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
-    a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
+    The stream that came first goes to `out`; each other one gets a file of its own, as the screen
+    says. It leaves when all senders have ended (late rows have a second), SILENCE_S after the last
+    text, at the limit, and at Ctrl-C or a cell's stop button. Raises OSError or ValueError if the
+    URL or the file cannot be used.
     """
     check_limit(limit)
+    check_format(format)
     result = Received(url)
-    with wire.source(url) as source, wire.open_for_lines(out) as file, stop.heard():
-        book = _Book(result, source.silence_s)
+    with wire.source(url) as source, _Files(out) as files, stop.heard():
+        book = _Book(result, source.silence_s, takes_text=format == "course")
         if listening:
             listening(source.endpoint)
         for item in source:
             if item is None:
-                if stop.asked or book.is_over():
-                    break
+                source.leaving = stop.asked or book.is_over()
                 continue
             line, sender = item
-            kind = book.enter(line, sender) if format == "json" or line is None else "row"
-            if kind in ("row", "end"):
-                line = line.rstrip().replace(b"\n", b" ")  # one record, one line
-                if kind == "row" and stamp:
-                    line = b'%s, "received": %.6f}' % (line[:-1], time.time())
-                wire.write_line(file, line)
-            if kind == "row":
+            kind = book.enter(line, sender)
+            for one in _lines(line, kind, stamp):
+                file = files.find(sender, kind)
+                if file:
+                    wire.write_line(file, one)
+                if kind == "end":
+                    continue
+                if file is not files.first:
+                    result.counts["crowded out"] += not file
+                    result.others.update([file.name] if file else ())
+                    continue
                 result.rows += 1
+                result.arrivals.append(book.heard_at)
                 if watch:
-                    watch(result.rows, line)
-            elif kind:
-                source.reply(line, sender)
+                    watch(result.rows, one)
+                if result.rows == limit:
+                    break
+            if kind in ("end", "echo"):
+                source.reply(line.rstrip().replace(b"\n", b" "), sender)
             if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
                 break
-            if kind != "row" and book.is_over(DRAIN_S):
+            if kind not in ("row", "text") and book.is_over(DRAIN_S):
                 break
         result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
         else:
             result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
-            result.ended = f"the sender {'vanished' if result.counts['vanished'] else 'ended'}"
+            ended = "fell silent" if book.heard_text else "ended"
+            result.ended = f"the sender {'vanished' if result.counts['vanished'] else ended}"
     return result
+
+
+def _lines(message: bytes, kind: str, stamp: bool) -> list[bytes]:
+    """Return what to write of a message: a record as one line; each row of a text, in UTF-8."""
+    if kind in ("row", "end"):
+        line = message.rstrip().replace(b"\n", b" ")
+        if stamp and kind == "row":
+            line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
+        return [line]
+    if kind != "text":
+        return []
+    if (encoding := json.detect_encoding(message)) != "utf-8":
+        message = message.decode(encoding, "replace").encode()
+    bracket = message[:1] if message[:1] in b"[{" else b""  # inside brackets a row may have lines
+    rows = re.split(rb"[\r\n]+(?=%s)" % re.escape(bracket), message.strip(b"\r\n\0"))
+    ahead = f"{datetime.now().isoformat(timespec='milliseconds')} ".encode() if stamp else b""
+    return [ahead + re.sub(rb"[\r\n]+", b" ", row) for row in rows]
+
+
+class _Files(ExitStack):
+    """The file of each sender: `out` for the one that came first, for each other its own."""
+
+    def __init__(self, out: Path | str):
+        super().__init__()
+        self.first, self.known = self.enter_context(wire.open_for_lines(out)), {}
+        numbers = range(2, FILES + 2) if Path(out).is_file() else ()  # none beside /dev/null
+        self.free = iter([Path(out).with_stem(f"{Path(out).stem}-{n}") for n in numbers])
+
+    def find(self, sender: object, kind: str) -> FileIO | None:
+        """Return a sender's file; None if it has none, and cannot get one by what it sent."""
+        if not self.known and kind != "end":
+            self.known[sender] = self.first
+        for path in self.free if sender not in self.known and kind != "end" else ():
+            with suppress(OSError, ValueError):  # it is not ours
+                self.known[sender] = self.enter_context(wire.open_for_lines(path))
+                home.say(f"Another sender came: its rows go to {path}.")
+                break
+        return self.known.get(sender)
 
 
 class _Sender:
@@ -134,13 +205,14 @@ class _Sender:
 class _Book:
     """Who has sent what, and whether there is anybody to wait for."""
 
-    def __init__(self, result: Received, silence_s: float):
+    def __init__(self, result: Received, silence_s: float, takes_text: bool = False):
         self.counts, self.silence_s = result.counts, silence_s
+        self.takes_text, self.heard_text = takes_text, False
         self.senders = defaultdict(partial(_Sender, result.counts))
         self.heard_at, self.someone_left = 0.0, False
 
     def enter(self, line: bytes | None, sender: object) -> str:
-        """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
+        """Return what a line is: "row", "end", "text", "echo" (only answered), or "" (nothing)."""
         if line is None:
             if one := self.senders.pop(sender, None):
                 self.someone_left = True
@@ -154,8 +226,7 @@ class _Book:
         except ValueError:
             if line.startswith(b'{"ask": ') and len(line) < 40:
                 return "echo"
-            self.counts["malformed"] += 1
-            return ""
+            return self._enter_text(line)
         if not is_known and len(self.senders) == SENDERS:
             return "row" if is_row else "echo"  # taken, but not accounted for
         one = self.senders[sender]
@@ -169,12 +240,25 @@ class _Book:
         one.skip_to(max(seq + 1, one.next))
         return "end"
 
+    def _enter_text(self, line: bytes) -> str:
+        """Take what is not a record if texts are wanted; else count it, and tell of the first."""
+        if self.takes_text:
+            if not line.strip(b"\r\n\0"):
+                return ""
+            self.heard_at, self.heard_text = time.monotonic(), True
+            return "text"
+        if not self.counts["malformed"]:
+            start = line[:100].decode(json.detect_encoding(line), "backslashreplace")
+            home.say(f"{start!r} came, which is not a record: --format course takes any text.")
+        self.counts["malformed"] += 1
+        return ""
+
     def is_over(self, grace_s: float = 0) -> bool:
         """Whether all senders have ended or left, and no late row is worth waiting for."""
         ended = [one.ended for one in self.senders.values()]
-        if not (self.someone_left or any(ended)):
+        if not (self.someone_left or any(ended) or self.heard_text):
             return False
-        wait_s = self.silence_s
-        if all(ended):
+        wait_s = SILENCE_S if self.heard_text else self.silence_s
+        if all(ended) and not self.heard_text:
             wait_s = LATE_S if self.counts["missing"] else 0
         return time.monotonic() >= self.heard_at + wait_s + grace_s

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
+import zlib
 from pathlib import Path
 
-OURS = (b"", b"[", b'{"seq"')  # how a stream begins: with nothing, `[a, b, c]`, or a record
+from streamlib import home, records
 
 
 class FileSink(contextlib.AbstractContextManager):
@@ -27,26 +29,47 @@ class FileSink(contextlib.AbstractContextManager):
 
 
 def open_for_lines(path: Path | str) -> io.FileIO:
-    """Open a file anew for `write_line`, without a buffer, which a killed process would lose.
+    """Open a file for `write_line`, without a buffer, which a killed process would lose.
 
-    Raises ValueError if it holds something other than a stream, OSError if it cannot be written.
+    What it holds stays there until the first line is written. Raises ValueError if that is not a
+    stream that the lab wrote, OSError if the file cannot be written.
     """
     try:
-        if Path(path).is_file():
-            with open(path, "rb") as file:
-                start = file.read(6)
-            if start not in OURS and start[:1] not in OURS:
-                raise ValueError(f"{path} holds something other than a stream: give another name.")
-        return open(path, "wb", buffering=0)
+        io.FileIO(path, "a").close()  # so that it is there
+        file = io.FileIO(path, "r+")
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None
+    if Path(path).is_file() and not _is_ours(path):
+        file.close()
+        raise ValueError(f"{path} holds something other than a stream: give another name.")
+    return file
+
+
+def _is_ours(path: Path | str) -> bool:
+    """Whether a file is empty, or its first line is a record or what the lab noted of it."""
+    with open(path, "rb") as file:
+        line = file.readline(records.LONGEST)
+    with contextlib.suppress(ValueError):
+        return not line or bool(records.decode(line))
+    note = _note(path)
+    return note.exists() and note.read_bytes() == line
+
+
+def _note(path: Path | str) -> Path:
+    """Where the lab keeps the first line that it wrote to a file."""
+    return home.runs / "written" / f"{zlib.crc32(os.fsencode(os.path.realpath(path))):08x}.txt"
 
 
 def write_line(file: io.FileIO, line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
     try:
+        if file.seekable() and not file.tell() and Path(file.name).is_file():
+            file.truncate()
+            with contextlib.suppress(OSError):  # without a note it may not be written again
+                _note(file.name).parent.mkdir(parents=True, exist_ok=True)
+                _note(file.name).write_bytes(line)
         written = file.write(line)
         if written == len(line):
             return
