@@ -47,10 +47,10 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     from streamlib import home, stream
 
-    leaves = f", or {stream.SILENCE_S:g} s without a row," * (given.format == "course")
+    leaves = f", or {stream.SILENCE_S:g} s of silence after a row" * (given.format == "course")
 
     def listening(at) -> None:
-        home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C{leaves} ends it.", at.note)
+        home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it{leaves}.", at.note)
 
     shown_at = 0.0
 
@@ -58,12 +58,12 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
         nonlocal shown_at
         if time.monotonic() > shown_at + 0.2:  # more often would slow the receiver down
             shown_at, text = time.monotonic(), repr(line.decode(errors="replace"))
-            home.say(f"{count:,} received, the last: {text[1:100]}")
+            home.say(f"{count:,} received, the last: {text[1:-1]:.100}")
 
     done = stream.receive(**vars(given), listening=listening, watch=watch)
     for name, rows in done.others.items():
         home.say(f"{rows:,} rows of another sender written to {name}.")
-    if given.format == "course":
+    if given.format == "course" and done.rows > 1:
         home.say(f"{done.pace}.")
     kept = "" if done.rows else ", which is as it was"
     said = f"{done.rows:,} rows written to {given.out}{kept}; {done.ended}."

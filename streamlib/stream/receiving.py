@@ -19,7 +19,7 @@ from streamlib.stream.stopping import check_format, check_limit, stop
 DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
 SILENCE_S = 10.0  # how long it waits for more after a text, which no end record follows
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
-FILES, ARRIVALS = 20, 10_000  # files for other streams than the first; times that are remembered
+ARRIVALS = 10_000  # the latest ones, of which the pace is told
 LOSSES = {
     "missing": "missing, by their sequence numbers",
     "malformed": "malformed, and left out: not a record (--format course takes any text)",
@@ -116,7 +116,7 @@ def receive(
                     continue
                 if file is not files.first:
                     result.counts["crowded out"] += not file
-                    result.others.update([file.name] if file else ())
+                    result.others.update([str(file.name)] if file else ())
                     continue
                 result.rows += 1
                 result.arrivals.append(book.heard_at)
@@ -163,7 +163,7 @@ class _Files(ExitStack):
     def __init__(self, out: Path | str):
         super().__init__()
         self.first, self.known = self.enter_context(wire.open_for_lines(out)), {}
-        numbers = range(2, FILES + 2) if Path(out).is_file() else ()  # none beside /dev/null
+        numbers = range(2, SENDERS + 1) if Path(out).is_file() else ()  # none beside /dev/null
         self.free = iter([Path(out).with_stem(f"{Path(out).stem}-{n}") for n in numbers])
 
     def find(self, sender: object, kind: str) -> FileIO | None:

@@ -10,9 +10,9 @@ from streamlib.tests.conftest import is_one_sentence
 
 def test_a_file_takes_lines_at_once_and_begins_anew(tmp_path):
     path = tmp_path / "out9.txt"
-    for _ in range(2):
+    for earlier in (b"", b"[a, b]\n"):
         with wire.sink(f"file:{path}") as sink:
-            assert path.read_bytes() == b""
+            assert path.read_bytes().startswith(earlier)  # until there is a first line
             sink.send(b"[a, b]")
             assert path.read_bytes() == b"[a, b]\n"
             sink.end(records.encode_end(1))
