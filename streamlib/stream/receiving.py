@@ -114,9 +114,11 @@ def receive(
                     wire.write_line(file, one)
                 if kind == "end":
                     continue
+                if not file:
+                    result.counts["crowded out"] += 1
+                    continue
                 if file is not files.first:
-                    result.counts["crowded out"] += not file
-                    result.others.update([str(file.name)] if file else ())
+                    result.others[str(file.name)] += 1
                     continue
                 result.rows += 1
                 result.arrivals.append(book.heard_at)

@@ -1,12 +1,15 @@
 """The receiving end of a stream: what is counted, what is told, and when it leaves."""
 
+import os
+import socket
 import sys
 import threading
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 
-from streamlib import records, stream
+from streamlib import records, stream, wire
 from streamlib.stream import receiving
 from streamlib.tests.conftest import DEADLINE_S, Receiver, aside, datagrams, stored, table, until
 
@@ -105,6 +108,219 @@ def test_a_full_disk_is_one_sentence():
     for act in (receiver.end, lambda: stream.send(table(3), "file:/dev/full")):
         with pytest.raises(OSError, match=r"^/dev/full takes no more \(No space .+ again\.$"):
             act()
+
+
+# Streams of several senders, each in a file of its own.
+
+
+def texts(out):
+    return out.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """A receiver of texts leaves after a shorter silence."""
+    monkeypatch.setattr(receiving, "SILENCE_S", 0.3)
+
+
+@pytest.mark.parametrize("format", ["json", "course"])
+def test_rows_of_another_sender_never_land_in_the_file_of_the_first(tmp_path, format, soon, capsys):
+    """Not even when they take turns from the first row on."""
+    out, theirs = tmp_path / "out9.txt", tmp_path / "out9-2.txt"
+    theirs.write_text("a text of somebody else\n", encoding="utf-8")
+    receiver = Receiver(out, format=format)
+    encode = {"json": records.encode, "course": lambda n, row: records.course(row).encode()}[format]
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
+        for n in range(1, 4):
+            for name, sock in (("one", one), ("two", two)):
+                sock.sendto(encode(n, {"who": name, "n": n}), receiver.address)
+        if format == "json":
+            for sock in (one, two):
+                sock.sendto(records.encode_end(3), receiver.address)
+        done = receiver.end()
+    assert (done.rows, done.others, done.ok) == (3, {str(tmp_path / "out9-3.txt"): 3}, True)
+    for name, file in (("one", out), ("two", tmp_path / "out9-3.txt")):
+        lines = texts(file)
+        assert len(lines) == 3 + (format == "json")
+        assert all(name in line for line in lines[:3])
+    assert theirs.read_text(encoding="utf-8") == "a text of somebody else\n"
+    assert (
+        f"Another sender came: its rows go to {tmp_path / 'out9-3.txt'}." in capsys.readouterr().out
+    )
+
+
+def test_a_sender_that_comes_after_the_first_has_ended_gets_a_file_of_its_own(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, *[name + b" %d" % n for n in range(3)])
+    assert receiver.end().rows == 3
+    assert texts(receiver.out) == [f"first {n}" for n in range(3)]
+    assert texts(tmp_path / "out9-2.txt") == [f"second {n}" for n in range(3)]
+
+
+@pytest.mark.parametrize("format", ["json", "course"])
+def test_a_sender_that_opens_a_socket_for_each_row_is_one_sender(tmp_path, format, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format=format)
+    for n in range(1, 6):
+        line = records.encode(n, {"n": n}) if format == "json" else b"row %d" % n
+        datagrams(receiver.address, line)
+    if format == "json":
+        datagrams(receiver.address, records.encode_end(5))
+    done = receiver.end()
+    assert (done.rows, done.others, done.problems) == (5, {}, [])
+
+
+def test_nothing_is_put_beside_what_is_not_a_file(tmp_path, soon):
+    folder = tmp_path / "pipe"
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(folder)
+    reader = os.open(folder, os.O_RDONLY | os.O_NONBLOCK)
+    receiver = Receiver(folder, format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, name, name)
+    done = receiver.end()
+    assert (done.rows, done.counts["crowded out"], done.ok) == (2, 2, False)
+    assert os.read(reader, 100) == b"first\nfirst\n" and list(tmp_path.iterdir()) == [folder]
+    os.close(reader)
+
+
+# What senders of a learner's own send.
+
+
+SENT_AND_WRITTEN = {
+    "as the course has it": (b"[2024-01-01, Ames, 3]", ["[2024-01-01, Ames, 3]"]),
+    "a line end": (b"[2024-01-01, Ames, 3]\r\n", ["[2024-01-01, Ames, 3]"]),
+    "blanks and an empty last field": (b"a\tb\t", ["a\tb\t"]),
+    "two rows": (b"2024-01-01,Ames\n2024-01-02,Bern\n", ["2024-01-01,Ames", "2024-01-02,Bern"]),
+    "two rows in brackets": (b"[1, a]\n[2, b]", ["[1, a]", "[2, b]"]),
+    "a field of two lines": (b"[1, a\nb]", ["[1, a b]"]),
+    "a dict as JSON": (b'{"Day": "2024-01-01"}', ['{"Day": "2024-01-01"}']),
+    "JSON in several lines": (b'{\n "Day": 1\n}', ['{  "Day": 1 }']),
+    "a dict as Python shows it": (b"{'Day': '2024-01-01'}", ["{'Day': '2024-01-01'}"]),
+    "UTF-16": ("[\u0141\u00f3d\u017a, \u010a]".encode("utf-16"), ["[\u0141\u00f3d\u017a, \u010a]"]),
+    "UTF-16 without a mark": ("[1, a]".encode("utf-16-le"), ["[1, a]"]),
+    "a byte order mark": ("[1, a]".encode("utf-8-sig"), ["[1, a]"]),
+    "a large row": (b"x" * 65_000, ["x" * 65_000]),
+    "half a record": (b'{"seq": 1, "sent": 1, "row"', ['{"seq": 1, "sent": 1, "row"']),
+    "a closing NUL": (b"1,a\0", ["1,a"]),
+}
+
+
+@pytest.mark.parametrize(("sent", "written"), SENT_AND_WRITTEN.values(), ids=SENT_AND_WRITTEN)
+def test_a_text_is_written_whole_a_line_for_each_row(sent, written):
+    assert receiving._lines(sent, "text", False) == [line.encode() for line in written]
+    now = datetime.now()
+    for line, plain in zip(receiving._lines(sent, "text", True), written, strict=True):
+        time, rest = line.decode().split(" ", 1)
+        assert rest == plain and abs((datetime.fromisoformat(time) - now).total_seconds()) < 60
+
+
+def test_an_empty_message_is_not_a_row(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format="course", stamp=True)
+    datagrams(receiver.address, b"[1, a]", b"", b"\n", b"[2, b]\n")
+    assert receiver.end().rows == 2 and receiver.done.ok
+    assert [line.split(" ", 1)[1] for line in texts(receiver.out)] == ["[1, a]", "[2, b]"]
+
+
+def test_records_are_records_also_where_texts_are_taken(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", format="course")
+    assert stream.send(table(300), receiver.url).acknowledged
+    assert (receiver.end().rows, receiver.done.ended) == (300, "the sender ended")
+    assert len(stored(receiver.out)) == 301
+
+
+def test_a_stamp_cuts_nothing_off_a_record_with_an_odd_blank_behind_it(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", stamp=True)
+    datagrams(
+        receiver.address, records.encode(1, {"a": 1}) + "\u00a0".encode(), records.encode_end(1)
+    )
+    assert receiver.end().ok and stored(receiver.out)[0]["row"] == {"a": 1}
+
+
+def test_a_receiver_of_texts_leaves_after_a_silence_but_not_before_something_came(book):
+    book.takes_text = True
+    book.clock.now += 1000
+    assert not book.is_over()
+    assert book.enter(b"[1, a]", "sender") == "text"
+    book.clock.now += receiving.SILENCE_S - 0.1
+    assert not book.is_over() and book.enter(b"", "sender") == ""
+    book.clock.now += 0.1
+    assert book.is_over() and not book.counts
+
+
+def test_the_pace_of_what_came_is_told():
+    received = receiving.Received("udp://localhost:0", rows=4)
+    received.arrivals.extend([10, 11, 12.02, 13])
+    assert received.pace == "4 rows, 1.00 s apart, least 0.98, most 1.02"
+
+
+def test_the_first_text_is_told_at_once_with_the_option_that_takes_it(book, capsys):
+    for line in (b"[2024-01-01, \x1b[31mAmes, 3]", b"more"):
+        assert book.enter(line, "sender") == ""
+    told = r"'[2024-01-01, \x1b[31mAmes, 3]' came, which is not a record: "
+    assert capsys.readouterr().out == f"{told}--format course takes any text.\n"
+    assert "--format course" in receiving.TROUBLE["malformed"]
+
+
+def test_what_came_without_a_line_end_over_tcp_is_written_when_the_receiver_leaves(tmp_path):
+    out = tmp_path / "out9.txt"
+    with wire.source("tcp://localhost:0") as source:
+        with socket.create_connection(source.endpoint.address) as client:
+            client.sendall(b"[1, a][2, b]")
+            until(lambda: next(iter(source)) is None and any(source._rests.values()))
+            source.leaving = True
+            assert [line for line, _ in source] == [b"[1, a][2, b]"]
+    receiver = Receiver(out, "tcp://localhost:0", format="course", limit=1)
+    with socket.create_connection(receiver.address) as client:
+        client.sendall(b"[1, a][2, b]")
+    assert receiver.end().rows == 1 and texts(out) == ["[1, a][2, b]"]
+
+
+# What is known of a loss.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what it dropped")
+@pytest.mark.parametrize("options", [{"format": "course"}, {"limit": 100}])
+def test_what_the_system_dropped_is_a_loss_in_every_format(tmp_path, monkeypatch, soon, options):
+    all_sent = threading.Event()
+
+    def when_all_are_sent(file, line, write=wire.write_line):
+        assert all_sent.wait(DEADLINE_S)
+        write(file, line)
+
+    monkeypatch.setattr(wire, "write_line", when_all_are_sent)
+    receiver = Receiver(tmp_path / "out9.txt", **options)
+    encode = records.encode if "limit" in options else lambda n, row: b"[%d]" % n
+    datagrams(receiver.address, *[encode(n, {}) for n in range(1, 20_000)])
+    all_sent.set()
+    assert receiver.end().counts["dropped"] > 0 and not receiver.done.ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "ok"),
+    [("missing", False), ("malformed", False), ("dropped", False), ("crowded out", False),
+     ("late", True), ("repeated", True), ("vanished", True)],
+)  # fmt: skip
+def test_all_trouble_is_told_but_only_a_known_loss_is_not_ok(kind, ok):
+    received = receiving.Received("udp://localhost:0")
+    received.counts[kind] = 1
+    assert received.ok is ok and received.problems[0].startswith(f"1 {kind}")
+    assert set(receiving.TROUBLE) >= {kind}
+
+
+def test_of_a_sender_that_vanished_it_is_not_known_whether_it_sent_more(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", "tcp://localhost:0")
+    with socket.create_connection(receiver.address) as client:
+        client.sendall(records.encode(1, {}) + b"\n")
+    assert receiver.end().ok and receiver.done.ended == "the sender vanished"
+    [problem] = receiver.done.problems
+    assert problem.endswith("whether they sent more is not known.")
+
+
+def test_a_format_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="The format is 'xml': choose json or course"):
+        stream.receive("udp://localhost:0", tmp_path / "out9.txt", format="xml")
 
 
 @pytest.fixture
