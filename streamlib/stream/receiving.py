@@ -109,7 +109,7 @@ def receive(
             line, sender = item
             kind = book.enter(line, sender)
             for one in _lines(line, kind, stamp):
-                file = files.find(sender, kind)
+                file = files.known.get(sender) or files.find(sender, kind)
                 if file:
                     wire.write_line(file, one)
                 if kind == "end":

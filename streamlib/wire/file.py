@@ -28,15 +28,29 @@ class FileSink(contextlib.AbstractContextManager):
         self._file.close()
 
 
-def open_for_lines(path: Path | str) -> io.FileIO:
-    """Open a file for `write_line`, without a buffer, which a killed process would lose.
+class LineFile(io.FileIO):
+    """A file without a buffer, which a killed process would lose."""
 
-    What it holds stays there until the first line is written. Raises ValueError if that is not a
-    stream that the lab wrote, OSError if the file cannot be written.
+    begun = False
+
+    def begin(self, line: bytes) -> None:
+        """Empty the file, and note its first line, by which it is known as ours."""
+        self.begun = True
+        if Path(self.name).is_file():
+            self.truncate()
+            with contextlib.suppress(OSError):  # without a note it is not written again
+                _note(self.name).parent.mkdir(parents=True, exist_ok=True)
+                _note(self.name).write_bytes(line)
+
+
+def open_for_lines(path: Path | str) -> LineFile:
+    """Open a file for `write_line`: what it holds stays there until its first line is written.
+
+    Raises ValueError if that is not a stream that the lab wrote, OSError if it cannot be written.
     """
     try:
         io.FileIO(path, "a").close()  # so that it is there
-        file = io.FileIO(path, "r+")
+        file = LineFile(path, "r+")
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None
@@ -61,15 +75,12 @@ def _note(path: Path | str) -> Path:
     return home.runs / "written" / f"{zlib.crc32(os.fsencode(os.path.realpath(path))):08x}.txt"
 
 
-def write_line(file: io.FileIO, line: bytes) -> None:
+def write_line(file: LineFile, line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
     try:
-        if file.seekable() and not file.tell() and Path(file.name).is_file():
-            file.truncate()
-            with contextlib.suppress(OSError):  # without a note it may not be written again
-                _note(file.name).parent.mkdir(parents=True, exist_ok=True)
-                _note(file.name).write_bytes(line)
+        if not file.begun:
+            file.begin(line)
         written = file.write(line)
         if written == len(line):
             return
