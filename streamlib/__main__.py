@@ -41,8 +41,7 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("url", help="where to listen, such as udp://localhost:9999")
     parser.add_argument("--out", required=True, help="the file, such as outputs/out9.txt")
     parser.add_argument("--limit", type=int, help="end after this number of rows")
-    text = "(json); course takes any text, such as [a, b, c]"
-    parser.add_argument("--format", choices=("json", "course"), default="json", help=text)
+    parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     parser.add_argument("--stamp", action="store_true", help="note when each row arrived")
     given = parser.parse_args(arguments)
     from streamlib import home, stream
@@ -65,9 +64,8 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
         home.say(f"{rows:,} rows of another sender written to {name}.")
     if given.format == "course" and done.rows > 1:
         home.say(f"{done.pace}.")
-    kept = "" if done.rows else ", which is as it was"
-    said = f"{done.rows:,} rows written to {given.out}{kept}; {done.ended}."
-    home.say(said, *done.problems, sep="\n")
+    where = given.out if done.rows else f"{given.out}, which is as it was"
+    home.say(f"{done.rows:,} rows written to {where}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
 

@@ -4,29 +4,27 @@ import json
 import re
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 
 from streamlib import home, records, wire
-from streamlib.stream.stopping import check_format, check_limit, stop
+from streamlib.stream.stopping import check_limit, stop
 
 DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
 SILENCE_S = 10.0  # how long it waits for more after a text, which no end record follows
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
 ARRIVALS = 10_000  # the latest ones, of which the pace is told
-LOSSES = {
+LOSSES = "missing", "malformed", "dropped", "crowded out"
+TROUBLE = {
     "missing": "missing, by their sequence numbers",
     "malformed": "malformed, and left out: not a record (--format course takes any text)",
     "dropped": "dropped by the system, because the receive buffer was full",
     "crowded out": "crowded out: there were too many senders, or no room for their files",
-}
-TROUBLE = LOSSES | {
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
     "vanished": "vanished: senders without an end record; whether they sent more is not known",
@@ -46,7 +44,7 @@ class Received:
     rows: int = 0
     ended: str = "the sender ended"
     counts: Counter = field(default_factory=Counter)
-    others: Counter = field(default_factory=Counter)
+    others: dict[str, int] = field(default_factory=dict)
     arrivals: deque[float] = field(default_factory=partial(deque, maxlen=ARRIVALS))
 
     @property
@@ -96,10 +94,11 @@ def receive(
     URL or the file cannot be used.
     """
     check_limit(limit)
-    check_format(format)
-    result = Received(url)
-    with wire.source(url) as source, _Files(out) as files, stop.heard():
+    result, others = Received(url), Counter()
+    with wire.source(url) as source, ExitStack() as opened, stop.heard():
         book = _Book(result, source.silence_s, takes_text=format == "course")
+        more, files = _files(out, opened), {}
+        first = next(more)
         if listening:
             listening(source.endpoint)
         for item in source:
@@ -109,16 +108,16 @@ def receive(
             line, sender = item
             kind = book.enter(line, sender)
             for one in _lines(line, kind, stamp):
-                file = files.known.get(sender) or files.find(sender, kind)
+                file = files.get(sender)
+                if not file and kind != "end":
+                    file = next(more, None) if files else first
+                    files |= {sender: file} if file else {}
                 if file:
                     wire.write_line(file, one)
                 if kind == "end":
                     continue
-                if not file:
-                    result.counts["crowded out"] += 1
-                    continue
-                if file is not files.first:
-                    result.others[str(file.name)] += 1
+                if file is not first:
+                    others[file] += 1
                     continue
                 result.rows += 1
                 result.arrivals.append(book.heard_at)
@@ -132,6 +131,8 @@ def receive(
                 break
             if kind not in ("row", "text") and book.is_over(DRAIN_S):
                 break
+        result.counts["crowded out"] = others.pop(None, 0)
+        result.others = {str(file.name): count for file, count in others.items()}
         result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
@@ -159,25 +160,15 @@ def _lines(message: bytes, kind: str, stamp: bool) -> list[bytes]:
     return [ahead + re.sub(rb"[\r\n]+", b" ", row) for row in rows]
 
 
-class _Files(ExitStack):
-    """The file of each sender: `out` for the one that came first, for each other its own."""
-
-    def __init__(self, out: Path | str):
-        super().__init__()
-        self.first, self.known = self.enter_context(wire.open_for_lines(out)), {}
-        numbers = range(2, SENDERS + 1) if Path(out).is_file() else ()  # none beside /dev/null
-        self.free = iter([Path(out).with_stem(f"{Path(out).stem}-{n}") for n in numbers])
-
-    def find(self, sender: object, kind: str) -> FileIO | None:
-        """Return a sender's file; None if it has none, and cannot get one by what it sent."""
-        if not self.known and kind != "end":
-            self.known[sender] = self.first
-        for path in self.free if sender not in self.known and kind != "end" else ():
-            with suppress(OSError, ValueError):  # it is not ours
-                self.known[sender] = self.enter_context(wire.open_for_lines(path))
-                home.say(f"Another sender came: its rows go to {path}.")
-                break
-        return self.known.get(sender)
+def _files(out: Path | str, opened: ExitStack) -> Iterator[wire.FileSink]:
+    """Yield a file for each stream: `out`, then others beside it, but nothing of a learner's."""
+    yield opened.enter_context(wire.open_for_lines(out))
+    for n in range(2, SENDERS + 1) if Path(out).is_file() else ():  # none beside /dev/null
+        with suppress(OSError, ValueError):
+            path = Path(out).with_stem(f"{Path(out).stem}-{n}")
+            file = opened.enter_context(wire.open_for_lines(path))
+            home.say(f"Another sender came: its rows go to {path}.")
+            yield file
 
 
 class _Sender:
@@ -244,15 +235,13 @@ class _Book:
 
     def _enter_text(self, line: bytes) -> str:
         """Take what is not a record if texts are wanted; else count it, and tell of the first."""
-        if self.takes_text:
-            if not line.strip(b"\r\n\0"):
-                return ""
+        if self.takes_text and line.strip(b"\r\n\0"):
             self.heard_at, self.heard_text = time.monotonic(), True
             return "text"
-        if not self.counts["malformed"]:
+        if not self.takes_text and not self.counts["malformed"]:
             start = line[:100].decode(json.detect_encoding(line), "backslashreplace")
             home.say(f"{start!r} came, which is not a record: --format course takes any text.")
-        self.counts["malformed"] += 1
+        self.counts["malformed"] += not self.takes_text
         return ""
 
     def is_over(self, grace_s: float = 0) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from streamlib import home, records, wire
-from streamlib.stream.stopping import check_format, check_limit, stop
+from streamlib.stream.stopping import check_limit, stop
 
 ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
 SLICE_S = 0.2  # a pause is cut into parts, so that a stop is noticed soon
@@ -81,7 +81,8 @@ def send(
     Ctrl-C or a cell's stop button ends it cleanly. Raises ValueError or OSError if a row, the URL
     or the file cannot be used; the rows before that are properly ended.
     """
-    check_format(format)
+    if format not in ENCODERS:
+        raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
     check_limit(limit)
     rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
     result, began, as_records = Sent(url), time.perf_counter(), format == "json"

@@ -13,12 +13,6 @@ def check_limit(limit: int | None) -> None:
         raise ValueError(f"limit is {limit!r}: give a whole number of rows, 1 or more.")
 
 
-def check_format(format: str) -> None:
-    """Raise ValueError unless a format is one of the two."""
-    if format not in ("json", "course"):
-        raise ValueError(f"The format is {format!r}: choose json or course.")
-
-
 class Stop:
     """Whether Ctrl-C or a cell's stop button was pressed during a stream, and when."""
 

@@ -9,29 +9,21 @@ from pathlib import Path
 from streamlib import home, records
 
 
-class FileSink(contextlib.AbstractContextManager):
-    """Writes lines to a file, which needs no receiver to acknowledge them."""
+class FileSink(io.FileIO):
+    """A file that takes lines, without a buffer, which a killed process would lose."""
 
-    acknowledged, refused = True, 0
+    acknowledged, refused, begun = True, 0, False  # no receiver has to acknowledge them
 
-    def __init__(self, endpoint):
-        self.problems, self._file = [], open_for_lines(endpoint.path)
+    def __init__(self, path: Path | str):
+        super().__init__(path, "r+")
+        self.problems = []
 
     def send(self, line: bytes) -> None:
-        write_line(self._file, line)
+        write_line(self, line)
 
     def end(self, line: bytes | None) -> None:
         if line is not None:
-            write_line(self._file, line)
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-
-class LineFile(io.FileIO):
-    """A file without a buffer, which a killed process would lose."""
-
-    begun = False
+            write_line(self, line)
 
     def begin(self, line: bytes) -> None:
         """Empty the file, and note its first line, by which it is known as ours."""
@@ -43,14 +35,14 @@ class LineFile(io.FileIO):
                 _note(self.name).write_bytes(line)
 
 
-def open_for_lines(path: Path | str) -> LineFile:
+def open_for_lines(path: Path | str) -> FileSink:
     """Open a file for `write_line`: what it holds stays there until its first line is written.
 
     Raises ValueError if that is not a stream that the lab wrote, OSError if it cannot be written.
     """
     try:
         io.FileIO(path, "a").close()  # so that it is there
-        file = LineFile(path, "r+")
+        file = FileSink(path)
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None
@@ -75,7 +67,7 @@ def _note(path: Path | str) -> Path:
     return home.runs / "written" / f"{zlib.crc32(os.fsencode(os.path.realpath(path))):08x}.txt"
 
 
-def write_line(file: LineFile, line: bytes) -> None:
+def write_line(file: FileSink, line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
     try:
