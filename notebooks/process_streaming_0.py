@@ -22,7 +22,9 @@ import socket
 from streamlib import home, records, rows, stream
 
 INPUT = home.data / "batchfile_0_farenheit.csv"
-PORT = 9999  # the number of a mailbox on this machine; on a shared one, choose your own
+# The number of a mailbox on this machine. If others use it, choose another one from 1024 to 65535,
+# here and for your receiver.
+PORT = 9999
 ADDRESS = ("localhost", PORT)  # localhost is this machine
 SECONDS = (1, 3)  # a random pause of 1 to 3 seconds after each row
 

@@ -1,6 +1,8 @@
 """A scale or a duration that spoils a lesson is refused; cleared notebooks keep their text."""
 
+import io
 import json
+import sys
 
 import pytest
 
@@ -131,3 +133,22 @@ def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
     aside = tmp_path / "run.json.damaged"
     assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
     assert "run.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", rb"NAME: \u0141ukasz"), ("cp1252", rb"NAME: \u0141ukasz"),
+     ("utf-8", "NAME: Łukasz".encode()), ("iso8859-2", "NAME: Łukasz".encode("iso8859-2"))],
+)  # fmt: skip
+def test_what_is_said_shows_a_letter_that_the_screen_lacks_by_its_number(
+    monkeypatch, encoding, shown
+):
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding))
+    home.say("NAME:", "Łukasz")
+    assert screen.getvalue().splitlines() == [shown]
+
+
+def test_without_a_screen_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    home.say("Łukasz", 1)

@@ -22,7 +22,7 @@ class FileSink(io.FileIO):
         write_line(self, line)
 
     def end(self, line: bytes | None) -> None:
-        if line is not None:
+        if line is not None and self.begun:  # without a row, what it holds stays
             write_line(self, line)
 
     def begin(self, line: bytes) -> None:
