@@ -111,8 +111,8 @@ def receive(
                 file = files.get(sender)
                 if not file and kind != "end":
                     file = next(more, None) if files else first
-                    files |= {sender: file} if file else {}
                 if file:
+                    files[sender] = file
                     wire.write_line(file, one)
                 if kind == "end":
                     continue
