@@ -32,7 +32,7 @@ SECONDS = (1, 3)  # a random pause of 1 to 3 seconds after each row
 def main():
     """Read the rows, sort them by time, and send each one when it is due."""
     table = rows.oldest_first(rows.read(INPUT))
-    # home.say prints; unlike print, it goes on where the screen lacks a letter, or is closed.
+    # home.say prints; unlike print, it goes on where nobody can read it, as after `| head`.
     home.say(f"Sending {len(table)} rows to port {ADDRESS[1]}, by {table.by}. Ctrl-C ends it.")
     sent = 0
     # A UDP socket sends datagrams, one by one. `with` closes it, whatever happens.

@@ -28,7 +28,7 @@ SECONDS = (1, 3)
 def main():
     """Stream the rows into the file, then compare the file with its source."""
     table = rows.read(INPUT, columns=COLUMNS)
-    home.say(table)  # prints it, and stops nothing where the screen lacks a letter
+    home.say(table)  # prints it; where nobody can read that, the stream goes on
     home.say(f"{NAME} streams {ROWS} rows to {OUT.name}, one every {SECONDS} seconds.")
     sent = stream.send(table, f"file:{OUT}", every=SECONDS, limit=ROWS)
     home.say(f"{sent.rows} rows sent; {sent.ended}.")

@@ -4,6 +4,7 @@ import _thread
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import sys
 import time
@@ -46,10 +47,8 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     from streamlib import home, stream
 
-    leaves = f", or {stream.SILENCE_S:g} s of silence after a row" * (given.format == "course")
-
     def listening(at) -> None:
-        home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it{leaves}.", at.note)
+        home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note)
 
     shown_at = 0.0
 
@@ -60,12 +59,11 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
             home.say(f"{count:,} received, the last: {text[1:-1]:.100}")
 
     done = stream.receive(**vars(given), listening=listening, watch=watch)
-    for name, rows in done.others.items():
-        home.say(f"{rows:,} rows of another sender written to {name}.")
     if given.format == "course" and done.rows > 1:
-        home.say(f"{done.pace}.")
-    where = given.out if done.rows else f"{given.out}, which is as it was"
-    home.say(f"{done.rows:,} rows written to {where}; {done.ended}.", *done.problems, sep="\n")
+        apart = [after - before for before, after in itertools.pairwise(done.arrivals)]
+        mean, least, most = sum(apart) / len(apart), min(apart), max(apart)
+        home.say(f"{done.rows:,} rows, {mean:.2f} s apart, least {least:.2f}, most {most:.2f}.")
+    home.say(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
 
@@ -86,8 +84,6 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
         home.say(f"Oldest first, by {table.by}.")
-    if endpoint.path and endpoint.path.exists() and endpoint.path.samefile(given.csv):
-        raise ValueError(f"{given.csv} cannot be sent into itself: give another name after --to.")
 
     def shown() -> Iterator[dict]:  # asked for its first row once the file or socket is open
         home.say(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note)
@@ -198,8 +194,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("program", choices=PROGRAMS, help="followed by its own arguments")
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
-    with contextlib.suppress(AttributeError):  # there is no screen
-        sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _thread.start_new_thread(_stop_at_eof, ())
     try:

@@ -18,6 +18,9 @@ runs = outputs / "runs"
 
 LONGEST_S = 3600
 
+with suppress(AttributeError):  # a notebook's screen has every letter, and some have no screen
+    sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a program
+
 
 def scale() -> float:
     """Return the factor that multiplies holds and lock timeouts: 1.0 for learners.
@@ -41,12 +44,11 @@ def seconds(name: str, value: float) -> float:
 
 
 def say(*words: object, sep: str = " ") -> None:
-    """Print words at once; a letter that the screen lacks, or a closed screen, stops nothing."""
-    known = getattr(sys.stdout, "encoding", None) or "utf-8"
+    """Print words at once; if nobody reads them any more, so be it: that stops no stream."""
     try:
-        print(sep.join(map(str, words)).encode(known, "backslashreplace").decode(known), flush=True)
-    except OSError:  # nobody reads it: so be it from now on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(*words, sep=sep, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -1,7 +1,8 @@
 """A scale or a duration that spoils a lesson is refused; cleared notebooks keep their text."""
 
-import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -140,13 +141,13 @@ def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
     [("ascii", rb"NAME: \u0141ukasz"), ("cp1252", rb"NAME: \u0141ukasz"),
      ("utf-8", "NAME: Łukasz".encode()), ("iso8859-2", "NAME: Łukasz".encode("iso8859-2"))],
 )  # fmt: skip
-def test_what_is_said_shows_a_letter_that_the_screen_lacks_by_its_number(
-    monkeypatch, encoding, shown
-):
-    screen = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding))
-    home.say("NAME:", "Łukasz")
-    assert screen.getvalue().splitlines() == [shown]
+def test_a_letter_that_the_screen_lacks_is_shown_by_its_number(encoding, shown):
+    """Also by a learner's own `print`, once the lab is imported."""
+    for say in ("print", "home.say"):
+        code = f"from streamlib import home; {say}('NAME:', '\\u0141ukasz')"
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+        assert (done.stdout.splitlines(), done.stderr) == ([shown], b"")
 
 
 def test_without_a_screen_nothing_is_said(monkeypatch):

@@ -77,7 +77,6 @@ class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
     silence_s = float("inf")  # a client that has left is known to have gone
-    leaving = False  # whether to end when nothing more is there
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
@@ -87,18 +86,17 @@ class TcpSource(contextlib.AbstractContextManager):
         self._selector.register(self._socket, selectors.EVENT_READ)
 
     def __iter__(self) -> Iterator[tuple[bytes | None, socket.socket] | None]:
-        while not self.leaving:
+        while True:
             ready = self._selector.select(0)
             if not ready:
                 yield None
-                ready = self._selector.select(LOOK_S * (not self.leaving))
+                ready = self._selector.select(LOOK_S)
             for key, _ in ready:
                 if key.fileobj is self._socket:
                     self._accept()
                 elif key.fileobj in self._rests:
                     for line in self._read(key.fileobj):
                         yield line, key.fileobj
-        yield from [(bytes(rest), client) for client, rest in self._rests.items() if rest]
 
     def _accept(self) -> None:
         """Take a new client; if there are too many, the first that sent no line has to go."""

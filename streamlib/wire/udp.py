@@ -86,39 +86,23 @@ class UdpSource(contextlib.AbstractContextManager):
     """Yields datagrams and the addresses of their senders."""
 
     silence_s = 10.0  # a sender that is silent for longer has left
-    leaving = False  # whether to end when nothing more is there
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
-        self._first = self._latest = None  # the first sender's first and latest address
-        self._moves = True  # as long as it sent one line from each
 
     def __iter__(self) -> Iterator[tuple[bytes, tuple] | None]:
-        while not self.leaving:
+        while True:
             try:
-                line, address = self._socket.recvfrom(LARGEST)
-                yield line, self._sender_at(address)
+                yield self._socket.recvfrom(LARGEST)
             except BlockingIOError:
                 yield None
-                select.select([self._socket], [], [], LOOK_S * (not self.leaving))
+                select.select([self._socket], [], [], LOOK_S)
             except ConnectionError:
                 pass  # Windows says here that somebody we answered has left
 
-    def _sender_at(self, address: tuple) -> tuple:
-        """Return a sender by its first address: some programs open a new socket for each line."""
-        if address == self._latest:
-            self._moves = False
-        elif self._first is None:
-            self._first = self._latest = address
-        elif self._moves:
-            with contextlib.suppress(OSError):  # its port is in use: it is still there
-                listen(Endpoint("udp", address=self._latest))[0].close()
-                self._latest = address
-        return self._first if address == self._latest else address
-
     def reply(self, line: bytes, sender: tuple) -> None:
         with contextlib.suppress(OSError):  # a sender that has left does not matter
-            self._socket.sendto(line, self._latest if sender == self._first else sender)
+            self._socket.sendto(line, sender)
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
