@@ -66,8 +66,8 @@ def receive(
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
     limit: leave after this many rows; listening: called with the endpoint once the port is open;
-    watch: called with the number of rows so far and each row, a line of bytes; format: "json", or
-    "course" for any text; stamp: add a time ahead of a text, or `received` to a record (from 1970).
+    watch: called with the number of rows so far and each row; format: "json", or "course" for any
+    text; stamp: put a time ahead of a text, or `received`, seconds since 1970, into a record.
 
     Each sender but the first gets a file of its own, `out` with a number. It leaves when all have
     ended (late rows have a second), SILENCE_S after the last text, at the limit, and at Ctrl-C or a
@@ -117,7 +117,7 @@ def receive(
 def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
     """Yield a file for each sender: the first, then others beside it, but not a learner's."""
     yield first
-    for n in range(2, SENDERS + 1):
+    for n in range(2, SENDERS + 1) if Path(first.name).is_file() else ():  # none in /dev
         with suppress(OSError, ValueError):
             path = Path(first.name).with_stem(f"{Path(first.name).stem}-{n}")
             yield opened.enter_context(wire.open_for_lines(path))

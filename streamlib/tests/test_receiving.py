@@ -1,5 +1,6 @@
 """The receiving end of a stream: what is counted, what is told, and when it leaves."""
 
+import os
 import re
 import socket
 import sys
@@ -166,6 +167,20 @@ def test_a_sender_that_opens_a_socket_for_each_row_is_one_sender(tmp_path, forma
         datagrams(receiver.address, records.encode_end(5))
     done = receiver.end()
     assert (done.rows, done.others, done.problems) == (5, {}, [])
+
+
+def test_nothing_is_put_beside_what_is_not_a_file(tmp_path, soon):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    receiver = Receiver(pipe, format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, name, name)
+    assert receiver.end().rows == 4 and list(tmp_path.iterdir()) == [pipe]
+    assert os.read(reader, 100) == b"first\nfirst\nsecond\nsecond\n"
+    os.close(reader)
 
 
 def test_where_no_other_file_can_be_opened_nothing_is_lost(tmp_path, monkeypatch, soon):
