@@ -22,14 +22,18 @@ import socket
 from streamlib import home, records, rows, stream
 
 INPUT = home.data / "batchfile_0_farenheit.csv"
-ADDRESS = ("localhost", 9999)  # this machine, and a port: the number of a mailbox on it
+# The number of a mailbox on this machine. If others use it, choose another one from 1024 to 65535,
+# here and for your receiver.
+PORT = 9999
+ADDRESS = ("localhost", PORT)  # localhost is this machine
 SECONDS = (1, 3)  # a random pause of 1 to 3 seconds after each row
 
 
 def main():
     """Read the rows, sort them by time, and send each one when it is due."""
     table = rows.oldest_first(rows.read(INPUT))
-    print(f"Sending {len(table)} rows to port {ADDRESS[1]}, sorted by {table.by}. Ctrl-C ends it.")
+    # home.say prints; unlike print, it goes on where nobody can read it, as after `| head`.
+    home.say(f"Sending {len(table)} rows to port {ADDRESS[1]}, by {table.by}. Ctrl-C ends it.")
     sent = 0
     # A UDP socket sends datagrams, one by one. `with` closes it, whatever happens.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -39,12 +43,13 @@ def main():
                 datagram = records.encode(sent + 1, row)
                 sock.sendto(datagram, ADDRESS)
                 sent += 1
-                print(f"sent {sent}: {datagram.decode()}")
+                home.say(f"sent {sent}: {datagram.decode()}")
         except KeyboardInterrupt:
-            print("Stopped by hand.")
-        # Tell the receiver that this was the last row, and how many there were.
-        sock.sendto(records.encode_end(sent), ADDRESS)
-    print(f"{sent} rows sent.")
+            home.say("Stopped by hand.")
+        finally:
+            # Whatever happened, tell the receiver how many rows there were; no more will come.
+            sock.sendto(records.encode_end(sent), ADDRESS)
+    home.say(f"{sent} rows sent.")
 
 
 if __name__ == "__main__":

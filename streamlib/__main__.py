@@ -4,6 +4,7 @@ import _thread
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import sys
 import time
@@ -44,10 +45,10 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     parser.add_argument("--stamp", action="store_true", help="note when each row arrived")
     given = parser.parse_args(arguments)
-    from streamlib import stream
+    from streamlib import home, stream
 
     def listening(at) -> None:
-        print(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note, flush=True)
+        home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note)
 
     shown_at = 0.0
 
@@ -55,10 +56,14 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
         nonlocal shown_at
         if time.monotonic() > shown_at + 0.2:  # more often would slow the receiver down
             shown_at, text = time.monotonic(), repr(line.decode(errors="replace"))
-            print(f"{count:,} received, the last: {text[1:100]}", flush=True)
+            home.say(f"{count:,} received, the last: {text[1:-1]:.100}")
 
     done = stream.receive(**vars(given), listening=listening, watch=watch)
-    print(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
+    if given.format == "course" and done.rows > 1:
+        apart = [after - before for before, after in itertools.pairwise(done.arrivals)]
+        mean, least, most = sum(apart) / len(apart), min(apart), max(apart)
+        home.say(f"{done.rows:,} rows, {mean:.2f} s apart, least {least:.2f}, most {most:.2f}.")
+    home.say(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
 
@@ -73,19 +78,19 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--by", help="sort by this column, a time or a number")
     parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     given, reading = _with_reading(parser, arguments)
-    from streamlib import rows, stream, wire
+    from streamlib import home, rows, stream, wire
 
     table, endpoint = rows.read(given.csv, **reading), wire.parse(given.to)
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
-        print(f"Oldest first, by {table.by}.")
+        home.say(f"Oldest first, by {table.by}.")
 
     def shown() -> Iterator[dict]:  # asked for its first row once the file or socket is open
-        print(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note, flush=True)
+        home.say(f"Sending {given.csv} to {endpoint.url} ; Ctrl-C ends it.", endpoint.note)
         for seq, row in enumerate(table, start=1):
             yield row
             if given.every:  # when the next one is asked for, this one has been sent
-                print(f"sent {seq:,}: {dict(row)!s:.100}", flush=True)
+                home.say(f"sent {seq:,}: {dict(row)!s:.100}")
 
     every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
     choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
@@ -93,7 +98,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     done = stream.send(told, given.to, every=every, **choices)
     if done.ended == "limit reached":
         next(told, None)  # to tell of the last one, too
-    print(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
+    home.say(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
     return 0 if done.ok else 1
 
 
@@ -182,14 +187,13 @@ def _stop_at_eof() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a program; return 0 if all is well, 1 if rows were lost or altered, 2 if it fails."""
+    """Run a program; return 0 if no loss is known, 1 for rows lost or altered, 2 if it fails."""
     words = "\n".join(f"  {name:9}{one.__doc__}" for name, one in PROGRAMS.items())
     kind = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m streamlib", description=words, formatter_class=kind)
     parser.add_argument("program", choices=PROGRAMS, help="followed by its own arguments")
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
-    sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
         _thread.start_new_thread(_stop_at_eof, ())
     try:

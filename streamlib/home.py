@@ -6,6 +6,7 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ outputs = Path(os.environ.get("STREAMLIB_OUTPUTS") or root / "outputs").resolve(
 runs = outputs / "runs"
 
 LONGEST_S = 3600
+
+with suppress(AttributeError):  # a notebook's screen has every letter, and some have no screen
+    sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a program
 
 
 def scale() -> float:
@@ -37,6 +41,14 @@ def seconds(name: str, value: float) -> float:
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return value
+
+
+def say(*words: object, sep: str = " ") -> None:
+    """Print words at once; if nobody reads them any more, so be it: that stops no stream."""
+    try:
+        print(*words, sep=sep, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def replace_file(path: Path, text: str) -> None:

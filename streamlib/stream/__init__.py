@@ -6,5 +6,5 @@ stream.reconcile(rows.read("data/penguins.csv"), "outputs/out9.txt")
 """
 
 from streamlib.stream.fates import good, reconcile, verdict  # noqa: F401
-from streamlib.stream.receiving import Received, receive  # noqa: F401
+from streamlib.stream.receiving import SILENCE_S, Received, receive  # noqa: F401
 from streamlib.stream.sending import Sent, pace, send  # noqa: F401

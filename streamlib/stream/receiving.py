@@ -2,23 +2,24 @@
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from streamlib import records, wire
+from streamlib import home, records, wire
 from streamlib.stream.stopping import check_limit, stop
 
-DRAIN_S, LATE_S = 2.0, 1.0  # how long it takes what had arrived before it leaves; and late rows
+DRAIN_S, LATE_S, SILENCE_S = 2.0, 1.0, 10.0  # to wait for what had arrived, late rows, more text
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
 TROUBLE = {
     "missing": "missing, by their sequence numbers",
     "late": "late, after a row with a greater number",
     "repeated": "repeated, and written again",
-    "malformed": "malformed, and left out: not a record",
+    "malformed": "malformed, and left out: not a record (--format course takes any text)",
     "dropped": "dropped by the system, because the receive buffer was full",
-    "vanished": "vanished: senders that left, or fell silent, without an end record",
+    "vanished": "vanished: senders without an end record; whether they sent more is not known",
 }
 
 
@@ -26,24 +27,26 @@ TROUBLE = {
 class Received:
     """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
 
-    ended: "the sender ended", "the sender vanished", "limit reached" or "stopped by hand".
+    rows: of the sender that came first; others: of each other one, by its file; ok: no known loss;
+    ended: "the sender ended", "vanished" or "fell silent", "limit reached", "stopped by hand".
     """
 
     url: str
     rows: int = 0
     ended: str = "the sender ended"
     counts: Counter = field(default_factory=Counter)
+    others: Counter = field(default_factory=Counter)
+    arrivals: deque = field(default_factory=partial(deque, maxlen=1_000))
 
     @property
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
-        return [
-            f"{self.counts[kind]:,} {said}." for kind, said in TROUBLE.items() if self.counts[kind]
-        ]
+        told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
+        return told + [f"{n:,} rows of another sender: {name}." for name, n in self.others.items()]
 
     @property
     def ok(self) -> bool:
-        return not self.problems
+        return not any(self.counts[loss] for loss in ("missing", "malformed", "dropped"))
 
     def __repr__(self) -> str:
         trouble = " ".join(self.problems) or "nothing missing or odd"
@@ -57,61 +60,74 @@ def receive(
     limit: int | None = None,
     format: str = "json",
     stamp: bool = False,
-    listening: Callable[[wire.Endpoint], object] | None = None,
-    watch: Callable[[int, bytes], object] | None = None,
+    listening: Callable[[wire.Endpoint], object] = lambda endpoint: None,
+    watch: Callable[[int, bytes], object] = lambda rows, line: None,
 ) -> Received:
     """Write each row that arrives at a URL to the file `out`, at once; return what was received.
 
-    limit: leave after this many rows; format: "json", or "course" for any text;
-    stamp: whether to add `received`, seconds since 1970, to each record;
-    listening: called with the endpoint once the port is open;
-    watch: called with the number of rows so far and each row, a line of bytes.
+    limit: leave after this many rows; listening: called with the endpoint once the port is open;
+    watch: called with the number of rows so far and each row; format: "json", or "course" for any
+    text; stamp: put a time ahead of a text, or `received`, seconds since 1970, into a record.
 
-    It leaves when all senders have ended (late rows have a second), at the limit, and at Ctrl-C or
-    a cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
+    Each sender but the first gets a file of its own, `out` with a number. It leaves when all have
+    ended (late rows have a second), SILENCE_S after the last text, at the limit, and at Ctrl-C or a
+    cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
     """
     check_limit(limit)
-    result = Received(url)
-    with wire.source(url) as source, wire.open_for_lines(out) as file, stop.heard():
-        book = _Book(result, source.silence_s)
-        if listening:
-            listening(source.endpoint)
+    result, is_text, opened = Received(url), format == "course", ExitStack()
+    with wire.source(url) as source, wire.open_for_lines(out) as first, opened, stop.heard():
+        book = _Book(result, source.silence_s, is_text, partial(next, _files(first, opened), first))
+        listening(source.endpoint)
         for item in source:
             if item is None:
                 if stop.asked or book.is_over():
                     break
                 continue
             line, sender = item
-            kind = book.enter(line, sender) if format == "json" or line is None else "row"
+            kind = book.enter(line, sender)
             if kind in ("row", "end"):
-                line = line.rstrip().replace(b"\n", b" ")  # one record, one line
-                if kind == "row" and stamp:
-                    line = b'%s, "received": %.6f}' % (line[:-1], time.time())
+                file = book.senders[sender].file if sender in book.senders else first
+                line = line.rstrip(b" \r\n\0").replace(b"\n", b" ")  # one record, one line
+                if stamp and is_text:
+                    line = time.strftime("%Y-%m-%d %H:%M:%S ").encode() + line
+                elif stamp and kind == "row":
+                    line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
                 wire.write_line(file, line)
-            if kind == "row":
+            if kind == "row" and file is not first:
+                result.others[str(file.name)] += 1
+            elif kind == "row":
                 result.rows += 1
-                if watch:
-                    watch(result.rows, line)
+                result.arrivals.append(book.heard_at)
+                watch(result.rows, line)
             elif kind:
                 source.reply(line, sender)
-            if result.rows == limit or (stop.asked and time.monotonic() > stop.at + DRAIN_S):
-                break
-            if kind != "row" and book.is_over(DRAIN_S):
+            is_late = stop.asked and time.monotonic() > stop.at + DRAIN_S
+            if result.rows == limit or is_late or (kind != "row" and book.is_over(DRAIN_S)):
                 break
         result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
         else:
             result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
-            result.ended = f"the sender {'vanished' if result.counts['vanished'] else 'ended'}"
+            ended = "fell silent" if is_text else "ended"
+            result.ended = f"the sender {'vanished' if result.counts['vanished'] else ended}"
     return result
 
 
-class _Sender:
-    """What the sequence numbers of one sender tell, in bounded memory."""
+def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
+    """Yield a file for each sender: the first, then others beside it, but not a learner's."""
+    yield first
+    for n in range(2, SENDERS + 1) if Path(first.name).is_file() else ():  # none in /dev
+        with suppress(OSError, ValueError):
+            path = Path(first.name).with_stem(f"{Path(first.name).stem}-{n}")
+            yield opened.enter_context(wire.open_for_lines(path))
 
-    def __init__(self, counts: Counter):
-        self.counts, self.next, self.ended = counts, 1, False
+
+class _Sender:
+    """The file of one sender, and what its sequence numbers tell, in bounded memory."""
+
+    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool):
+        self.counts, self.file, self.next, self.ended = counts, file, 1, ended
         self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
 
     def skip_to(self, seq: int) -> None:
@@ -121,8 +137,7 @@ class _Sender:
 
     def take(self, seq: int) -> None:
         if seq >= self.next:
-            if seq > self.next:
-                self.skip_to(seq)
+            self.skip_to(seq)
             self.next += 1
         elif seq in self.gaps:
             self.gaps.remove(seq)
@@ -134,10 +149,10 @@ class _Sender:
 class _Book:
     """Who has sent what, and whether there is anybody to wait for."""
 
-    def __init__(self, result: Received, silence_s: float):
-        self.counts, self.silence_s = result.counts, silence_s
-        self.senders = defaultdict(partial(_Sender, result.counts))
-        self.heard_at, self.someone_left = 0.0, False
+    def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
+        self.counts, self.silence_s, self.texts = result.counts, silence_s, texts
+        self.senders = defaultdict(lambda: _Sender(result.counts, new_file(), ended=texts))
+        self.heard_at, self.someone_left, self.lone = 0.0, False, None
 
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
@@ -146,14 +161,22 @@ class _Book:
                 self.someone_left = True
                 self.counts["vanished"] += not one.ended
             return ""
+        is_new = sender not in self.senders
+        if is_new and self.lone in self.senders:  # which may open a socket for each row
+            with suppress(OSError):  # no, its port is in use: it is still there
+                wire.listen(wire.Endpoint("udp", address=self.lone))[0].close()
+                self.senders[sender] = self.senders.pop(self.lone)
+        self.lone = sender if is_new and isinstance(sender, tuple) else None
         try:
-            record = records.decode(line)
+            record = {"seq": 0, "row": {}} if self.texts and line.strip() else records.decode(line)
             seq, is_row, is_known = record["seq"], "row" in record, sender in self.senders
             if seq and not is_row and not is_known:
                 raise ValueError("the end of a stream of which nothing was heard")
         except ValueError:
-            if line.startswith(b'{"ask": ') and len(line) < 40:
+            if self.texts or (line.startswith(b'{"ask": ') and len(line) < 40):
                 return "echo"
+            if not self.counts["malformed"]:
+                home.say(f"{line[:80]!r} came, not a record: --format course takes any text.")
             self.counts["malformed"] += 1
             return ""
         if not is_known and len(self.senders) == SENDERS:
@@ -163,7 +186,7 @@ class _Book:
             return "echo"
         self.heard_at = time.monotonic()
         if is_row:
-            one.take(seq)
+            one.take(seq or one.next)  # a text has no number
             return "row"
         one.ended = True
         one.skip_to(max(seq + 1, one.next))
@@ -174,7 +197,7 @@ class _Book:
         ended = [one.ended for one in self.senders.values()]
         if not (self.someone_left or any(ended)):
             return False
-        wait_s = self.silence_s
-        if all(ended):
+        wait_s = SILENCE_S if self.texts else self.silence_s
+        if all(ended) and not self.texts:
             wait_s = LATE_S if self.counts["missing"] else 0
         return time.monotonic() >= self.heard_at + wait_s + grace_s

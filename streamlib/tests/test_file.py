@@ -10,9 +10,9 @@ from streamlib.tests.conftest import is_one_sentence
 
 def test_a_file_takes_lines_at_once_and_begins_anew(tmp_path):
     path = tmp_path / "out9.txt"
-    for _ in range(2):
+    for earlier in (b"", b"[a, b]\n"):
         with wire.sink(f"file:{path}") as sink:
-            assert path.read_bytes() == b""
+            assert path.read_bytes().startswith(earlier)  # until there is a first line
             sink.send(b"[a, b]")
             assert path.read_bytes() == b"[a, b]\n"
             sink.end(records.encode_end(1))
@@ -27,13 +27,70 @@ def test_a_file_or_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         assert is_one_sentence(str(error.value))
 
 
-@pytest.mark.parametrize("text", ['{\n "cells": []}', '{"name": 1}', "a,b\n1,2\n", "\ufeff[a]"])
+THEIRS = {
+    "a notebook": '{\n "cells": []}',
+    "a notebook in one line": '{"cells": [], "metadata": {}, "nbformat": 4}\n',
+    "an object": '{"name": 1}',
+    "an array": "[1, 2, 3]\n",
+    "settings": "[tool.ruff]\nline-length = 100\n",
+    "a list of links": "[the course](https://example.org)\n",
+    "rows pasted by hand": "[2024-01-01, Ames, 3]\n[2024-01-02, Bern, 4]\n",
+    "records of another program": '{"seq": 1, "text": "row 1"}\n',
+    "a table": "a,b\n1,2\n",
+    "a text after a byte order mark": "\ufeff[a]",
+    "a blank line and a text": "\nmy notes\n",
+}
+
+
+@pytest.mark.parametrize("text", THEIRS.values(), ids=THEIRS)
 def test_a_file_that_holds_something_else_is_kept(tmp_path, text):
     path = tmp_path / "mine"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="holds something other than a stream") as error:
-        wire.open_for_lines(path)
-    assert is_one_sentence(str(error.value)) and path.read_text(encoding="utf-8") == text
+    for use in (wire.open_for_lines, lambda path: wire.sink(f"file:{path}")):
+        with pytest.raises(ValueError, match="holds something other than a stream") as error:
+            use(path)
+        assert is_one_sentence(str(error.value)) and path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    "line", [b"hello", b"2024-01-01, Ames, 3", b"[a, b]", b"\xff\xfe", b'{"a": 1}']
+)
+def test_whatever_the_lab_wrote_into_a_file_it_may_write_again(tmp_path, line):
+    path = tmp_path / "out9.txt"
+    for word in (b"once", b"again"):
+        with wire.open_for_lines(path) as file:
+            for one in (line, word):
+                wire.write_line(file, one)
+        assert path.read_bytes() == line + b"\n" + word + b"\n"
+
+
+def test_a_copy_of_what_the_lab_wrote_is_not_the_labs_and_neither_is_what_replaced_it(tmp_path):
+    path, copy = tmp_path / "out9.txt", tmp_path / "copy.txt"
+    with wire.open_for_lines(path) as file:
+        wire.write_line(file, b"hello")
+    copy.write_bytes(path.read_bytes())
+    path.write_text("hello, this is mine\n", encoding="utf-8")
+    for theirs in (path, copy):
+        with pytest.raises(ValueError, match="something other than a stream"):
+            wire.open_for_lines(theirs)
+
+
+def test_what_a_file_holds_stays_until_the_first_line_comes(tmp_path):
+    path, before = tmp_path / "out9.txt", records.encode(1, {}) + b"\n" + records.encode_end(1)
+    path.write_bytes(before)
+    with wire.open_for_lines(path) as file:
+        assert path.read_bytes() == before
+    assert path.read_bytes() == before
+    with wire.open_for_lines(path) as file:
+        wire.write_line(file, b"x")
+        assert path.read_bytes() == b"x\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="/dev/null is not there")
+def test_what_is_not_a_file_takes_lines_as_well():
+    with wire.open_for_lines("/dev/null") as file:
+        for _ in range(2):
+            wire.write_line(file, b"x")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's own")

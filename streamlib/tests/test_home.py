@@ -1,6 +1,9 @@
 """A scale or a duration that spoils a lesson is refused; cleared notebooks keep their text."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -131,3 +134,22 @@ def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
     aside = tmp_path / "run.json.damaged"
     assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
     assert "run.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", rb"NAME: \u0141ukasz"), ("cp1252", rb"NAME: \u0141ukasz"),
+     ("utf-8", "NAME: Łukasz".encode()), ("iso8859-2", "NAME: Łukasz".encode("iso8859-2"))],
+)  # fmt: skip
+def test_a_letter_that_the_screen_lacks_is_shown_by_its_number(encoding, shown):
+    """Also by a learner's own `print`, once the lab is imported."""
+    for say in ("print", "home.say"):
+        code = f"from streamlib import home; {say}('NAME:', '\\u0141ukasz')"
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+        assert (done.stdout.splitlines(), done.stderr) == ([shown], b"")
+
+
+def test_without_a_screen_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    home.say("Łukasz", 1)

@@ -246,15 +246,14 @@ def test_10_000_hostile_datagrams_change_nothing_but_their_counters(start, tmp_p
     assert done.acknowledged and done.rows == 1000
     assert receiver.wait(DEADLINE_S) == 1
     assert received_counts(receiver) == {
-        "rows": 2000,
+        "rows": 1000,
         "repeated": 998,
         "missing": 2**50 - 2,
         "malformed": counts["undecodable"] + counts["malformed"],
     }
     assert memory[1] - memory[0] < 8_000_000
-    rows = [one["row"] for one in stored(out) if "row" in one]
-    assert [row["honest"] for row in rows if "honest" in row] == list(range(1000))
-    assert [row["repeated"] for row in rows if "repeated" in row] == list(range(1000))
+    for file, name in ((out, "repeated"), (tmp_path / "out9-2.txt", "honest")):
+        assert [one["row"] for one in stored(file)[:-1]] == [{name: n} for n in range(1000)]
 
 
 @UNIX
@@ -338,6 +337,85 @@ def test_a_csv_file_is_read_as_the_options_say_when_it_is_sent_and_when_it_is_co
     assert rows == [["1", "Sch\u00f6n, Anna"], ["2", "Jos\u00e9"]]
     assert run("compare", source, out, *reading).returncode == 0
     assert run("compare", source, out, "--header").returncode == 1
+
+
+@pytest.mark.parametrize("way", ["its name", "another path", "a hard link", "a symbolic link"])
+def test_a_file_is_not_sent_into_itself(tmp_path, way):
+    source, to = tmp_path / "s.txt", tmp_path / "t.txt"
+    source.write_text("Day,Town,Temp\n2024-01-01,Ames,3\n", encoding="utf-8")
+    if way == "a hard link":
+        to.hardlink_to(source)
+    elif way == "a symbolic link":
+        to.symlink_to(source)
+    else:
+        to = source if way == "its name" else tmp_path / ".." / tmp_path.name / "s.txt"
+    done = run("send", source, "--to", f"file:{to}")
+    assert done.returncode == 2 and "something other than a stream: give another" in done.stderr
+    assert source.read_text(encoding="utf-8") == "Day,Town,Temp\n2024-01-01,Ames,3\n"
+
+
+@pytest.mark.parametrize("program", ["send", "receive"])
+def test_nothing_of_a_learners_is_overwritten(tmp_path, program):
+    mine = tmp_path / "my.ipynb"
+    mine.write_text('{\n "cells": []\n}\n', encoding="utf-8")
+    words = {"send": [home.data / "penguins.csv", "--to", f"file:{mine}"],
+             "receive": ["udp://localhost:0", "--out", mine]}[program]  # fmt: skip
+    done = run(program, *words)
+    assert done.returncode == 2 and "my.ipynb holds something other than a stream" in done.stderr
+    assert mine.read_text(encoding="utf-8") == '{\n "cells": []\n}\n'
+
+
+@UNIX
+def test_a_receiver_to_which_nothing_came_has_overwritten_nothing(start, tmp_path):
+    out = tmp_path / "out9.txt"
+    out.write_bytes(records.encode(1, {}) + b"\n")
+    before = out.read_bytes()
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    receiver._process.send_signal(signal.SIGINT)
+    assert receiver.wait(DEADLINE_S) == 0 and out.read_bytes() == before
+    assert receiver.lines[-1] == f"0 rows written to {out}; stopped by hand."
+
+
+def test_a_receiver_of_texts_tells_the_pace(start, tmp_path):
+    out = tmp_path / "out9.txt"
+    words = ["--out", out, "--format", "course", "--stamp", "--limit", 3]
+    receiver = start("receive", "udp://localhost:0", *words)
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for n in range(3):
+            sender.sendto(b"[%d, x]" % n, wire.parse(receiver.url).address)
+    assert receiver.wait(DEADLINE_S) == 0
+    assert re.fullmatch(r"3 rows, 0\.0\d s apart, least .+, most .+\.", receiver.lines[-2])
+    times = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
+    assert re.fullmatch(f"(?:{times}\\[\\d, x\\]\n){{3}}", out.read_text(encoding="utf-8"))
+
+
+@UNIX
+def test_a_closed_screen_stops_neither_a_sender_nor_a_receiver(tmp_path, numbers):
+    """As with `| head -1`, which leaves after the first line."""
+    out, words = tmp_path / "out9.txt", [sys.executable, "-m", "streamlib"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(
+        [*words, "receive", "udp://localhost:0", "--out", out], **pipes
+    ) as receiver:
+        url = re.search(r"udp://\S+", receiver.stdout.readline())[0]
+        receiver.stdout.close()
+        sending = [*words, "send", numbers, "--to", url, "--every", "0.01", "--limit", "30"]
+        with subprocess.Popen(sending, **pipes) as sender:
+            sender.stdout.readline()
+            sender.stdout.close()
+            assert (sender.wait(DEADLINE_S), sender.stderr.read()) == (0, "")
+        assert (receiver.wait(DEADLINE_S), receiver.stderr.read()) == (0, "")
+    assert [one["seq"] for one in stored(out)] == [*range(1, 31), 30]
+
+
+@UNIX
+def test_without_a_screen_a_stream_is_sent_all_the_same(tmp_path, numbers):
+    out = tmp_path / "out9.txt"
+    send = f"{sys.executable} -m streamlib send {numbers} --to file:{out} --limit 3 --every 0.01"
+    for screen in (">&-", ">/dev/full"):
+        if screen != ">/dev/full" or sys.platform == "linux":
+            subprocess.run(f"{send} {screen}", shell=True, check=True, timeout=DEADLINE_S)
+            assert len(stored(out)) == 4
 
 
 def test_sending_to_nobody_has_exit_status_1(numbers, nobody):

@@ -1,12 +1,15 @@
 """The receiving end of a stream: what is counted, what is told, and when it leaves."""
 
+import os
+import re
+import socket
 import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from streamlib import records, stream
+from streamlib import records, stream, wire
 from streamlib.stream import receiving
 from streamlib.tests.conftest import DEADLINE_S, Receiver, aside, datagrams, stored, table, until
 
@@ -42,11 +45,13 @@ def test_the_receiver_leaves_when_the_last_of_two_senders_has_ended(tmp_path, ur
     assert stream.send(first(), receiver.url).acknowledged
     first_ended.set()
     assert sending().acknowledged
-    assert receiver.end().rows == 120 and receiver.done.ok
-    assert repr(receiver.done) == "<received 120 rows; the sender ended; nothing missing or odd>"
-    arrived = [one["row"] for one in stored(receiver.out) if "row" in one]
-    for name in ("first", "second"):
-        assert [row[name] for row in arrived if name in row] == list(range(60))
+    other = tmp_path / "out9-2.txt"
+    assert receiver.end().rows == 60 and receiver.done.ok
+    assert receiver.done.others == {str(other): 60}
+    told = f"60 rows of another sender: {other}."
+    assert repr(receiver.done) == f"<received 60 rows; the sender ended; {told}>"
+    for name, out in (("second", receiver.out), ("first", other)):
+        assert [one["row"] for one in stored(out)[:-1]] == [{name: n} for n in range(60)]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_sequence_numbers_tell_what_is_missing_late_and_repeated(
     datagrams(receiver.address, *lines, records.encode_end(max(seqs)))
     got = receiver.end()
     assert (got.rows, got.ok, len(got.problems)) == (
-        len(seqs), False, bool(missing) + bool(late) + bool(repeated)
+        len(seqs), not missing, bool(missing) + bool(late) + bool(repeated)
     )  # fmt: skip
     assert [got.counts[kind] for kind in ("missing", "late", "repeated")] == [
         missing, late, repeated
@@ -106,12 +111,214 @@ def test_a_full_disk_is_one_sentence():
             act()
 
 
+# Streams of several senders, each in a file of its own.
+
+
+def texts(out):
+    return out.read_text(encoding="utf-8").splitlines()
+
+
 @pytest.fixture
-def book(monkeypatch):
-    """The book of a receiver of datagrams, with a clock that stands still: `book.clock.now`."""
+def soon(monkeypatch):
+    """A receiver of texts leaves after a shorter silence."""
+    monkeypatch.setattr(receiving, "SILENCE_S", 0.3)
+
+
+@pytest.mark.parametrize("format", ["json", "course"])
+def test_rows_of_another_sender_never_land_in_the_file_of_the_first(tmp_path, format, soon):
+    """Not even when they take turns from the first row on."""
+    out, theirs = tmp_path / "out9.txt", tmp_path / "out9-2.txt"
+    theirs.write_text("a text of somebody else\n", encoding="utf-8")
+    receiver = Receiver(out, format=format)
+    encode = {"json": records.encode, "course": lambda n, row: records.course(row).encode()}[format]
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
+        for n in range(1, 4):
+            for name, sock in (("one", one), ("two", two)):
+                sock.sendto(encode(n, {"who": name, "n": n}), receiver.address)
+        if format == "json":
+            for sock in (one, two):
+                sock.sendto(records.encode_end(3), receiver.address)
+        done = receiver.end()
+    assert (done.rows, done.others, done.ok) == (3, {str(tmp_path / "out9-3.txt"): 3}, True)
+    for name, file in (("one", out), ("two", tmp_path / "out9-3.txt")):
+        lines = texts(file)
+        assert len(lines) == 3 + (format == "json")
+        assert all(name in line for line in lines[:3])
+    assert theirs.read_text(encoding="utf-8") == "a text of somebody else\n"
+    assert done.problems == [f"3 rows of another sender: {tmp_path / 'out9-3.txt'}."]
+
+
+def test_a_sender_that_comes_after_the_first_has_ended_gets_a_file_of_its_own(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, *[name + b" %d" % n for n in range(3)])
+    assert receiver.end().rows == 3
+    assert texts(receiver.out) == [f"first {n}" for n in range(3)]
+    assert texts(tmp_path / "out9-2.txt") == [f"second {n}" for n in range(3)]
+
+
+@pytest.mark.parametrize("format", ["json", "course"])
+def test_a_sender_that_opens_a_socket_for_each_row_is_one_sender(tmp_path, format, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format=format)
+    for n in range(1, 6):
+        line = records.encode(n, {"n": n}) if format == "json" else b"row %d" % n
+        datagrams(receiver.address, line)
+    if format == "json":
+        datagrams(receiver.address, records.encode_end(5))
+    done = receiver.end()
+    assert (done.rows, done.others, done.problems) == (5, {}, [])
+
+
+def test_nothing_is_put_beside_what_is_not_a_file(tmp_path, soon):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    receiver = Receiver(pipe, format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, name, name)
+    assert receiver.end().rows == 4 and list(tmp_path.iterdir()) == [pipe]
+    assert os.read(reader, 100) == b"first\nfirst\nsecond\nsecond\n"
+    os.close(reader)
+
+
+def test_where_no_other_file_can_be_opened_nothing_is_lost(tmp_path, monkeypatch, soon):
+    monkeypatch.setattr(receiving, "SENDERS", 1)
+    receiver = Receiver(tmp_path / "out9.txt", format="course")
+    for name in (b"first", b"second"):
+        datagrams(receiver.address, name, name)
+    assert (receiver.end().rows, receiver.done.others) == (4, {})
+    assert texts(receiver.out) == ["first", "first", "second", "second"]
+
+
+# What senders of a learner's own send.
+
+
+SENT_AND_WRITTEN = {
+    "as the course has it": (b"[2024-01-01, Ames, 3]", b"[2024-01-01, Ames, 3]"),
+    "a line end": (b"[2024-01-01, Ames, 3]\r\n", b"[2024-01-01, Ames, 3]"),
+    "blanks and an empty last field": (b"a\tb\t", b"a\tb\t"),
+    "a field of two lines": (b"[1, a\nb]", b"[1, a b]"),
+    "a dict as JSON": (b'{"Day": "2024-01-01"}', b'{"Day": "2024-01-01"}'),
+    "a dict as Python shows it": (b"{'Day': '2024-01-01'}", b"{'Day': '2024-01-01'}"),
+    "letters of other encodings": (b"\xa3\xf3d\x9f", b"\xa3\xf3d\x9f"),
+    "a large row": (b"x" * 65_000, b"x" * 65_000),
+    "half a record": (b'{"seq": 1, "sent": 1, "row"', b'{"seq": 1, "sent": 1, "row"'),
+    "a closing NUL": (b"1,a\0", b"1,a"),
+}
+
+
+def test_each_text_is_a_line_as_it_was_sent(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format="course")
+    datagrams(receiver.address, *[sent for sent, _ in SENT_AND_WRITTEN.values()])
+    assert receiver.end().ended == "the sender fell silent" and receiver.done.problems == []
+    assert receiver.out.read_bytes().split(b"\n") == [
+        *[written for _, written in SENT_AND_WRITTEN.values()], b""
+    ]  # fmt: skip
+
+
+def test_an_empty_message_is_not_a_row_and_a_text_can_be_stamped(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", format="course", stamp=True)
+    datagrams(receiver.address, b"[1, a]", b"", b"\n", b"[2, b]\n", b"")
+    assert receiver.end().rows == 2 and receiver.done.ok
+    times = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
+    first, second = texts(receiver.out)
+    assert re.fullmatch(rf"{times} \[1, a\]", first) and re.fullmatch(rf"{times} \[2, b\]", second)
+
+
+def test_texts_over_tcp_are_waited_for_though_their_sender_left(tmp_path, soon):
+    receiver = Receiver(tmp_path / "out9.txt", "tcp://localhost:0", format="course")
+    for name in (b"first", b"second"):
+        with socket.create_connection(receiver.address) as client:
+            client.sendall(name + b"\n" + name)
+    assert receiver.end().rows == 2 and receiver.done.ok
+    assert texts(receiver.out) == ["first"] * 2
+    assert texts(tmp_path / "out9-2.txt") == ["second"] * 2
+
+
+def test_a_stamp_cuts_nothing_off_a_record_with_an_odd_blank_behind_it(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", stamp=True)
+    datagrams(
+        receiver.address, records.encode(1, {"a": 1}) + "\u00a0".encode(), records.encode_end(1)
+    )
+    assert receiver.end().ok and stored(receiver.out)[0]["row"] == {"a": 1}
+
+
+def test_a_receiver_of_texts_leaves_after_a_silence_but_not_before_something_came(clock):
+    result = receiving.Received("tcp://localhost:0")
+    book = receiving._Book(result, float("inf"), texts=True, new_file=lambda: None)
+    clock.now += 1000
+    assert not book.is_over()
+    assert book.enter(b"[1, a]", "sender") == "row"
+    clock.now += receiving.SILENCE_S - 0.1
+    assert not book.is_over() and book.enter(b"", "sender") == "echo"
+    clock.now += 0.1
+    assert book.is_over() and not any(book.counts.values())
+
+
+def test_the_first_text_is_told_at_once_with_the_option_that_takes_it(book, capsys):
+    for line in (b"[2024-01-01, \x1b[31mAmes, 3]", b"more"):
+        assert book.enter(line, "sender") == ""
+    told = r"b'[2024-01-01, \x1b[31mAmes, 3]' came, not a record: "
+    assert capsys.readouterr().out == f"{told}--format course takes any text.\n"
+    assert "--format course" in receiving.TROUBLE["malformed"]
+
+
+# What is known of a loss.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what it dropped")
+@pytest.mark.parametrize("options", [{"format": "course"}, {"limit": 100}])
+def test_what_the_system_dropped_is_a_loss_in_every_format(tmp_path, monkeypatch, soon, options):
+    all_sent = threading.Event()
+
+    def when_all_are_sent(file, line, write=wire.write_line):
+        assert all_sent.wait(DEADLINE_S)
+        write(file, line)
+
+    monkeypatch.setattr(wire, "write_line", when_all_are_sent)
+    receiver = Receiver(tmp_path / "out9.txt", **options)
+    encode = records.encode if "limit" in options else lambda n, row: b"[%d]" % n
+    datagrams(receiver.address, *[encode(n, {}) for n in range(1, 20_000)])
+    all_sent.set()
+    assert receiver.end().counts["dropped"] > 0 and not receiver.done.ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "ok"),
+    [("missing", False), ("malformed", False), ("dropped", False),
+     ("late", True), ("repeated", True), ("vanished", True)],
+)  # fmt: skip
+def test_all_trouble_is_told_but_only_a_known_loss_is_not_ok(kind, ok):
+    received = receiving.Received("udp://localhost:0")
+    received.counts[kind] = 1
+    assert received.ok is ok and received.problems[0].startswith(f"1 {kind}")
+    assert set(receiving.TROUBLE) >= {kind}
+
+
+def test_of_a_sender_that_vanished_it_is_not_known_whether_it_sent_more(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", "tcp://localhost:0")
+    with socket.create_connection(receiver.address) as client:
+        client.sendall(records.encode(1, {}) + b"\n")
+    assert receiver.end().ok and receiver.done.ended == "the sender vanished"
+    [problem] = receiver.done.problems
+    assert problem.endswith("whether they sent more is not known.")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still: `clock.now`."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(receiving, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    book = receiving._Book(receiving.Received("udp://localhost:0"), silence_s=10)
+    return clock
+
+
+@pytest.fixture
+def book(clock):
+    """The book of a receiver of datagrams; its clock stands still: `book.clock.now`."""
+    result = receiving.Received("udp://localhost:0")
+    book = receiving._Book(result, silence_s=10, texts=False, new_file=lambda: None)
     book.clock = clock
     return book
 
@@ -127,9 +334,9 @@ def test_junk_does_not_keep_a_receiver_whose_senders_have_ended(book):
 
 
 def test_a_sender_that_falls_silent_is_waited_for_no_longer_than_it_may_be_silent(book):
-    for port in (1, 2):
-        book.enter(records.encode(1, {}), ("127.0.0.1", port))
-    assert book.enter(records.encode_end(1), ("127.0.0.1", 1)) == "end"
+    for sender in ("first", "second"):
+        book.enter(records.encode(1, {}), sender)
+    assert book.enter(records.encode_end(1), "first") == "end"
     book.clock.now += 9.9
     assert not book.is_over()
     book.clock.now += 0.1

@@ -31,7 +31,7 @@ def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
         assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last}\n")
 
 
-def run(name, folder, **changes):
+def run(name, folder, environment=(), status=0, **changes):
     """Run a copy of a script in which these constants have other values; return what it printed."""
     text = (home.root / "notebooks" / name).read_text(encoding="utf-8")
     for constant, value in changes.items():
@@ -41,12 +41,13 @@ def run(name, folder, **changes):
     copy.write_text(text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, copy],
-        env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)},
+        env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)} | dict(environment),
         capture_output=True,
         encoding="utf-8",
+        errors="replace",
         timeout=DEADLINE_S,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == status and bool(done.stderr) == bool(status)
     return done.stdout
 
 
@@ -59,6 +60,42 @@ def test_the_script_of_task_3_sends_oldest_first_what_a_receiver_can_compare(tmp
     assert run("process_streaming_0.py", tmp_path, **changes).endswith("\n2 rows sent.\n")
     assert receiver.wait(DEADLINE_S) == 0
     assert [one["row"]["TempF"] for one in records.read(out)] == ["30", "31"]
+
+
+NARROW = [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}]
+
+
+@pytest.mark.parametrize("environment", NARROW, ids=["cp1252", "ascii"])
+def test_a_letter_that_the_screen_lacks_does_not_stop_a_stream(tmp_path, start, environment):
+    source, out = tmp_path / "source.csv", tmp_path / "out_0.txt"
+    lines = ["Year,Month,Day,Time,Town", "2024,1,1,0:00,Łódź", "2024,1,1,1:00,東京"]
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    changes = {"INPUT": f"r'{source}'", "SECONDS": (0, 0), "PORT": receiver.url.split(":")[-1]}
+    said = run("process_streaming_0.py", tmp_path, environment, **changes)
+    assert "\\u0141" in said and receiver.wait(DEADLINE_S) == 0
+    assert [one["row"]["Town"] for one in records.read(out)] == ["Łódź", "東京"]
+    changes = {"NAME": "'Łukasz'", "SECONDS": (0, 0.01)}
+    said = run("process_streaming_yourname.py", tmp_path, environment, **changes)
+    assert "\\u0141ukasz streams 12 rows" in said and "All 12 rows arrived once" in said
+
+
+def test_a_script_that_fails_has_ended_its_stream(tmp_path, start):
+    """The second row is more than a datagram can take."""
+    source, out = tmp_path / "source.csv", tmp_path / "out_0.txt"
+    source.write_text(f"Date,n\n2024-01-01,1\n2024-01-02,{'2' * 70_000}\n", encoding="utf-8")
+    receiver = start("receive", "udp://localhost:0", "--out", out)
+    changes = {"INPUT": f"r'{source}'", "SECONDS": (0, 0), "PORT": receiver.url.split(":")[-1]}
+    run("process_streaming_0.py", tmp_path, status=1, **changes)
+    assert receiver.wait(DEADLINE_S) == 0
+    assert receiver.lines[-1] == f"1 rows written to {out}; the sender ended."
+
+
+def test_the_port_of_a_script_stands_in_one_place():
+    for name, port in (("process_streaming_0", 9999), ("reading_udp", 9997), ("reading_tcp", 9996)):
+        text = (home.root / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+        _, code = text.split("import ", 1)  # what precedes it is prose
+        assert len(re.findall(rf"\b{port}\b", code)) == 1, name
 
 
 def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):

@@ -1,5 +1,6 @@
 """The sending end of a stream: its pace, its end, and rows that cannot be sent."""
 
+import contextlib
 import json
 import os
 import signal
@@ -60,6 +61,18 @@ def test_a_row_that_json_has_no_word_for_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"^row 2 cannot be sent: .+\.$"):
         stream.send([{"a": 1.5}, {"a": float("nan")}, {"a": 2}], f"file:{out}")
     assert [one["seq"] for one in stored(out)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [{"a": float("nan")}]], ids=["no row", "a row without a word"]
+)
+def test_a_file_is_as_it_was_if_no_row_was_sent(tmp_path, rows):
+    out = tmp_path / "out9.txt"
+    stream.send(table(3), f"file:{out}")
+    before = out.read_bytes()
+    with contextlib.suppress(ValueError):
+        stream.send(rows, f"file:{out}")
+    assert out.read_bytes() == before and len(stored(out)) == 4
 
 
 def test_an_error_of_the_source_is_not_blamed_on_the_receiver(tmp_path):

@@ -19,7 +19,7 @@ def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lamb
     """
     endpoint = parse(url)
     if endpoint.scheme == "file":
-        return FileSink(endpoint)
+        return open_for_lines(endpoint.path)
     try:
         return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed, stopping)
     except OSError as error:

@@ -1,52 +1,50 @@
 """A file that takes lines: each whole or not at all, and handed to the system at once."""
 
-import contextlib
 import io
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
-OURS = (b"", b"[", b'{"seq"')  # how a stream begins: with nothing, `[a, b, c]`, or a record
+from streamlib import home, records
 
 
-class FileSink(contextlib.AbstractContextManager):
-    """Writes lines to a file, which needs no receiver to acknowledge them."""
+def open_for_lines(path: Path | str) -> "FileSink":
+    """Open a file for `write_line`; what it holds stays there until its first line is written.
 
-    acknowledged, refused = True, 0
-
-    def __init__(self, endpoint):
-        self.problems, self._file = [], open_for_lines(endpoint.path)
-
-    def send(self, line: bytes) -> None:
-        write_line(self._file, line)
-
-    def end(self, line: bytes | None) -> None:
-        if line is not None:
-            write_line(self._file, line)
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-
-def open_for_lines(path: Path | str) -> io.FileIO:
-    """Open a file anew for `write_line`, without a buffer, which a killed process would lose.
-
-    Raises ValueError if it holds something other than a stream, OSError if it cannot be written.
+    Raises ValueError unless it is empty or the lab wrote it, OSError if it cannot be written.
     """
     try:
-        if Path(path).is_file():
-            with open(path, "rb") as file:
-                start = file.read(6)
-            if start not in OURS and start[:1] not in OURS:
-                raise ValueError(f"{path} holds something other than a stream: give another name.")
-        return open(path, "wb", buffering=0)
+        if Path(path).is_file() and not _is_ours(path):
+            raise ValueError(f"{path} holds something other than a stream: give another name.")
+        return FileSink(path, "a")
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None
 
 
-def write_line(file: io.FileIO, line: bytes) -> None:
+def _is_ours(path: Path | str) -> bool:
+    """Whether a file is empty, or its first line is a record or what the lab noted of it."""
+    with open(path, "rb") as file:
+        line = file.readline(records.LONGEST)
+    with suppress(ValueError):
+        return not line or bool(records.decode(line))
+    return _note(path).exists() and _note(path).read_bytes() == line
+
+
+def _note(path: Path | str) -> Path:
+    """Return where the lab keeps the first line that it wrote to a file."""
+    return home.outputs / f".first-{zlib.crc32(bytes(Path(path).resolve())):08x}"
+
+
+def write_line(file: "FileSink", line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
     try:
+        if not file.begun:
+            file.begun = True
+            with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
+                file.truncate(0)
+                _note(file.name).write_bytes(line)
         written = file.write(line)
         if written == len(line):
             return
@@ -56,3 +54,14 @@ def write_line(file: io.FileIO, line: bytes) -> None:
     except OSError as error:
         why = error.strerror
     raise OSError(f"{file.name} takes no more ({why}): make room, then run this again.")
+
+
+class FileSink(io.FileIO):
+    """A file that takes lines, without a buffer, which a killed process would lose."""
+
+    acknowledged, refused, problems, begun = True, 0, [], False  # no receiver has to answer
+    send = write_line
+
+    def end(self, line: bytes | None) -> None:
+        if line is not None and self.begun:  # without a row, what it holds stays
+            self.send(line)
