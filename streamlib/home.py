@@ -6,8 +6,10 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from numbers import Integral, Real
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -33,10 +35,33 @@ def scale() -> float:
 
 def seconds(name: str, value: float) -> float:
     """Return `value`, a duration in seconds; raise ValueError unless it is 0 to 3600."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    usable = isinstance(value, Real) and not isinstance(value, bool)
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
-    return value
+    return value if isinstance(value, int) else float(value)
+
+
+def whole(name: str, value: int) -> int:
+    """Return `value`, a whole number of any library; raise ValueError if it is not one."""
+    if not isinstance(value, Integral) or abs(int(value)) >= 10**100:
+        raise ValueError(f"{name} is {text(value)}: give a whole number of at most 100 digits.")
+    return int(value)
+
+
+def text(value: object) -> str:
+    """Return a value as text that any file can hold, even if it cannot say what it is."""
+    try:
+        said = str(value)
+    except Exception:  # whatever a learner's __str__ raises
+        said = object.__repr__(value)
+    return said.encode("utf-8", "backslashreplace").decode()
+
+
+def hiding_files() -> str:
+    """Return what to do about files here that hide Python's modules; "" if there are none."""
+    names = [path.name for path in Path().glob("*.py") if path.stem in sys.stdlib_module_names]
+    why = "a file here must not be named like a module of Python, so rename"
+    return f"{why} {' and '.join(sorted(names))}" if names else ""
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -62,18 +87,26 @@ def set_aside(path: Path) -> None:
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
 
-    Raises OSError if a file is not there, ValueError if it is not a notebook.
+    Raises OSError if a file cannot be used, ValueError if it is not a notebook, after all others
+    have been cleared.
     """
     paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
+    odd: list[OSError | ValueError] = []
     for path in paths:
         try:
-            notebook = json.loads(path.read_text(encoding="utf-8"))
+            notebook = json.loads(path.read_text(encoding="utf-8-sig"))
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
+            # Half a letter, which UTF-8 cannot hold, becomes the escape that JSON has for it.
+            cleared = text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+            replace_file(path.resolve(), cleared)
         except FileNotFoundError:
-            raise OSError(f"{path} does not exist: give the path of a notebook.") from None
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
-        replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+            odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
+        except OSError as error:
+            odd.append(OSError(f"{path} is not cleared ({error.strerror}): make it writable."))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            odd.append(ValueError(f"{path} is not a notebook: give one that JupyterLab opens."))
+    if odd:
+        raise type(odd[0])(" ".join(map(str, odd)))
     return paths

@@ -15,6 +15,9 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
+# What a program says once it has begun; a loader or a debugger may have had its say before that.
+OWN = re.compile(r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) (\S+)")
+PLAIN = {"PYTHONUTF8": "1", "NO_COLOR": "1", "PYTHON_COLORS": "0", "PYTHONINSPECT": ""}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
@@ -27,18 +30,18 @@ class Program(contextlib.AbstractContextManager):
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
+            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1"} | PLAIN,
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
-        self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
+        self._begun = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            self.url = self.url or "".join(re.findall(r"(?:udp|tcp)://\S+", line)[:1])
-            if self.url or not self._has_url:
+            if (own := OWN.search(line)) and not self._begun.is_set():
+                self.url = own[1] if "://" in own[1] else ""
                 self._begun.set()
         self._begun.set()
 
@@ -83,16 +86,19 @@ class Program(contextlib.AbstractContextManager):
 def start(program: str, *arguments: object) -> Program:
     """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.
 
-    Returns as soon as it has printed a line, which must name a URL if one was given to it. Raises
-    OSError with the program's own sentence if it cannot begin.
+    Returns as soon as it says that it has begun, or has ended. Raises OSError with the program's
+    own sentence if it cannot begin.
     """
     started = Program([program, *map(str, arguments)])
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    if "".join(started.lines[-1:]).startswith(ERROR):
-        started.wait()
-        raise OSError(started.lines[-1])
+    for line in started.lines if not started._reader.is_alive() else ():
+        if ERROR in line or line.startswith(("Traceback", "Fatal")):
+            started.wait()
+            why = line if ERROR in line else f"{program} ended: {started.lines[-1]}"
+            files = home.hiding_files()
+            raise OSError(f"{why}; {files}." if files else why)
     return started
 
 

@@ -8,21 +8,36 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
+import reprlib
 import signal
 import sqlite3
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from streamlib import home
+from streamlib import database, home
 from streamlib.processes.recorder import Recorder
 
+LAZY = (Awaitable, AsyncIterator, Generator, map, filter, zip)  # work that nobody has done yet
+UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+VALUES = (int, float, str, list, dict, set)  # what learners expect a worker to change for all
+PLAIN = "write a plain function, without async or yield"
+SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
+OWN_CACHE = "use it without its cache, as each process would have a cache of its own"
+ADVICE = {  # the name, and the error, of what cannot be sent to a process -> what to do
+    "^get_ipython:": "lines that begin with % or ! are the notebook's, so use plain Python",
+    "_cache|^cache": OWN_CACHE,
+    "should only be shared|_thread|_queue": SHARED,
+    "": "open files, connections and the like inside it",
+}
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -128,6 +143,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
+    os.environ |= {"NO_COLOR": "1", "PYTHON_COLORS": "0"}  # a traceback is kept as plain text
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
@@ -139,13 +155,16 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
-        me._tell(None, f"{said}: write it in the notebook, or in a file beside it.")
+        advice = "write all of it in the notebook, or in a file beside it"
+        if found := re.search("Can't get attribute '(.+)' on <module '__main__'", str(error)):
+            said, advice = f"The worker of {me.name} cannot be loaded with {found[1]}", OWN_CACHE
+        me._tell(None, f"{said}: {home.hiding_files() or advice}.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error = _run(worker, me)
-        recorder.mark("ended")
+        error, note = _run(worker, me)
+        recorder.mark("ended", detail=note)
         status = 1 if error else status
         me._tell(None, error)
     recorder.close()
@@ -153,22 +172,47 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me) -> str:
-    """Run the worker once; return what went wrong, a sentence or ""."""
+def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
+    """Run the worker once; return what went wrong, and what else to say, each a sentence."""
+    before = _own_copies(worker)
     try:
         me._first = ""
         if me._scheduled:
             me._wait()
-        if callable(worker(me)):
-            return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
+        returned = worker(me)
     except Abandoned:
-        pass
+        return "", None
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
-    return ""
+        said = f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)"
+        advice = database.NO_LOCKS if database.cannot_lock(error) else ""
+        if isinstance(error, ImportError | AttributeError):
+            advice = home.hiding_files()
+        return said + f": {advice}" * bool(advice) + ".", None
+    if isinstance(returned, LAZY):
+        what = f"a value of type {type(returned).__name__}, which has not done its work"
+        return f"{me.name}'s worker returned {what}: {PLAIN}.", None
+    if callable(returned):
+        return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace']).", None
+    changed = [name for name, value in _own_copies(worker).items() if before.get(name) != value]
+    if changed:
+        said = f"{me.name} changed its own copy of {' and '.join(changed)}, and no other process"
+        return "", f"{said} sees that: {SHARED}."
+    if returned is not None:
+        said = " ".join(reprlib.repr(returned).split())
+        return "", f"{me.name}'s worker returned {said}, which is dropped: store it, or give it to me.mark."
+    return "", None
+
+
+def _own_copies(worker: Callable) -> dict[str, bytes]:
+    """Return the plain values from outside of itself that a worker uses, pickled by name."""
+    with suppress(Exception):  # it is not a function, or a value that cannot be pickled
+        outer = inspect.getclosurevars(worker)
+        values = outer.globals | outer.nonlocals
+        return {k: pickle.dumps(v) for k, v in values.items() if isinstance(v, VALUES)}
+    return {}
 
 
 def _leave_with_parent() -> None:
@@ -181,17 +225,43 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
     """Return each worker as it is sent to its process. Raises TypeError for an unusable plan."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"This script would start itself again in each child: {MAIN_LINE}.")
-    named = isinstance(plan, Mapping) and all(isinstance(n, str) and n.strip() for n in plan)
+    named = isinstance(plan, Mapping) and all(n == home.text(n) and n.strip() for n in plan)
     if not (plan and named):
         raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
     workers = {}
     for name, worker in plan.items():
         try:
             inspect.signature(worker).bind(None)
+        except (TypeError, ValueError):
+            why = f"The worker of {name} is {worker!r}: give a function of one argument."
+            raise TypeError(why) from None
+        if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
+            why = f"The worker of {name} is async or yields, so calling it does nothing: {PLAIN}."
+            raise TypeError(why)
+        try:
             workers[name] = cloudpickle.dumps(worker)
-        except Exception as error:  # pickling fails in many ways; each means the same to a learner
-            raise TypeError(
-                f"The worker of {name} cannot be sent to a process ({error}): give a function of "
-                "one argument, and open files, connections and locks inside it."
-            ) from None
+        except Exception as error:  # pickling fails in many ways
+            used, value = _unsendable(worker)
+            said = f"{used}: {error}"
+            advice = next(ADVICE[words] for words in ADVICE if re.search(words, said))
+            what = f"with {used} (of type {type(value).__name__})" if used else f"({error})"
+            why = f"The worker of {name} cannot be sent to a process {what}: {advice}."
+            raise TypeError(why) from None
     return workers
+
+
+def _unsendable(value: object, name: str = "", deep: int = 4) -> tuple[str, object]:
+    """Return the name and value of what cannot be sent to a process, of all that a worker uses."""
+    owner, parts = getattr(value, "__self__", value), {}
+    if type(owner).__module__.partition(".")[0] not in sys.stdlib_module_names:
+        parts |= getattr(owner, "__dict__", {})
+    with suppress(TypeError, ValueError):
+        parts |= {n: one.default for n, one in inspect.signature(value).parameters.items()}
+        outer = inspect.getclosurevars(value)
+        parts |= outer.globals | outer.nonlocals
+    for inner, one in parts.items() if deep and name != "get_ipython" else ():
+        try:
+            cloudpickle.dumps(one)
+        except Exception:  # it is the one, or uses it
+            return _unsendable(one, inner, deep - 1)
+    return name, value

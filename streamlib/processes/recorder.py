@@ -18,6 +18,8 @@ from collections import namedtuple
 from functools import lru_cache, partial
 from pathlib import Path
 
+from streamlib import home
+
 Kind = namedtuple("Kind", "pid process state item resource detail")
 Reading = namedtuple("Reading", "times seqs kinds damaged end")
 HEADER = b"t_ns,seq," + ",".join(Kind._fields).encode() + b"\n"
@@ -47,8 +49,8 @@ class Recorder:
         state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
         on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
         """
-        text = None if item is None else str(item)
-        line = self._template(state, text, resource, detail) % (time.perf_counter_ns(), seq)
+        line = self._template(state, *map(_text, (item, resource, detail)))
+        line %= time.perf_counter_ns(), seq
         try:
             if (done := self._write(line)) < len(line):
                 self._write(line[done:])  # raises what kept the rest out
@@ -95,9 +97,14 @@ def read(path: Path | str, at: int = 0) -> Reading:
     return Reading(times, seqs, kinds, len(lines) - len(kinds) + bool(torn), end)
 
 
+def _text(word: object) -> str | None:
+    """Return what was marked as text; cut a long one."""
+    return None if word is None else (word if type(word) is str else home.text(word))[:2000]
+
+
 def _template(pid: int, process: str, *words: str | None) -> bytes:
-    """Return the line of one kind of mark, with %d for the time and for seq; cut long texts."""
-    texts = [word and str(word)[:2000].translate(ESCAPES) for word in (process, *words)]
+    """Return the line of one kind of mark, with %d for the time and for seq."""
+    texts = [word and word.translate(ESCAPES) for word in map(_text, (process, *words))]
     csv.writer(line := io.StringIO(), lineterminator="\n").writerow([pid, *texts])
     return b"%d,%d," + line.getvalue().replace("%", "%%").encode("utf-8", "backslashreplace")
 

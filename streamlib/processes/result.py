@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import orders
+from streamlib import database, orders
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
@@ -49,7 +49,8 @@ class Run:
     @property
     def problems(self) -> list[str]:
         """One sentence for each thing that went wrong with a process or its recording."""
-        return self._about["problems"] + self.events.attrs["problems"]
+        notes = self.events["detail"][self.events["state"] == "ended"].dropna().unique()
+        return self._about["problems"] + self.events.attrs["problems"] + list(notes)
 
     @property
     def output(self) -> dict[str, str]:
@@ -199,7 +200,9 @@ class Run:
         holders = [f"{p} held the lock from {a:.3f} s to {b:.3f} s ({i})" for p, a, b, i in times]
         covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
         if covered.sum() < (until - since) / 2:
-            holders.append("another program held it for most of that time")
+            own = any(database.OWN_LOCK in problem for problem in self.problems)
+            other = "this notebook" if own else "another program"
+            holders.append(f"{other} held it for most of that time")
         return (
             f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
             f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
