@@ -5,27 +5,38 @@ Each line is   time - level - message   and appears both on the screen and in a 
 
 import contextlib
 import logging
+import os
 import platform
+import re
 import sys
 from pathlib import Path
 
 from streamlib import database, home
 
+OURS = re.compile(rb"[-\d]{10} [\d:]{8},\d{3} - [A-Z]+ - (Task duration|Insert of|COMMIT|LOCKED) ")
+
 
 class Log(contextlib.AbstractContextManager):
-    """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
+    """A log on the screen and in a file, which is closed when its `with` block ends.
 
-    Raises OSError if the file cannot be written.
+    The file at `path` is opened when there is something to write. Raises OSError if it cannot be
+    written, or holds anything but an older log.
     """
 
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        try:
-            self._file = logging.FileHandler(path, mode="w", encoding="utf-8")
-        except OSError as error:
-            why = f"The log {path} cannot be written ({error.strerror})"
-            raise OSError(f"{why}: give another path, in a folder that exists.") from None
+        path = Path(path)
+        mode = os.R_OK | os.W_OK
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, mode):
+            why = f"The log {path} cannot be written there"
+            raise OSError(f"{why}: give another path, in a folder that you may write to.")
+        if path.is_file():
+            with open(path, "rb") as file:
+                if (first := file.readline(99)) and not OURS.match(first):
+                    why = f"{path} is not a log of the lab, so it was left alone"
+                    raise OSError(f"{why}: give another path.")
+        self._file = logging.FileHandler(path, "w", "utf-8", delay=True, errors="backslashreplace")
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)

@@ -14,9 +14,11 @@ import threading
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
+from streamlib import home
+
 BEGIN_S, LEAVE_S = 30.0, 5.0
 # What a program says once it has begun; a loader or a debugger may have had its say before that.
-OWN = re.compile(r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) (\S+)")
+OWN = re.compile(r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) ((?:\S+://)?\S*)")
 PLAIN = {"PYTHONUTF8": "1", "NO_COLOR": "1", "PYTHON_COLORS": "0", "PYTHONINSPECT": ""}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
@@ -26,7 +28,7 @@ class Program(contextlib.AbstractContextManager):
     """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
-        self.name, self.lines, self.url = arguments[0], [], ""
+        self.name, self.lines, self.url, self._own = arguments[0], [], "", None
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
@@ -40,7 +42,8 @@ class Program(contextlib.AbstractContextManager):
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if (own := OWN.search(line)) and not self._begun.is_set():
+            if not self._own and (own := OWN.search(line)):
+                self._own = own
                 self.url = own[1] if "://" in own[1] else ""
                 self._begun.set()
         self._begun.set()
@@ -93,12 +96,11 @@ def start(program: str, *arguments: object) -> Program:
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    for line in started.lines if not started._reader.is_alive() else ():
-        if ERROR in line or line.startswith(("Traceback", "Fatal")):
-            started.wait()
-            why = line if ERROR in line else f"{program} ended: {started.lines[-1]}"
-            files = home.hiding_files()
-            raise OSError(f"{why}; {files}." if files else why)
+    if not started._own and started.wait() not in ((0, 1) if program == "compare" else (0,)):
+        said = [line for line in started.lines if ERROR in line]
+        why = f"{program} ended before it began: {''.join(started.lines[-1:])}"
+        files = "" if said else home.hiding_files()
+        raise OSError(said[-1] if said else why + f"; {files}." * bool(files))
     return started
 
 

@@ -202,7 +202,8 @@ def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
         return "", f"{said} sees that: {SHARED}."
     if returned is not None:
         said = " ".join(reprlib.repr(returned).split())
-        return "", f"{me.name}'s worker returned {said}, which is dropped: store it, or give it to me.mark."
+        said = f"{me.name}'s worker returned {said}, which is dropped"
+        return "", f"{said}: store it, or give it to me.mark."
     return "", None
 
 
