@@ -188,7 +188,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         said = f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)"
         advice = database.NO_LOCKS if database.cannot_lock(error) else ""
-        if isinstance(error, ImportError | AttributeError):
+        if re.match("module '|cannot import name", str(error)):
             advice = home.hiding_files()
         return said + f": {advice}" * bool(advice) + ".", None
     if isinstance(returned, LAZY):

@@ -19,7 +19,7 @@ def event(state, start, detail=None):
 def messages(tmp_path, capsys):
     """Return what is logged, as (level, message): the same on the screen and in the file."""
     path = tmp_path / "out0.txt"
-    path.write_text("an older log", encoding="utf-8")
+    path.write_text("2024-01-01 10:00:00,000 - INFO - Task duration 0 s\n", encoding="utf-8")
 
     def messages(act):
         with logs.Log(path) as log:
