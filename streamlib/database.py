@@ -3,12 +3,10 @@
 Children import this module, so it imports neither pandas nor matplotlib.
 """
 
-import gc
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,6 @@ TABLE = """CREATE TABLE pets (
     name TEXT NOT NULL,
     process TEXT NOT NULL,
     pid INTEGER)"""
-OWN_LOCK = "is locked by this notebook, which has a transaction open: end that with COMMIT first"
-NO_LOCKS = "put it on a disk of this machine, whose file system can lock files"
 
 
 def fresh(path: Path | str, *, keep: bool = False) -> Path:
@@ -33,13 +29,12 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
     Raises OSError if the path cannot be used; what the lab did not make stays as it is.
     """
     path = Path(path)
-    new = not path.exists()
     try:
         with closing(sqlite3.connect(path, timeout=60 if keep else 2, isolation_level=None)) as db:
             named = "lower(name) = 'pets' AND type != 'trigger'"
             pets = [sql for [sql] in db.execute(f"SELECT sql FROM sqlite_master WHERE {named}")]
             if pets not in ([], [TABLE]):
-                raise OSError(f"{path} has a pets that is not the lab's: give another path.")
+                raise OSError(f"{path} has pets that the lab did not make: give another path.")
             if keep and pets:
                 return path  # do not ask for the write lock: another program may hold it for long
             db.execute("PRAGMA journal_mode = DELETE")
@@ -47,8 +42,6 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
             db.execute("DELETE FROM pets" if pets else TABLE)
             db.execute("COMMIT")
     except sqlite3.Error as error:
-        if new and is_locked(error):
-            raise OSError(f"{path} is new, and yet locked: {NO_LOCKS}.") from None
         raise OSError(_why_unusable(path, error)) from None
     return path
 
@@ -61,10 +54,10 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
     if "no such table" in str(error):
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
-        by_another = "is locked by another program: end that program, or give another path"
-        return f"{path} {open_here(path) or by_another}."
-    if cannot_lock(error):
-        return f"{path} cannot be locked ({error}): {NO_LOCKS}."
+        own = "COMMIT what this notebook has open on it"
+        return f"{path} is locked by another program: end that program, or {own}."
+    if str(error) in ("locking protocol", "disk I/O error"):
+        return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
     if "not a database" in str(error) or "malformed" in str(error):
         return f"{path} is not a sound SQLite database, so it was left alone: give another path."
     return f"{path} cannot be used as a database ({error}): give a path that you may write to."
@@ -85,23 +78,6 @@ def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:
 def is_locked(error: sqlite3.Error) -> bool:
     """Tell whether the error means that another connection held a lock for too long."""
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def cannot_lock(error: Exception) -> bool:
-    """Tell whether the error is one that a file system without locks brings about."""
-    return re.search("locking protocol|disk I/O error", str(error)) is not None
-
-
-def open_here(path: Path) -> str:
-    """Say that this very process has a transaction open on the database; "" if it has not."""
-    for one in gc.get_objects():
-        with suppress(sqlite3.Error, OSError):  # it is closed, another thread's, or in memory
-            if issubclass(type(one), sqlite3.Connection) and one.in_transaction:
-                (cursor := one.cursor()).row_factory = None
-                _, _, file = cursor.execute("PRAGMA database_list").fetchone()
-                if os.path.samefile(file, path):
-                    return OWN_LOCK
-    return ""
 
 
 def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) -> bool:

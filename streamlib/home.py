@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -39,13 +39,6 @@ def seconds(name: str, value: float) -> float:
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return value if isinstance(value, int) else float(value)
-
-
-def whole(name: str, value: int) -> int:
-    """Return `value`, a whole number of any library; raise ValueError if it is not one."""
-    if not isinstance(value, Integral) or abs(int(value)) >= 10**100:
-        raise ValueError(f"{name} is {text(value)}: give a whole number of at most 100 digits.")
-    return int(value)
 
 
 def text(value: object) -> str:
@@ -98,15 +91,12 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
-            # Half a letter, which UTF-8 cannot hold, becomes the escape that JSON has for it.
-            cleared = text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-            replace_file(path.resolve(), cleared)
+            cleared = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+            replace_file(path.resolve(), text(cleared))
         except FileNotFoundError:
             odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
-        except OSError as error:
-            odd.append(OSError(f"{path} is not cleared ({error.strerror}): make it writable."))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            odd.append(ValueError(f"{path} is not a notebook: give one that JupyterLab opens."))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            odd.append(ValueError(f"{path} is not a notebook to write to: open it in JupyterLab."))
     if odd:
         raise type(odd[0])(" ".join(map(str, odd)))
     return paths

@@ -5,7 +5,6 @@ Each line is   time - level - message   and appears both on the screen and in a 
 
 import contextlib
 import logging
-import os
 import platform
 import re
 import sys
@@ -26,16 +25,14 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        path = Path(path)
-        mode = os.R_OK | os.W_OK
-        if path.is_dir() or not os.access(path if path.exists() else path.parent, mode):
-            why = f"The log {path} cannot be written there"
-            raise OSError(f"{why}: give another path, in a folder that you may write to.")
-        if path.is_file():
-            with open(path, "rb") as file:
-                if (first := file.readline(99)) and not OURS.match(first):
-                    why = f"{path} is not a log of the lab, so it was left alone"
-                    raise OSError(f"{why}: give another path.")
+        try:
+            with open(path, "a+b") as file:  # this empties nothing
+                first = file.readline(99) if not file.seek(0) else b""
+        except OSError as error:
+            why = f"The log {path} cannot be written ({error.strerror})"
+            raise OSError(f"{why}: give another path, in a folder that exists.") from None
+        if first and not OURS.match(first):
+            raise OSError(f"{path} is not a log of the lab's: give another path.")
         self._file = logging.FileHandler(path, "w", "utf-8", delay=True, errors="backslashreplace")
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))

@@ -2,7 +2,6 @@
 
 import logging
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
@@ -16,11 +15,8 @@ from matplotlib.font_manager import get_font_names
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 # Fonts for what the usual one lacks: those of this machine, then one with a sign for every letter.
-FONTS = "Noto Sans CJK SC,Noto Sans CJK JP,WenQuanYi Zen Hei,Microsoft YaHei,PingFang SC,"
-FONTS += "Hiragino Sans GB,Heiti TC,Arial Unicode MS,Malgun Gothic,Apple SD Gothic Neo,Noto Emoji,"
-FONTS += (
-    "Segoe UI Emoji,Segoe UI Symbol,Noto Sans Thai,Noto Sans Devanagari,Nirmala UI,Leelawadee UI"
-)
+FONTS = "Noto Sans CJK SC,Microsoft YaHei,PingFang SC,Arial Unicode MS,Malgun Gothic,Nirmala UI,"
+FONTS += "Segoe UI Emoji,Noto Emoji,Noto Sans Thai,Noto Sans Devanagari,Leelawadee UI"
 FONTS = [name for name in FONTS.split(",") if name in get_font_names()]
 FONTS += ["Last Resort High-Efficiency"]
 plt.rcParams["font.family"] = ["sans-serif", *FONTS]
@@ -46,8 +42,7 @@ def axes(title: str, width: float = 8, height: float = 3) -> Axes:
 
 def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
     """Write the finding above the axes, in as many lines as it takes."""
-    wide = any(unicodedata.east_asian_width(letter) in "FW" for letter in finding)
-    letters = int((7 if wide else 12) * ax.bbox.width / ax.figure.dpi)
+    letters = int(12 * ax.bbox.width / ax.figure.dpi)
     lines = [textwrap.fill(line, letters) for line in _drawable(finding).split("\n")]
     ax.set_title("\n".join(lines), loc="left", size=11, pad=pad, parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)

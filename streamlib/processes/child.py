@@ -16,14 +16,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from streamlib import database, home
+from streamlib import home
 from streamlib.processes.recorder import Recorder
 
 LAZY = (Awaitable, AsyncIterator, Generator, map, filter, zip)  # work that nobody has done yet
@@ -31,11 +31,13 @@ UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isa
 VALUES = (int, float, str, list, dict, set)  # what learners expect a worker to change for all
 PLAIN = "write a plain function, without async or yield"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
-OWN_CACHE = "use it without its cache, as each process would have a cache of its own"
-ADVICE = {  # the name, and the error, of what cannot be sent to a process -> what to do
-    "^get_ipython:": "lines that begin with % or ! are the notebook's, so use plain Python",
-    "_cache|^cache": OWN_CACHE,
+ADVICE = {  # what is said of a worker that cannot be used -> what to do
+    "No module": "write it in the notebook, or in a file beside it",
+    "cache|on <module '__main__'": "use it without a cache, as each process would have its own",
+    "async": PLAIN,
+    "argument|callable": "give a function of one argument",
     "should only be shared|_thread|_queue": SHARED,
+    "get_ipython": "lines that begin with % or ! are the notebook's, so use plain Python",
     "": "open files, connections and the like inside it",
 }
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
@@ -155,10 +157,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
-        advice = "write all of it in the notebook, or in a file beside it"
-        if found := re.search("Can't get attribute '(.+)' on <module '__main__'", str(error)):
-            said, advice = f"The worker of {me.name} cannot be loaded with {found[1]}", OWN_CACHE
-        me._tell(None, f"{said}: {home.hiding_files() or advice}.")
+        me._tell(None, f"{said}: {_advice(error)}.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
@@ -186,11 +185,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
         traceback.print_exc()
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        said = f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)"
-        advice = database.NO_LOCKS if database.cannot_lock(error) else ""
-        if re.match("module '|cannot import name", str(error)):
-            advice = home.hiding_files()
-        return said + f": {advice}" * bool(advice) + ".", None
+        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output).", None
     if isinstance(returned, LAZY):
         what = f"a value of type {type(returned).__name__}, which has not done its work"
         return f"{me.name}'s worker returned {what}: {PLAIN}.", None
@@ -216,6 +211,11 @@ def _own_copies(worker: Callable) -> dict[str, bytes]:
     return {}
 
 
+def _advice(error: Exception, names: Sequence[str] = ()) -> str:
+    """Return what to do about a worker that cannot be used; names: of what it uses."""
+    return next(ADVICE[said] for said in ADVICE if re.search(said, f"{error} {names}"))
+
+
 def _leave_with_parent() -> None:
     """End this process when its parent has left, even if a kernel was killed."""
     multiprocessing.parent_process().join()
@@ -233,36 +233,11 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
     for name, worker in plan.items():
         try:
             inspect.signature(worker).bind(None)
-        except (TypeError, ValueError):
-            why = f"The worker of {name} is {worker!r}: give a function of one argument."
-            raise TypeError(why) from None
-        if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
-            why = f"The worker of {name} is async or yields, so calling it does nothing: {PLAIN}."
-            raise TypeError(why)
-        try:
+            if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
+                raise TypeError("it is async or yields, so nothing is done")
             workers[name] = cloudpickle.dumps(worker)
         except Exception as error:  # pickling fails in many ways
-            used, value = _unsendable(worker)
-            said = f"{used}: {error}"
-            advice = next(ADVICE[words] for words in ADVICE if re.search(words, said))
-            what = f"with {used} (of type {type(value).__name__})" if used else f"({error})"
-            why = f"The worker of {name} cannot be sent to a process {what}: {advice}."
-            raise TypeError(why) from None
+            names = getattr(getattr(worker, "__code__", None), "co_names", "")
+            why = f"The worker of {name} cannot be sent to a process ({error})"
+            raise TypeError(f"{why}: {_advice(error, names)}.") from None
     return workers
-
-
-def _unsendable(value: object, name: str = "", deep: int = 4) -> tuple[str, object]:
-    """Return the name and value of what cannot be sent to a process, of all that a worker uses."""
-    owner, parts = getattr(value, "__self__", value), {}
-    if type(owner).__module__.partition(".")[0] not in sys.stdlib_module_names:
-        parts |= getattr(owner, "__dict__", {})
-    with suppress(TypeError, ValueError):
-        parts |= {n: one.default for n, one in inspect.signature(value).parameters.items()}
-        outer = inspect.getclosurevars(value)
-        parts |= outer.globals | outer.nonlocals
-    for inner, one in parts.items() if deep and name != "get_ipython" else ():
-        try:
-            cloudpickle.dumps(one)
-        except Exception:  # it is the one, or uses it
-            return _unsendable(one, inner, deep - 1)
-    return name, value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import database, orders
+from streamlib import orders
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
@@ -200,9 +200,7 @@ class Run:
         holders = [f"{p} held the lock from {a:.3f} s to {b:.3f} s ({i})" for p, a, b, i in times]
         covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
         if covered.sum() < (until - since) / 2:
-            own = any(database.OWN_LOCK in problem for problem in self.problems)
-            other = "this notebook" if own else "another program"
-            holders.append(f"{other} held it for most of that time")
+            holders.append("another program held it for most of that time")
         return (
             f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
             f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,11 +65,8 @@ class Session:
         """Keep the rows that this run has put into the table of pets since the last count."""
         number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
         for row in self._new_pets() if number else ():
-            odd = {key: home.text(one) for key, one in row.items() if isinstance(one, bytes)}
-            if row["pid"] in pids or "pid" in odd:
-                self.kept["rows"].append({"round": number, **row, **odd})
-                why = f"A row has bytes as its {' and '.join(odd)}, as SQLite keeps a NumPy number"
-                self.children.note(f"{why}: store int(number)." if odd else "")
+            if row["pid"] in pids or isinstance(row["pid"], bytes):  # SQLite's for a NumPy number
+                self.kept["rows"].append({"round": number, **row})
 
     def _new_pets(self) -> list[dict]:
         before = self._pets
@@ -118,19 +116,18 @@ def run(
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
     workers = packed(plan)
-    rounds = home.whole("rounds", rounds)
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
-    seed = random.SystemRandom().randrange(2**32) if seed is None else home.whole("seed", seed)
-    params = {"processes": list(plan), "rounds": len(texts), "seed": seed, "scale": scale}
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    if not (isinstance(seed, Integral) and abs(int(seed)) < 10**100):
+        raise ValueError(f"seed is {home.text(seed)}: give a whole number of at most 100 digits.")
+    params = {"processes": list(plan), "rounds": len(texts), "seed": int(seed), "scale": scale}
     params["think_s"] = home.seconds("think_s", think_s)
     params["timeout_s"] = home.seconds("timeout_s", timeout_s)
-    children, shared = Children(watch), db and Path(db).resolve()
-    if shared and (why := database.open_here(shared)):
-        children.note(f"{shared} {why}.")
     folder = _new_folder()
-    db = shared or folder / "lab.db"
-    kept = {"label": _label(label), "params": params, "db": str(db), "problems": children.problems}
+    db = folder / "lab.db" if db is None else Path(db).resolve()
+    children, label = Children(watch), "" if label is None else home.text(label)
+    kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
     try:
@@ -173,23 +170,16 @@ def history(label: str | None = None) -> list["Run"]:
             found.append(Run(path.parent))
         except (ValueError, TypeError, KeyError):  # it is not whole
             home.set_aside(path)
-    return [run for run in found if label is None or _label(label) == run.label]
-
-
-def _label(label: object) -> str:
-    return "" if label is None else home.text(label)
+    return [run for run in found if label is None or run.label == home.text(label)]
 
 
 def _new_folder() -> Path:
-    """Make the folder of a run: named by the time, but after all others if a clock was set back."""
-    last = max((path.name for path in home.runs.glob(FOLDER)), default="")
-    following = f"{int(last.replace('-', '') or 0) + 1:020}"
-    name = max(following, f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+    """Make the folder of a run, named by the time, but after all others if a clock was set back."""
+    last = max((path.name for path in home.runs.glob(FOLDER)), default="0")
+    name = f"{max(int(last.replace('-', '')) + 1, int(f'{datetime.now(UTC):%Y%m%d%H%M%S%f}')):020}"
     folder = home.runs / f"{name[:8]}-{name[8:14]}-{name[14:]}"
     try:
         folder.mkdir(parents=True)
-    except FileExistsError:  # another notebook has just made it
-        return _new_folder()
     except OSError as error:
         why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
         raise OSError(why) from None

@@ -44,8 +44,8 @@ os.environ.setdefault("STREAMLIB_PREDICT", "skip")
 
 
 def pytest_configure(config):
-    """Let the notebooks' kernels find streamlib, ports, and fonts (matplotlib warns at its first)."""
-    import matplotlib.font_manager  # noqa: F401
+    """Let the notebooks' kernels find streamlib, free ports, and matplotlib's list of fonts."""
+    import matplotlib.font_manager  # noqa: F401 - making the list takes long, and it says so
     from jupyter_client.connect import LocalPortCache
 
     from streamlib import lab  # only now: what it imports reads STREAMLIB_OUTPUTS

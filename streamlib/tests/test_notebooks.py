@@ -23,7 +23,7 @@ MERGE_MARKER = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
 def _git(*words: str, **environment: str) -> str:
-    # A folder that is named needs no owner: git refuses to look for one in somebody else's checkout.
+    # Git refuses to find the folder in somebody else's checkout, but not to be told of it.
     command = ["git", f"--git-dir={home.root / '.git'}", *words]
     options = {"cwd": home.root, "capture_output": True, "encoding": "utf-8", "check": False}
     done = shutil.which("git") and subprocess.run(command, env=os.environ | environment, **options)
