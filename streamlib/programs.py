@@ -97,7 +97,7 @@ def start(program: str, *arguments: object) -> Program:
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
     if not started._own and started.wait() not in ((0, 1) if program == "compare" else (0,)):
-        said = [line for line in started.lines if ERROR in line]
+        said = [ERROR + line.partition(ERROR)[2] for line in started.lines if ERROR in line]
         why = f"{program} ended before it began: {''.join(started.lines[-1:])}"
         files = "" if said else home.hiding_files()
         raise OSError(said[-1] if said else why + f"; {files}." * bool(files))

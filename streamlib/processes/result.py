@@ -49,8 +49,9 @@ class Run:
     @property
     def problems(self) -> list[str]:
         """One sentence for each thing that went wrong with a process or its recording."""
-        notes = self.events["detail"][self.events["state"] == "ended"].dropna().unique()
-        return self._about["problems"] + self.events.attrs["problems"] + list(notes)
+        notes = self.events[self.events["state"] == "ended"].dropna(subset="detail")
+        notes = notes.drop_duplicates("process")["detail"].tolist()
+        return self._about["problems"] + self.events.attrs["problems"] + notes
 
     @property
     def output(self) -> dict[str, str]:
