@@ -18,7 +18,9 @@ from streamlib import home
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
 # What a program says once it has begun; a loader or a debugger may have had its say before that.
-OWN = re.compile(r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) ((?:\S+://)?\S*)")
+OWN = re.compile(
+    r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) ((?:udp|tcp)://\S+)?"
+)
 PLAIN = {"PYTHONUTF8": "1", "NO_COLOR": "1", "PYTHON_COLORS": "0", "PYTHONINSPECT": ""}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
@@ -43,8 +45,7 @@ class Program(contextlib.AbstractContextManager):
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
             if not self._own and (own := OWN.search(line)):
-                self._own = own
-                self.url = own[1] if "://" in own[1] else ""
+                self._own, self.url = own, own[1] or ""
                 self._begun.set()
         self._begun.set()
 
@@ -98,9 +99,8 @@ def start(program: str, *arguments: object) -> Program:
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
     if not started._own and started.wait() not in ((0, 1) if program == "compare" else (0,)):
         said = [ERROR + line.partition(ERROR)[2] for line in started.lines if ERROR in line]
-        why = f"{program} ended before it began: {''.join(started.lines[-1:])}"
-        files = "" if said else home.hiding_files()
-        raise OSError(said[-1] if said else why + f"; {files}." * bool(files))
+        why = f"{program} ended before it began ({''.join(started.lines[-1:])})"
+        raise OSError(said[-1] if said else f"{why}: {home.hiding_files() or 'try again'}.")
     return started
 
 
