@@ -96,7 +96,7 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
         except FileNotFoundError:
             odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            odd.append(ValueError(f"{path} is not a notebook to write to: open it in JupyterLab."))
+            odd.append(ValueError(f"{path} is not a notebook that can be cleared: look into it."))
     if odd:
         raise type(odd[0])(" ".join(map(str, odd)))
     return paths

@@ -186,20 +186,17 @@ def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output).", None
-    if isinstance(returned, LAZY):
-        what = f"a value of type {type(returned).__name__}, which has not done its work"
-        return f"{me.name}'s worker returned {what}: {PLAIN}.", None
     if callable(returned):
         return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace']).", None
-    changed = [name for name, value in _own_copies(worker).items() if before.get(name) != value]
-    if changed:
+    after = _own_copies(worker)
+    if changed := [name for name in after if after[name] != before.get(name)]:
         said = f"{me.name} changed its own copy of {' and '.join(changed)}, and no other process"
         return "", f"{said} sees that: {SHARED}."
-    if returned is not None:
-        said = " ".join(reprlib.repr(returned).split())
-        said = f"{me.name}'s worker returned {said}, which is dropped"
-        return "", f"{said}: store it, or give it to me.mark."
-    return "", None
+    said = f"{me.name}'s worker returned {' '.join(reprlib.repr(returned).split())}"
+    if isinstance(returned, LAZY):
+        return f"{said}, which has not done its work: {PLAIN}.", None
+    dropped = f"{said}, which is dropped: store it, or give it to me.mark."
+    return "", dropped if returned is not None else None
 
 
 def _own_copies(worker: Callable) -> dict[str, bytes]:

@@ -258,8 +258,10 @@ def test_work_that_was_only_promised_is_a_problem():
     }
     run = processes.run(promises)
     assert not run.ok and set(run.workers["exit"]) == {1}
-    said = "{0}'s worker returned a value of type {0}, which has not done its work: write a plain"
-    assert all(any(p.startswith(said.format(kind)) for p in run.problems) for kind in promises)
+    for kind in promises:
+        [said] = [problem for problem in run.problems if problem.startswith(f"{kind}'s worker ret")]
+        assert kind in said.split("returned <")[1]
+        assert ", which has not done its work: write a plain function" in said
 
 
 @pytest.mark.parametrize("schedule", [None, "1 2 3 4"])
