@@ -36,7 +36,8 @@ ADVICE = {  # what is said of a worker that cannot be used -> what to do
     "cache|on <module '__main__'": "use it without a cache, as each process would have its own",
     "async": PLAIN,
     "argument|callable": "give a function of one argument",
-    "should only be shared|_thread|_queue": SHARED,
+    "should only be shared": SHARED,
+    "_thread|_queue": f"open files, connections and locks inside it, but {SHARED}",
     "get_ipython": "lines that begin with % or ! are the notebook's, so use plain Python",
     "": "open files, connections and the like inside it",
 }
