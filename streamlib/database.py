@@ -54,8 +54,8 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
     if "no such table" in str(error):
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
-        own = "COMMIT what this notebook has open on it"
-        return f"{path} is locked by another program: end that program, or {own}."
+        how = "end that program, or COMMIT what this notebook has open on it"
+        return f"{path} is locked by another program: {how}."
     if str(error) in ("locking protocol", "disk I/O error"):
         return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
     if "not a database" in str(error) or "malformed" in str(error):

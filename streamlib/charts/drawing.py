@@ -15,10 +15,9 @@ from matplotlib.font_manager import get_font_names
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 # Fonts for what the usual one lacks: those of this machine, then one with a sign for every letter.
-FONTS = "Noto Sans CJK SC,Microsoft YaHei,PingFang SC,Arial Unicode MS,Malgun Gothic,Nirmala UI,"
-FONTS += "Segoe UI Emoji,Noto Emoji,Noto Sans Thai,Noto Sans Devanagari,Leelawadee UI"
+FONTS = "Noto Sans CJK SC,Microsoft YaHei,PingFang SC,Arial Unicode MS,Malgun Gothic,Noto Emoji,"
+FONTS += "Segoe UI Emoji,Nirmala UI,Leelawadee UI,Last Resort High-Efficiency"
 FONTS = [name for name in FONTS.split(",") if name in get_font_names()]
-FONTS += ["Last Resort High-Efficiency"]
 plt.rcParams["font.family"] = ["sans-serif", *FONTS]
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # these are not all in bold
 FEW = 8  # words beside more marks than this would overlap

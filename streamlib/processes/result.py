@@ -49,8 +49,8 @@ class Run:
     @property
     def problems(self) -> list[str]:
         """One sentence for each thing that went wrong with a process or its recording."""
-        notes = self.events[self.events["state"] == "ended"].dropna(subset="detail")
-        notes = notes.drop_duplicates("process")["detail"].tolist()
+        ended = self.events[self.events["state"] == "ended"].dropna(subset="detail")
+        notes = ended.drop_duplicates("process")["detail"].tolist()
         return self._about["problems"] + self.events.attrs["problems"] + notes
 
     @property
