@@ -29,8 +29,6 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
 
     names = database.PETS
     plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
-    if given.db:
-        database.fresh(given.db, keep=True)  # a path that is refused costs no older log
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
         setup = functools.partial(database.fresh, keep=given.keep)

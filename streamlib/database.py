@@ -31,9 +31,8 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
     path = Path(path)
     try:
         with closing(sqlite3.connect(path, timeout=60 if keep else 2, isolation_level=None)) as db:
-            named = "lower(name) = 'pets' AND type != 'trigger'"
-            pets = [sql for [sql] in db.execute(f"SELECT sql FROM sqlite_master WHERE {named}")]
-            if pets not in ([], [TABLE]):
+            pets = db.execute("SELECT sql FROM sqlite_master WHERE name LIKE 'pets'").fetchall()
+            if pets not in ([], [(TABLE,)]):
                 raise OSError(f"{path} has pets that the lab did not make: give another path.")
             if keep and pets:
                 return path  # do not ask for the write lock: another program may hold it for long
@@ -54,8 +53,7 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
     if "no such table" in str(error):
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
-        how = "end that program, or COMMIT what this notebook has open on it"
-        return f"{path} is locked by another program: {how}."
+        return f"{path} is locked: COMMIT what this notebook has open, or end the other program."
     if str(error) in ("locking protocol", "disk I/O error"):
         return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
     if "not a database" in str(error) or "malformed" in str(error):
@@ -156,5 +154,4 @@ def _select(path: Path | str, timeout_s: float, sql: str) -> list[dict]:
         raise OSError(f"{path} does not exist: run the cell that makes the database first.")
     with closing(sqlite3.connect(path, timeout=timeout_s)) as connection:
         connection.row_factory = sqlite3.Row
-        connection.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
         return [dict(row) for row in connection.execute(sql)]

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from numbers import Real
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -35,26 +34,16 @@ def scale() -> float:
 
 def seconds(name: str, value: float) -> float:
     """Return `value`, a duration in seconds; raise ValueError unless it is 0 to 3600."""
-    usable = isinstance(value, Real) and not isinstance(value, bool)
+    usable = hasattr(value, "__float__") and not isinstance(value, bool)
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
-    return value if isinstance(value, int) else float(value)
-
-
-def text(value: object) -> str:
-    """Return a value as text that any file can hold, even if it cannot say what it is."""
-    try:
-        said = str(value)
-    except Exception:  # whatever a learner's __str__ raises
-        said = object.__repr__(value)
-    return said.encode("utf-8", "backslashreplace").decode()
+    return float(value)
 
 
 def hiding_files() -> str:
-    """Return what to do about files here that hide Python's modules; "" if there are none."""
-    names = [path.name for path in Path().glob("*.py") if path.stem in sys.stdlib_module_names]
-    why = "a file here must not be named like a module of Python, so rename"
-    return f"{why} {' and '.join(sorted(names))}" if names else ""
+    """Return what to do about files here that hide Python's modules, as the end of a sentence."""
+    here = sorted(one.name for one in Path().glob("*.py") if one.stem in sys.stdlib_module_names)
+    return "".join(f"; rename {name}, which hides a module of Python's own" for name in here)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -80,8 +69,7 @@ def set_aside(path: Path) -> None:
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
 
-    Raises OSError if a file cannot be used, ValueError if it is not a notebook, after all others
-    have been cleared.
+    Raises OSError if a file is not there, ValueError if it is not a notebook; the rest is cleared.
     """
     paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
     odd: list[OSError | ValueError] = []
@@ -91,8 +79,7 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
-            cleared = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-            replace_file(path.resolve(), text(cleared))
+            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         except FileNotFoundError:
             odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

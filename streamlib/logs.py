@@ -12,28 +12,27 @@ from pathlib import Path
 
 from streamlib import database, home
 
-OURS = re.compile(rb"[-\d]{10} [\d:]{8},\d{3} - [A-Z]+ - (Task duration|Insert of|COMMIT|LOCKED) ")
+OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
 
 
 class Log(contextlib.AbstractContextManager):
-    """A log on the screen and in a file, which is closed when its `with` block ends.
+    """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
 
-    The file at `path` is opened when there is something to write. Raises OSError if it cannot be
-    written, or holds anything but an older log.
+    Raises OSError if the file cannot be written, or is there and is not a log of the lab's.
     """
 
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
         try:
-            with open(path, "a+b") as file:  # this empties nothing
-                first = file.readline(99) if not file.seek(0) else b""
+            with open(path, "a+", encoding="latin-1") as file:  # this empties nothing
+                file.seek(0)
+                if not OURS.match(file.read(99)):
+                    raise FileExistsError(0, "it is there, and is not a log of the lab's")
+            self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
         except OSError as error:
             why = f"The log {path} cannot be written ({error.strerror})"
             raise OSError(f"{why}: give another path, in a folder that exists.") from None
-        if first and not OURS.match(first):
-            raise OSError(f"{path} is not a log of the lab's: give another path.")
-        self._file = logging.FileHandler(path, "w", "utf-8", delay=True, errors="backslashreplace")
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)

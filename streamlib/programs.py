@@ -17,11 +17,6 @@ from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from streamlib import home
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
-# What a program says once it has begun; a loader or a debugger may have had its say before that.
-OWN = re.compile(
-    r"(?:Listening on|Impairing|Sending .* to|INFO - Task duration) ((?:udp|tcp)://\S+)?"
-)
-PLAIN = {"PYTHONUTF8": "1", "NO_COLOR": "1", "PYTHON_COLORS": "0", "PYTHONINSPECT": ""}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
@@ -30,22 +25,23 @@ class Program(contextlib.AbstractContextManager):
     """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
-        self.name, self.lines, self.url, self._own = arguments[0], [], "", None
+        self.name, self.lines, self.url, self._begun = arguments[0], [], "", threading.Event()
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1"} | PLAIN,
+            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
-        self._begun = threading.Event()
+        self._scheme = re.search("(?:udp|tcp)://|$", " ".join(arguments))[0]  # "": it has no URL
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if not self._own and (own := OWN.search(line)):
-                self._own, self.url = own, own[1] or ""
+            found = re.findall(self._scheme + r"\S+", line) if self._scheme else [""]
+            self.url = self.url or "".join(found[:1])
+            if found:
                 self._begun.set()
         self._begun.set()
 
@@ -90,17 +86,17 @@ class Program(contextlib.AbstractContextManager):
 def start(program: str, *arguments: object) -> Program:
     """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.
 
-    Returns as soon as it says that it has begun, or has ended. Raises OSError with the program's
-    own sentence if it cannot begin.
+    Returns as soon as it has printed a line, which must name a URL if one was given to it. Raises
+    OSError, with the program's own sentence if it has one, if it cannot begin.
     """
     started = Program([program, *map(str, arguments)])
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    if not started._own and started.wait() not in ((0, 1) if program == "compare" else (0,)):
-        said = [ERROR + line.partition(ERROR)[2] for line in started.lines if ERROR in line]
+    said = [line for line in started.lines if line.startswith(ERROR)]
+    if (said or (started._scheme and not started.url)) and started.wait() != 0:
         why = f"{program} ended before it began ({''.join(started.lines[-1:])})"
-        raise OSError(said[-1] if said else f"{why}: {home.hiding_files() or 'try again'}.")
+        raise OSError(said[-1] if said else f"{why}: try again{home.hiding_files()}.")
     return started
 
 

@@ -1,6 +1,5 @@
 """What the charts share. Hue is the process, texture the state; names stand at the ends of rows."""
 
-import logging
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -11,15 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
-# Fonts for what the usual one lacks: those of this machine, then one with a sign for every letter.
-FONTS = "Noto Sans CJK SC,Microsoft YaHei,PingFang SC,Arial Unicode MS,Malgun Gothic,Noto Emoji,"
-FONTS += "Segoe UI Emoji,Nirmala UI,Leelawadee UI,Last Resort High-Efficiency"
-FONTS = [name for name in FONTS.split(",") if name in get_font_names()]
-plt.rcParams["font.family"] = ["sans-serif", *FONTS]
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # these are not all in bold
+FONTS = ["Noto Sans CJK SC", "Microsoft YaHei", "Arial Unicode MS", "Last Resort High-Efficiency"]
+plt.rcParams["font.family"] = ["sans-serif", *FONTS]  # the last one has a sign for every letter
+plt.set_loglevel("error")  # no machine has all of them
 FEW = 8  # words beside more marks than this would overlap
 # How far a bar goes up and down in its lane, and how strong: waiting, holding, instants, others.
 TEXTURES = np.array([(-0.1, 0.1, 0.45), (-0.27, 0.27, 1), (0.32, 0.45, 1), (-0.17, 0.17, 0.6)])
@@ -42,7 +37,7 @@ def axes(title: str, width: float = 8, height: float = 3) -> Axes:
 def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
     """Write the finding above the axes, in as many lines as it takes."""
     letters = int(12 * ax.bbox.width / ax.figure.dpi)
-    lines = [textwrap.fill(line, letters) for line in _drawable(finding).split("\n")]
+    lines = [textwrap.fill(line, letters) for line in finding.split("\n")]
     ax.set_title("\n".join(lines), loc="left", size=11, pad=pad, parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -51,7 +46,7 @@ def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
 def say(ax: Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
     """Write words at a place in the chart, moved aside by so many points."""
     style = {"va": "center", "size": 8, "parse_math": False, "annotation_clip": True} | style
-    ax.annotate(_drawable(words), at, aside, textcoords="offset points", **style)
+    ax.annotate(words, at, aside, textcoords="offset points", **style)
 
 
 def mark_time(ax: Axes, second: float, words: str, **style) -> None:
@@ -68,14 +63,8 @@ def list_beside(ax: Axes, words: Iterable[str], colors: Iterable) -> None:
 
 
 def short(name: str, room: int = 20) -> str:
-    """Return a long name in one line without its middle: the ends tell worker-1 from worker-12."""
-    name = " ".join(_drawable(name).split())
+    """Return a long name without its middle: the ends tell worker-1 from worker-12."""
     return name if len(name) <= room else f"{name[: room - room // 2 - 1]}…{name[-(room // 2) :]}"
-
-
-def _drawable(words: str) -> str:
-    """Return words with half letters, which no font has, as escapes."""
-    return words.encode("utf-8", "backslashreplace").decode()
 
 
 def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.ndarray:

@@ -101,9 +101,7 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
         drawing.say(ax, label, (x[i], y[i]), ha="center", size=size, color=ink)
         name += f"\n{item.outcome}" * (not stored[i])
         drawing.say(ax, name, (x[i], y[i] + 0.5), ha="center", va="top", size=7)
-    drawing.say(
-        ax, below, (-0.4, y[-1] + 1), (0, -4), va="top", family=["monospace", *drawing.FONTS]
-    )
+    drawing.say(ax, below, (-0.4, y[-1] + 1), (0, -4), va="top")
     ax.set(xlim=(-0.5, A_LINE - 0.5), ylim=(y[-1] + 1, -0.5), aspect="equal", anchor="NW")
     ax.axis("off")
     finding = f"{stored.sum() or 'None'} of {len(items)} items stored"
@@ -151,7 +149,7 @@ def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | No
     hue = drawing.tint(before.count("rounds"))  # the title has a line a curve
     ax.plot(distinct, color=hue, drawstyle="steps-post")
     lift = 9 * np.sign(found - ax.lines[-2].get_ydata()[-1] - 0.5) if before else 0
-    drawing.say(ax, drawing.short(label), (rounds, found), (4, lift), color=hue, weight="bold")
+    drawing.say(ax, label, (rounds, found), (4, lift), color=hue, weight="bold")
     ax.autoscale()
     ax.set(xlabel="rounds", ylabel="distinct orders seen", xlim=(0, None), ylim=(0, None))
     finding = f"{found} of {total:,} orders after {rounds:,} rounds"

@@ -3,12 +3,12 @@
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
+import gc
 import inspect
 import multiprocessing
 import os
 import pickle
 import random
-import re
 import reprlib
 import signal
 import sqlite3
@@ -16,8 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -26,21 +25,9 @@ import cloudpickle
 from streamlib import home
 from streamlib.processes.recorder import Recorder
 
-LAZY = (Awaitable, AsyncIterator, Generator, map, filter, zip)  # work that nobody has done yet
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-VALUES = (int, float, str, list, dict, set)  # what learners expect a worker to change for all
-PLAIN = "write a plain function, without async or yield"
+ALONE = "give a plain function of one argument, which opens its own files and connections"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
-ADVICE = {  # what is said of a worker that cannot be used -> what to do
-    "No module": "write it in the notebook, or in a file beside it",
-    "cache|on <module '__main__'": "use it without a cache, as each process would have its own",
-    "async": PLAIN,
-    "argument|callable": "give a function of one argument",
-    "should only be shared": SHARED,
-    "_thread|_queue": f"open files, connections and locks inside it, but {SHARED}",
-    "get_ipython": "lines that begin with % or ! are the notebook's, so use plain Python",
-    "": "open files, connections and the like inside it",
-}
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -68,7 +55,7 @@ class Me:
 
     def __init__(self, settings: dict, recorder: Recorder, pipe: Connection):
         self.name, self.db, self.round = settings["name"], settings["db"], 0
-        self.rng = random.Random()
+        self.rng, self._dropped = random.Random(), ""
         self._scheduled = settings["scheduled"]  # then nobody has to wait
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
@@ -146,7 +133,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    os.environ |= {"NO_COLOR": "1", "PYTHON_COLORS": "0"}  # a traceback is kept as plain text
+    os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
@@ -158,60 +145,44 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
-        me._tell(None, f"{said}: {_advice(error)}.")
+        me._tell(None, f"{said}: write it in a file beside the notebook, or there without a cache.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
-        error, note = _run(worker, me)
-        recorder.mark("ended", detail=note)
-        status = 1 if error else status
+        error = _run(worker, me)
+        recorder.mark("ended")
+        if error:
+            status = 1
+            gc.collect()  # an open connection in a cycle of references would keep its lock
         me._tell(None, error)
     recorder.close()
-    me._tell(None, recorder.problem)
+    me._tell(None, recorder.problem or me._dropped)
     sys.exit(status)
 
 
-def _run(worker: Callable[[Me], object], me: Me) -> tuple[str, str | None]:
-    """Run the worker once; return what went wrong, and what else to say, each a sentence."""
-    before = _own_copies(worker)
+def _run(worker: Callable[[Me], object], me: Me) -> str:
+    """Run the worker once; return what went wrong, a sentence or ""."""
     try:
         me._first = ""
         if me._scheduled:
             me._wait()
         returned = worker(me)
+        if callable(returned):
+            return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
+        said = f"{me.name}'s worker returned {reprlib.repr(returned)}"
+        if isinstance(returned, Awaitable | AsyncGenerator | Generator | map):
+            return f"{said}, which has not done its work: write it without async or yield."
+        if returned is not None:
+            me._dropped = f"{said}, which is dropped: store it, or give it to me.mark."
     except Abandoned:
-        return "", None
+        pass
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output).", None
-    if callable(returned):
-        return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace']).", None
-    after = _own_copies(worker)
-    if changed := [name for name in after if after[name] != before.get(name)]:
-        said = f"{me.name} changed its own copy of {' and '.join(changed)}, and no other process"
-        return "", f"{said} sees that: {SHARED}."
-    said = f"{me.name}'s worker returned {' '.join(reprlib.repr(returned).split())}"
-    if isinstance(returned, LAZY):
-        return f"{said}, which has not done its work: {PLAIN}.", None
-    dropped = f"{said}, which is dropped: store it, or give it to me.mark."
-    return "", dropped if returned is not None else None
-
-
-def _own_copies(worker: Callable) -> dict[str, bytes]:
-    """Return the plain values from outside of itself that a worker uses, pickled by name."""
-    with suppress(Exception):  # it is not a function, or a value that cannot be pickled
-        outer = inspect.getclosurevars(worker)
-        values = outer.globals | outer.nonlocals
-        return {k: pickle.dumps(v) for k, v in values.items() if isinstance(v, VALUES)}
-    return {}
-
-
-def _advice(error: Exception, names: Sequence[str] = ()) -> str:
-    """Return what to do about a worker that cannot be used; names: of what it uses."""
-    return next(ADVICE[said] for said in ADVICE if re.search(said, f"{error} {names}"))
+        return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
+    return ""
 
 
 def _leave_with_parent() -> None:
@@ -224,7 +195,7 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
     """Return each worker as it is sent to its process. Raises TypeError for an unusable plan."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"This script would start itself again in each child: {MAIN_LINE}.")
-    named = isinstance(plan, Mapping) and all(n == home.text(n) and n.strip() for n in plan)
+    named = isinstance(plan, Mapping) and all(isinstance(n, str) and n.strip() for n in plan)
     if not (plan and named):
         raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
     workers = {}
@@ -232,10 +203,9 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
         try:
             inspect.signature(worker).bind(None)
             if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
-                raise TypeError("it is async or yields, so nothing is done")
+                raise TypeError("it is async or yields, so nothing would be done")
             workers[name] = cloudpickle.dumps(worker)
-        except Exception as error:  # pickling fails in many ways
-            names = getattr(getattr(worker, "__code__", None), "co_names", "")
+        except Exception as error:  # pickling fails in many ways; each means the same to a learner
             why = f"The worker of {name} cannot be sent to a process ({error})"
-            raise TypeError(f"{why}: {_advice(error, names)}.") from None
+            raise TypeError(f"{why}: {ALONE}; {SHARED}.") from None
     return workers

@@ -147,13 +147,11 @@ class Children:
         self.able = one.alive = False
         one.process.join(LEAVE_S)
         why = why or f"ended early with {exit_words(one.process.exitcode)}"
-        advice = [home.hiding_files()] if self._gate_ns == math.inf else []
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
         except OSError:  # it has no recording yet
-            advice.append(f"{MAIN_LINE}   above that call")
-        said = "; ".join(filter(None, advice))
-        return Answer(f"{one.name} {why}" + f" before its worker began: {said}" * bool(said) + ".")
+            why += f" before its worker began: {MAIN_LINE}   above that call{home.hiding_files()}"
+        return Answer(f"{one.name} {why}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""

@@ -18,14 +18,11 @@ from collections import namedtuple
 from functools import lru_cache, partial
 from pathlib import Path
 
-from streamlib import home
-
 Kind = namedtuple("Kind", "pid process state item resource detail")
 Reading = namedtuple("Reading", "times seqs kinds damaged end")
 HEADER = b"t_ns,seq," + ",".join(Kind._fields).encode() + b"\n"
 WHOLE = re.compile(r"\A\d{1,18},[^\0-\x1f]+\r?\Z")
 ESCAPES = {code: repr(chr(code))[1:-1] for code in [*range(32), 127, ord("\\")]}
-PLAIN = (str, type(None))  # what need not be made a text first
 KINDS = 10_000  # different marks to remember, in writing and in reading
 
 
@@ -50,9 +47,8 @@ class Recorder:
         state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
         on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
         """
-        if not (type(item) in PLAIN and type(resource) in PLAIN and type(detail) in PLAIN):
-            item, resource, detail = map(_text, (item, resource, detail))
-        line = self._template(state, item, resource, detail) % (time.perf_counter_ns(), seq)
+        texts = [word if word is None else str(word) for word in (item, resource, detail)]
+        line = self._template(state, *texts) % (time.perf_counter_ns(), seq)
         try:
             if (done := self._write(line)) < len(line):
                 self._write(line[done:])  # raises what kept the rest out
@@ -99,14 +95,9 @@ def read(path: Path | str, at: int = 0) -> Reading:
     return Reading(times, seqs, kinds, len(lines) - len(kinds) + bool(torn), end)
 
 
-def _text(word: object) -> str | None:
-    """Return what was marked as text."""
-    return word if type(word) in PLAIN else home.text(word)
-
-
 def _template(pid: int, process: str, *words: str | None) -> bytes:
-    """Return the line of one kind of mark, with %d for the time and for seq."""
-    texts = [word and word[:2000].translate(ESCAPES) for word in map(_text, (process, *words))]
+    """Return the line of one kind of mark, with %d for the time and for seq; cut long texts."""
+    texts = [word and str(word)[:2000].translate(ESCAPES) for word in (process, *words)]
     csv.writer(line := io.StringIO(), lineterminator="\n").writerow([pid, *texts])
     return b"%d,%d," + line.getvalue().replace("%", "%%").encode("utf-8", "backslashreplace")
 

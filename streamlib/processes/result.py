@@ -49,9 +49,7 @@ class Run:
     @property
     def problems(self) -> list[str]:
         """One sentence for each thing that went wrong with a process or its recording."""
-        ended = self.events[self.events["state"] == "ended"].dropna(subset="detail")
-        notes = ended.drop_duplicates("process")["detail"].tolist()
-        return self._about["problems"] + self.events.attrs["problems"] + notes
+        return self._about["problems"] + self.events.attrs["problems"]
 
     @property
     def output(self) -> dict[str, str]:

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,7 @@ class Session:
         """Keep the rows that this run has put into the table of pets since the last count."""
         number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
         for row in self._new_pets() if number else ():
-            if row["pid"] in pids or isinstance(row["pid"], bytes):  # SQLite's for a NumPy number
+            if row["pid"] in pids or isinstance(row["pid"], bytes):  # of a NumPy number
                 self.kept["rows"].append({"round": number, **row})
 
     def _new_pets(self) -> list[dict]:
@@ -119,15 +118,20 @@ def run(
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    if not (isinstance(seed, Integral) and abs(int(seed)) < 10**100):
-        raise ValueError(f"seed is {home.text(seed)}: give a whole number of at most 100 digits.")
+    if not (hasattr(seed, "__index__") and abs(int(seed)) < 2**64):
+        raise ValueError(f"seed is {seed!r}: give a whole number of at most 64 bits.")
     params = {"processes": list(plan), "rounds": len(texts), "seed": int(seed), "scale": scale}
     params["think_s"] = home.seconds("think_s", think_s)
     params["timeout_s"] = home.seconds("timeout_s", timeout_s)
-    folder = _new_folder()
+    folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
+        raise OSError(why) from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
-    children, label = Children(watch), "" if label is None else home.text(label)
-    kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
+    children = Children(watch)
+    kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
     try:
@@ -153,7 +157,7 @@ def run(
         if kept["rounds_run"] < params["rounds"]:
             children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
         kept["exits"] = {child.name: child.process.exitcode for child in children.all}
-        home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=home.text))
+        home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
 
     from streamlib.processes.result import Run
 
@@ -170,20 +174,7 @@ def history(label: str | None = None) -> list["Run"]:
             found.append(Run(path.parent))
         except (ValueError, TypeError, KeyError):  # it is not whole
             home.set_aside(path)
-    return [run for run in found if label is None or run.label == home.text(label)]
-
-
-def _new_folder() -> Path:
-    """Make the folder of a run, named by the time, but after all others if a clock was set back."""
-    last = max((path.name for path in home.runs.glob(FOLDER)), default="0")
-    name = f"{max(int(last.replace('-', '')) + 1, int(f'{datetime.now(UTC):%Y%m%d%H%M%S%f}')):020}"
-    folder = home.runs / f"{name[:8]}-{name[8:14]}-{name[14:]}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
-        raise OSError(why) from None
-    return folder
+    return [run for run in found if label is None or run.label == str(label)]
 
 
 def clear() -> None:
