@@ -26,7 +26,7 @@ from streamlib import home
 from streamlib.processes.recorder import Recorder
 
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-ALONE = "give a plain function of one argument, which opens its own files and connections"
+ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
@@ -145,7 +145,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
-        me._tell(None, f"{said}: write it in a file beside the notebook, or there without a cache.")
+        me._tell(None, f"{said}: write it in the notebook (without a cache) or a file beside it.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
@@ -203,7 +203,7 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
         try:
             inspect.signature(worker).bind(None)
             if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
-                raise TypeError("it is async or yields, so nothing would be done")
+                raise TypeError("it is async or yields, but must be a plain function")
             workers[name] = cloudpickle.dumps(worker)
         except Exception as error:  # pickling fails in many ways; each means the same to a learner
             why = f"The worker of {name} cannot be sent to a process ({error})"

@@ -150,8 +150,8 @@ class Children:
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
         except OSError:  # it has no recording yet
-            why += f" before its worker began: {MAIN_LINE}   above that call{home.hiding_files()}"
-        return Answer(f"{one.name} {why}.")
+            why += f" before its worker began: {MAIN_LINE}   above that call"
+        return Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""

@@ -101,9 +101,8 @@ def test_a_path_that_cannot_be_used_is_refused_and_left_alone(tmp_path):
 def test_a_database_that_another_program_holds_is_refused(me):
     with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(OSError, match="is locked by another program: end that program") as why:
+        with pytest.raises(OSError, match="is locked: COMMIT what this notebook has open"):
             database.fresh(me.db)
-        assert "or COMMIT what this notebook has open on it." in str(why.value)
 
 
 @pytest.mark.parametrize("error", ["locking protocol", "disk I/O error"])
@@ -141,7 +140,7 @@ def test_pets_that_the_lab_did_not_make_are_left_alone(tmp_path, sql, keep):
 
 
 def test_what_a_learner_added_to_the_pets_of_the_lab_stays(me):
-    add = "CREATE INDEX by_name ON pets (name); CREATE TRIGGER pets AFTER INSERT ON pets BEGIN "
+    add = "CREATE INDEX by_name ON pets (name); CREATE TRIGGER mine AFTER INSERT ON pets BEGIN "
     with closing(sqlite3.connect(me.db)) as connection:
         connection.executescript(add + "SELECT 1; END")
         before = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()

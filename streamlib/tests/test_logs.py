@@ -107,13 +107,16 @@ def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
         "2024-01-01 10:00:00,000 - INFO - Sent: [2024-01-01, Ames, 3]\n",
         "\ufeffWhat I think of task 1\n",
         "\n",
+        "My log\n2024-01-01 10:00:00,000 - INFO - Task duration 0 s\n",
     ],
 )
 def test_a_file_that_is_not_a_log_of_the_lab_is_left_alone(tmp_path, mine):
     path = tmp_path / "out0.txt"
     path.write_text(mine, encoding="utf-8")
     before = path.read_bytes()
-    with pytest.raises(OSError, match=r"out0\.txt is not a log of the lab's: give another path\.$"):
+    with pytest.raises(
+        OSError, match=r"out0\.txt cannot be .* is not a log of the lab's\): give another"
+    ):
         logs.Log(path)
     assert path.read_bytes() == before
 
@@ -127,10 +130,3 @@ def test_an_older_log_is_kept_until_there_is_something_to_write(tmp_path):
     with contextlib.suppress(ZeroDivisionError), logs.Log(path):
         raise ZeroDivisionError
     assert path.read_bytes() == before and b"Task duration 2 s" in before.splitlines()[0]
-
-
-def test_a_letter_that_no_file_can_hold_does_not_stop_the_log(tmp_path):
-    path = tmp_path / "out0.txt"
-    with logs.Log(path) as log:
-        log.watch(event("gave_up", 6.0, "\ud800"))
-    assert r"LOCKED Ace by P1 at 6.000 s: \ud800" in path.read_text(encoding="utf-8")
