@@ -347,7 +347,7 @@ def test_a_function_with_a_cache_in_a_notebook_is_said(tmp_path):
     assert ": write it in the notebook (without a cache) or a file beside it." in said
 
 
-NAMES = ["signal", "random", "socket", "csv"]
+NAMES = ["signal", "random", "csv"]
 
 
 def test_a_file_that_hides_a_module_of_python_is_named(tmp_path):

@@ -230,11 +230,8 @@ def test_many_crosses_have_no_words_that_would_overlap():
 @pytest.mark.parametrize(
     "names",
     [
-        ("北京", "東京", "서울"),
-        ("محمد", "שלום", "हिंदी"),
-        ("🐕 Ace", "👨‍👩‍👧", "ไทย"),
-        ("$a_1$", "b^2_", "\\frac{"),
-        ("x" * 300, "\ue000", "Łódź Ω"),
+        ("北京 서울 東京", "محمد שלום", "🐕 Ace 👨‍👩‍👧"),
+        ("हिंदी ไทย \ue000", "$a_1$ b^2_ \\frac{", "Łódź Ω" * 50),
     ],
 )
 def test_names_in_any_script_draw_without_a_warning(names, caplog):

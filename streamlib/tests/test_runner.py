@@ -190,9 +190,7 @@ def test_a_seed_that_is_none_is_refused_before_anything_runs(seed, monkeypatch, 
     [
         (5, "5"),
         (0, "0"),
-        (float("nan"), "nan"),
         (np.float64(0.5), "0.5"),
-        (b"x", "b'x'"),
         (("a", 1), "('a', 1)"),
     ],
 )
