@@ -231,7 +231,7 @@ def test_many_crosses_have_no_words_that_would_overlap():
     "names",
     [
         ("北京 서울 東京", "محمد שלום", "🐕 Ace 👨‍👩‍👧"),
-        ("हिंदी ไทย \ue000", "$a_1$ b^2_ \\frac{", "Łódź Ω" * 50),
+        ("हिंदी ไทย \ue000", "$a_1$ b^2_ \\frac{", "Łódź Ω"),
     ],
 )
 def test_names_in_any_script_draw_without_a_warning(names, caplog):
