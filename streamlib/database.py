@@ -15,7 +15,7 @@ from streamlib import home
 Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above this module
 
 PETS = {"P1": ("Ace", "Buddy"), "P2": ("Cooper", "Dingo"), "P3": ("Emma", "Felix")}
-TABLE = """CREATE TABLE IF NOT EXISTS pets (
+TABLE = """CREATE TABLE pets (
     id INTEGER PRIMARY KEY,   -- counts up in commit order: only the holder of the lock inserts
     name TEXT NOT NULL,
     process TEXT NOT NULL,
@@ -26,18 +26,19 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
     """Make the database at `path` ready for a run, with an empty table `pets`; return the path.
 
     keep: keep the rows of earlier runs. Other tables in the file are never touched.
-    Raises OSError if the path cannot be used; a file that is not a database stays as it is.
+    Raises OSError if the path cannot be used; what the lab did not make stays as it is.
     """
     path = Path(path)
-    if keep and "pets" in tables(path):
-        return path  # do not ask for the write lock: another program may hold it for long
     try:
         with closing(sqlite3.connect(path, timeout=60 if keep else 2, isolation_level=None)) as db:
+            pets = db.execute("SELECT sql FROM sqlite_master WHERE name LIKE 'pets'").fetchall()
+            if pets not in ([], [(TABLE,)]):
+                raise OSError(f"{path} has pets that the lab did not make: give another path.")
+            if keep and pets:
+                return path  # do not ask for the write lock: another program may hold it for long
             db.execute("PRAGMA journal_mode = DELETE")
             db.execute("BEGIN IMMEDIATE")
-            if not keep:
-                db.execute("DROP TABLE IF EXISTS pets")
-            db.execute(TABLE)
+            db.execute("DELETE FROM pets" if pets else TABLE)
             db.execute("COMMIT")
     except sqlite3.Error as error:
         raise OSError(_why_unusable(path, error)) from None
@@ -52,7 +53,9 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
     if "no such table" in str(error):
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
-        return f"{path} is locked by another program: end that program, or give another path."
+        return f"{path} is locked: COMMIT what this notebook has open, or end the other program."
+    if str(error) in ("locking protocol", "disk I/O error"):
+        return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
     if "not a database" in str(error) or "malformed" in str(error):
         return f"{path} is not a sound SQLite database, so it was left alone: give another path."
     return f"{path} cannot be used as a database ({error}): give a path that you may write to."

@@ -37,10 +37,16 @@ def scale() -> float:
 
 def seconds(name: str, value: float) -> float:
     """Return `value`, a duration in seconds; raise ValueError unless it is 0 to 3600."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    usable = hasattr(value, "__float__") and not isinstance(value, bool)
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
-    return value
+    return float(value)
+
+
+def hiding_files() -> str:
+    """Return what to do about files here that hide Python's modules, as the end of a sentence."""
+    here = sorted(one.name for one in Path().glob("*.py") if one.stem in sys.stdlib_module_names)
+    return "".join(f"; rename {name}, which hides a module of Python's own" for name in here)
 
 
 def say(*words: object, sep: str = " ") -> None:
@@ -74,18 +80,21 @@ def set_aside(path: Path) -> None:
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
 
-    Raises OSError if a file is not there, ValueError if it is not a notebook.
+    Raises OSError if a file is not there, ValueError if it is not a notebook; the rest is cleared.
     """
     paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
+    odd: list[OSError | ValueError] = []
     for path in paths:
         try:
-            notebook = json.loads(path.read_text(encoding="utf-8"))
+            notebook = json.loads(path.read_text(encoding="utf-8-sig"))
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
+            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         except FileNotFoundError:
-            raise OSError(f"{path} does not exist: give the path of a notebook.") from None
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
-        replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+            odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            odd.append(ValueError(f"{path} is not a notebook that can be cleared: look into it."))
+    if odd:
+        raise type(odd[0])(" ".join(map(str, odd)))
     return paths

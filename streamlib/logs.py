@@ -6,23 +6,30 @@ Each line is   time - level - message   and appears both on the screen and in a 
 import contextlib
 import logging
 import platform
+import re
 import sys
 from pathlib import Path
 
 from streamlib import database, home
 
+OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
+
 
 class Log(contextlib.AbstractContextManager):
     """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
 
-    Raises OSError if the file cannot be written.
+    Raises OSError if the file cannot be written, or is there and is not a log of the lab's.
     """
 
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
         try:
-            self._file = logging.FileHandler(path, mode="w", encoding="utf-8")
+            with open(path, "a+", encoding="latin-1") as file:  # this empties nothing
+                file.seek(0)
+                if not OURS.match(file.read(99)):
+                    raise FileExistsError(0, "it is there, and is not a log of the lab's")
+            self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
         except OSError as error:
             why = f"The log {path} cannot be written ({error.strerror})"
             raise OSError(f"{why}: give another path, in a folder that exists.") from None

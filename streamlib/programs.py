@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
+from streamlib import home
+
 BEGIN_S, LEAVE_S = 30.0, 5.0
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
@@ -23,22 +25,23 @@ class Program(contextlib.AbstractContextManager):
     """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
-        self.name, self.lines, self.url = arguments[0], [], ""
+        self.name, self.lines, self.url, self._begun = arguments[0], [], "", threading.Event()
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
             env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
-        self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
+        self._scheme = re.search("(?:udp|tcp)://|$", " ".join(arguments))[0]  # "": it has no URL
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            self.url = self.url or "".join(re.findall(r"(?:udp|tcp)://\S+", line)[:1])
-            if self.url or not self._has_url:
+            found = re.findall(self._scheme + r"\S+", line) if self._scheme else [""]
+            self.url = self.url or "".join(found[:1])
+            if found:
                 self._begun.set()
         self._begun.set()
 
@@ -84,15 +87,16 @@ def start(program: str, *arguments: object) -> Program:
     """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.
 
     Returns as soon as it has printed a line, which must name a URL if one was given to it. Raises
-    OSError with the program's own sentence if it cannot begin.
+    OSError, with the program's own sentence if it has one, if it cannot begin.
     """
     started = Program([program, *map(str, arguments)])
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    if "".join(started.lines[-1:]).startswith(ERROR):
-        started.wait()
-        raise OSError(started.lines[-1])
+    said = [line for line in started.lines if line.startswith(ERROR)]
+    if (said or (started._scheme and not started.url)) and started.wait() != 0:
+        why = f"{program} ended before it began ({''.join(started.lines[-1:])})"
+        raise OSError(said[-1] if said else f"{why}: try again{home.hiding_files()}.")
     return started
 
 

@@ -12,6 +12,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+FONTS = ["Noto Sans CJK SC", "Microsoft YaHei", "Arial Unicode MS", "Last Resort High-Efficiency"]
+plt.rcParams["font.family"] = ["sans-serif", *FONTS]  # the last one has a sign for every letter
+plt.set_loglevel("error")  # no machine has all of them
 FEW = 8  # words beside more marks than this would overlap
 # How far a bar goes up and down in its lane, and how strong: waiting, holding, instants, others.
 TEXTURES = np.array([(-0.1, 0.1, 0.45), (-0.27, 0.27, 1), (0.32, 0.45, 1), (-0.17, 0.17, 0.6)])

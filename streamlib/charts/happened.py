@@ -101,7 +101,7 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
         drawing.say(ax, label, (x[i], y[i]), ha="center", size=size, color=ink)
         name += f"\n{item.outcome}" * (not stored[i])
         drawing.say(ax, name, (x[i], y[i] + 0.5), ha="center", va="top", size=7)
-    drawing.say(ax, below, (-0.4, y[-1] + 1), (0, -4), va="top", family="monospace")
+    drawing.say(ax, below, (-0.4, y[-1] + 1), (0, -4), va="top")
     ax.set(xlim=(-0.5, A_LINE - 0.5), ylim=(y[-1] + 1, -0.5), aspect="equal", anchor="NW")
     ax.axis("off")
     finding = f"{stored.sum() or 'None'} of {len(items)} items stored"

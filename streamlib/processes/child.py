@@ -3,18 +3,20 @@
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
+import gc
 import inspect
 import multiprocessing
 import os
 import pickle
 import random
+import reprlib
 import signal
 import sqlite3
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -23,6 +25,9 @@ import cloudpickle
 from streamlib import home
 from streamlib.processes.recorder import Recorder
 
+UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+ALONE = "give a function of one argument, and open files, connections and the like inside it"
+SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -50,7 +55,7 @@ class Me:
 
     def __init__(self, settings: dict, recorder: Recorder, pipe: Connection):
         self.name, self.db, self.round = settings["name"], settings["db"], 0
-        self.rng = random.Random()
+        self.rng, self._dropped = random.Random(), ""
         self._scheduled = settings["scheduled"]  # then nobody has to wait
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
@@ -128,6 +133,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
+    os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
@@ -139,17 +145,19 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
-        me._tell(None, f"{said}: write it in the notebook, or in a file beside it.")
+        me._tell(None, f"{said}: write it in the notebook (without a cache) or a file beside it.")
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error = _run(worker, me)
         recorder.mark("ended")
-        status = 1 if error else status
+        if error:
+            status = 1
+            gc.collect()  # an open connection in a cycle of references would keep its lock
         me._tell(None, error)
     recorder.close()
-    me._tell(None, recorder.problem)
+    me._tell(None, recorder.problem or me._dropped)
     sys.exit(status)
 
 
@@ -159,8 +167,14 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         me._first = ""
         if me._scheduled:
             me._wait()
-        if callable(worker(me)):
+        returned = worker(me)
+        if callable(returned):
             return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
+        said = f"{me.name}'s worker returned {reprlib.repr(returned)}"
+        if isinstance(returned, Awaitable | AsyncGenerator | Generator | map):
+            return f"{said}, which has not done its work: write it without async or yield."
+        if returned is not None:
+            me._dropped = f"{said}, which is dropped: store it, or give it to me.mark."
     except Abandoned:
         pass
     except Exception as error:  # whatever a learner's worker raises, the parent is told
@@ -188,10 +202,10 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
     for name, worker in plan.items():
         try:
             inspect.signature(worker).bind(None)
+            if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):
+                raise TypeError("it is async or yields, but must be a plain function")
             workers[name] = cloudpickle.dumps(worker)
         except Exception as error:  # pickling fails in many ways; each means the same to a learner
-            raise TypeError(
-                f"The worker of {name} cannot be sent to a process ({error}): give a function of "
-                "one argument, and open files, connections and locks inside it."
-            ) from None
+            why = f"The worker of {name} cannot be sent to a process ({error})"
+            raise TypeError(f"{why}: {ALONE}; {SHARED}.") from None
     return workers

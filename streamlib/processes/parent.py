@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from streamlib import home
 from streamlib.processes import child, recorder
 from streamlib.processes.child import MAIN_LINE, Answer
 
@@ -150,7 +151,7 @@ class Children:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
         except OSError:  # it has no recording yet
             why += f" before its worker began: {MAIN_LINE}   above that call"
-        return Answer(f"{one.name} {why}.")
+        return Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""

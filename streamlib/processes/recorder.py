@@ -47,8 +47,8 @@ class Recorder:
         state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
         on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
         """
-        text = None if item is None else str(item)
-        line = self._template(state, text, resource, detail) % (time.perf_counter_ns(), seq)
+        texts = [word if word is None else str(word) for word in (item, resource, detail)]
+        line = self._template(state, *texts) % (time.perf_counter_ns(), seq)
         try:
             if (done := self._write(line)) < len(line):
                 self._write(line[done:])  # raises what kept the rest out

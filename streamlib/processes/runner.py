@@ -64,7 +64,7 @@ class Session:
         """Keep the rows that this run has put into the table of pets since the last count."""
         number, pids = self.kept["rounds_run"], {None, *(c.process.pid for c in self.children.all)}
         for row in self._new_pets() if number else ():
-            if row["pid"] in pids:
+            if row["pid"] in pids or isinstance(row["pid"], bytes):  # of a NumPy number
                 self.kept["rows"].append({"round": number, **row})
 
     def _new_pets(self) -> list[dict]:
@@ -118,7 +118,9 @@ def run(
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    params = {"processes": list(plan), "rounds": len(texts), "seed": seed, "scale": scale}
+    if not (hasattr(seed, "__index__") and abs(int(seed)) < 2**64):
+        raise ValueError(f"seed is {seed!r}: give a whole number of at most 64 bits.")
+    params = {"processes": list(plan), "rounds": len(texts), "seed": int(seed), "scale": scale}
     params["think_s"] = home.seconds("think_s", think_s)
     params["timeout_s"] = home.seconds("timeout_s", timeout_s)
     folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
@@ -129,7 +131,7 @@ def run(
         raise OSError(why) from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
     children = Children(watch)
-    kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
+    kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
     try:
@@ -172,7 +174,7 @@ def history(label: str | None = None) -> list["Run"]:
             found.append(Run(path.parent))
         except (ValueError, TypeError, KeyError):  # it is not whole
             home.set_aside(path)
-    return [run for run in found if label in (None, run.label)]
+    return [run for run in found if label is None or run.label == str(label)]
 
 
 def clear() -> None:

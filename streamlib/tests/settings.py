@@ -5,13 +5,19 @@ That folder is in memory where there is room: at a tenth of the time, a slow dis
 that it costs no learner.
 """
 
+import itertools
 import os
 import shutil
+import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 256_000_000
+# Ports for kernels, other ones in each process. A kernel binds its five some time after they were
+# chosen; systems never give ports below 32768 to sockets that ask for any, as many tests do.
+PORTS = itertools.cycle(range(20_000 + 100 * (os.getpid() % 120), 32_000))
 
 
 def has_room(folder: Path) -> bool:
@@ -23,6 +29,14 @@ def has_room(folder: Path) -> bool:
         return False
 
 
+def free_port(_cache: object, ip: str) -> int:
+    """Return the next port for a kernel that nobody has."""
+    for port in PORTS:
+        with suppress(OSError), socket.socket() as tried:
+            tried.bind((ip, port))
+            return port
+
+
 _folder = tempfile.mkdtemp(prefix="streamlib-", dir=MEMORY if has_room(MEMORY) else None)
 os.environ["STREAMLIB_OUTPUTS"] = _folder
 os.environ.setdefault("STREAMLIB_SCALE", "0.1")
@@ -30,10 +44,14 @@ os.environ.setdefault("STREAMLIB_PREDICT", "skip")
 
 
 def pytest_configure(config):
-    """Let the notebooks' kernels find streamlib."""
+    """Let the notebooks' kernels find streamlib, free ports, and matplotlib's list of fonts."""
+    import matplotlib.font_manager  # noqa: F401 - making the list takes long, and it says so
+    from jupyter_client.connect import LocalPortCache
+
     from streamlib import lab  # only now: what it imports reads STREAMLIB_OUTPUTS
 
     lab.write_path_file()
+    LocalPortCache.find_available_port = free_port
 
 
 def pytest_unconfigure(config):

@@ -1,15 +1,21 @@
 """What runs in a child: its worker, what it prints and raises, its handle, its turns."""
 
+import contextlib
+import functools
+import multiprocessing
 import os
+import queue
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
 import pytest
 
-from streamlib import database, processes
+from streamlib import database, home, processes
 from streamlib.processes import child
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
@@ -196,3 +202,182 @@ def test_children_import_neither_pandas_nor_numpy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "streamlib.processes.child" in done.stdout.split()
     assert not {"pandas", "numpy", "matplotlib"} & set(done.stdout.split())
+
+
+async def later(me):
+    """An async function, as beginners write it."""
+
+
+def yielding(me):
+    """A generator."""
+    yield me
+
+
+async def streaming(me):
+    """An async generator."""
+    yield me
+
+
+class Later:
+    """An object whose call is async."""
+
+    async def __call__(self, me):
+        return me
+
+
+class Yielding:
+    """An object whose call is a generator."""
+
+    def __call__(self, me):
+        yield me
+
+
+ASYNC = [later, yielding, streaming, Later(), Yielding(), Later().__call__]
+ASYNC += [functools.partial(lambda me: None), functools.partial(later), functools.partial(yielding)]
+
+
+@pytest.mark.parametrize("number", range(len(ASYNC)))
+def test_an_async_worker_or_a_generator_is_refused(number):
+    if number == 6:  # a plain one
+        assert child.packed({"P1": ASYNC[number]})
+        return
+    with pytest.raises(TypeError, match=r"async or yields, but must be a plain function"):
+        child.packed({"P1": ASYNC[number]})
+
+
+def test_work_that_was_only_promised_is_a_problem():
+    @functools.wraps(print)
+    def wrapped(me):
+        return later(me)
+
+    promises = {
+        "generator": lambda me: (n for n in range(3)),
+        "coroutine": wrapped,
+        "async_generator": lambda me: streaming(me),
+        "map": lambda me: map(print, range(3)),
+    }
+    run = processes.run(promises)
+    assert not run.ok and set(run.workers["exit"]) == {1}
+    for kind in promises:
+        [said] = [problem for problem in run.problems if problem.startswith(f"{kind}'s worker ret")]
+        assert kind[:12] in said.split("returned <")[1]
+        assert ", which has not done its work: write it without async" in said
+
+
+@pytest.mark.parametrize("schedule", [None, "1 2 3 4"])
+def test_a_value_that_a_worker_returns_is_dropped_and_the_run_says_so_once(schedule):
+    class Silent:
+        def __repr__(self):
+            raise RuntimeError("no words")
+
+    plan = {"P1": lambda me: True, "P2": lambda me: "a\nb", "P3": lambda me: Silent()}
+    plan |= {"P4": lambda me: None}
+    run = processes.run(plan, **({"schedule": schedule} if schedule else {"rounds": 2}))
+    assert run.ok and run.workers["exit"].tolist() == [0] * 4
+    said = [problem.split(", which is dropped: store it")[0] for problem in sorted(run.problems)]
+    assert said[:2] == ["P1's worker returned True", r"P2's worker returned 'a\nb'"]
+    assert said[2].startswith("P3's worker returned <Silent instance") and len(said) == 3
+
+
+CONTEXT = multiprocessing.get_context("spawn")
+SHARED = [CONTEXT.Lock, CONTEXT.Queue, CONTEXT.Event, CONTEXT.Barrier, threading.Lock, queue.Queue]
+
+
+@pytest.mark.parametrize("number", range(len(SHARED) + 2))
+def test_a_lock_for_all_processes_is_the_one_of_the_database(number):
+    make = [*SHARED, functools.partial(CONTEXT.Value, "i"), threading.Event][number]
+    shared = make(2) if make == CONTEXT.Barrier else make()
+    with pytest.raises(TypeError, match=r"sent .* its BEGIN IMMEDIATE is their lock") as no:
+        child.packed({"P1": lambda me: shared})
+    assert "locks inside" not in str(no.value)
+
+
+def test_a_worker_that_raised_keeps_no_lock_from_the_others():
+    def raises(me):
+        connection = sqlite3.connect(me.db)
+        connection.execute("INSERT INTO pets (name, process) VALUES ('Ace', 'P1')")
+        raise ZeroDivisionError
+
+    def stores(me):
+        time.sleep(0.3)  # until the other one has raised
+        with closing(sqlite3.connect(me.db, timeout=5)) as connection, connection:
+            row = ("Buddy", me.name, os.getpid())
+            connection.execute("INSERT INTO pets (name, process, pid) VALUES (?, ?, ?)", row)
+
+    run = processes.run({"P1": raises, "P2": stores})
+    assert [row["name"] for row in run.rows] == ["Buddy"]
+    assert run.workers["exit"].tolist() == [1, 0]
+
+
+def test_a_lock_of_a_manager_is_one_for_all():
+    with CONTEXT.Manager() as manager:
+        lock, seen = manager.Lock(), manager.list()
+
+        def worker(me):
+            with lock:
+                seen.append(me.name)
+
+        run = processes.run({"P1": worker, "P2": worker})
+        assert run.problems == [] and sorted(seen) == ["P1", "P2"]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: socket.socketpair()[0].makefile("w"), socket.socket, lambda: yielding(1)]
+)
+def test_what_belongs_to_one_process_is_to_be_opened_in_the_worker(make):
+    with contextlib.closing(make()) as mine:
+        with pytest.raises(TypeError, match=r"P1 cannot be sent .*, and open files, connections"):
+            child.packed({"P1": lambda me: mine})
+
+
+IN_A_NOTEBOOK = """
+import functools, sys
+sys.modules["__main__"].__dict__.pop("__file__", None)
+from streamlib import processes
+@functools.cache
+def square(n):
+    return n * n
+print(*processes.run({"P1": lambda me: square(3)}).problems)
+"""
+
+
+def test_a_function_with_a_cache_in_a_notebook_is_said(tmp_path):
+    said = _python(IN_A_NOTEBOOK, tmp_path).stdout
+    assert "'square'" in said
+    assert ": write it in the notebook (without a cache) or a file beside it." in said
+
+
+NAMES = ["signal", "random", "csv"]
+
+
+def test_a_file_that_hides_a_module_of_python_is_named(tmp_path):
+    """A notebook looks for modules in its own folder first, and so do the processes it starts."""
+    code = "import os, sys\nsys.path.insert(0, '')\nfrom streamlib import processes\n"
+    for name in NAMES:
+        code += f"open('{name}.py', 'w').close()\nprint(*processes.run({{'P1': print}}).problems)\n"
+        code += f"os.remove('{name}.py')\n"
+    said = _python(code, tmp_path).stdout.splitlines()
+    assert len(said) == len(NAMES)
+    for name, line in zip(NAMES, said, strict=True):
+        assert f"; rename {name}.py, which hides a module of Python's own." in line
+
+
+def test_a_traceback_is_kept_without_colors(monkeypatch):
+    """Kernels set FORCE_COLOR, which Pythons since 3.13 follow."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    def worker(me):
+        assert os.environ["NO_COLOR"] == "1"
+        raise ZeroDivisionError
+
+    run = processes.run({"P1": worker})
+    assert "ZeroDivisionError" in run.problems[0] and "\033" not in run.output["P1"]
+
+
+def _python(code, folder):
+    """Run a text as a notebook would: there is no script that children could load."""
+    environment = os.environ | {"STREAMLIB_OUTPUTS": str(folder / "outputs")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(home.root), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", code]
+    options = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
+    return subprocess.run(command, timeout=60, **options)

@@ -101,8 +101,54 @@ def test_a_path_that_cannot_be_used_is_refused_and_left_alone(tmp_path):
 def test_a_database_that_another_program_holds_is_refused(me):
     with closing(sqlite3.connect(me.db, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(OSError, match="is locked by another program: end that program"):
+        with pytest.raises(OSError, match="is locked: COMMIT what this notebook has open"):
             database.fresh(me.db)
+
+
+@pytest.mark.parametrize("error", ["locking protocol", "disk I/O error"])
+def test_a_disk_that_cannot_lock_files_is_said(me, monkeypatch, error):
+    def connect(*arguments, **options):
+        raise sqlite3.OperationalError(error)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    for ask in (database.fresh, database.rows):
+        with pytest.raises(OSError, match=rf"cannot be locked there \({error}\): put it on a disk"):
+            ask(me.db)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE pets (id INTEGER PRIMARY KEY, name TEXT, breed TEXT)",
+        "CREATE TABLE Pets (name)",
+        "CREATE TABLE pets (id INTEGER PRIMARY KEY, name TEXT, process TEXT, pid INTEGER)",
+        "CREATE VIEW pets AS SELECT 1 AS name",
+        "CREATE TABLE dogs (name); CREATE INDEX pets ON dogs (name)",
+        f"{database.TABLE}; ALTER TABLE pets ADD COLUMN breed TEXT",
+        f"{database.TABLE}; ALTER TABLE pets RENAME COLUMN pid TO breed",
+    ],
+)
+def test_pets_that_the_lab_did_not_make_are_left_alone(tmp_path, sql, keep):
+    path = tmp_path / "mine.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"PRAGMA journal_mode = WAL; {sql}")
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="has pets that the lab did not make: give another path"):
+        database.fresh(path, keep=keep)
+    assert path.read_bytes() == before
+
+
+def test_what_a_learner_added_to_the_pets_of_the_lab_stays(me):
+    add = "CREATE INDEX by_name ON pets (name); CREATE TRIGGER mine AFTER INSERT ON pets BEGIN "
+    with closing(sqlite3.connect(me.db)) as connection:
+        connection.executescript(add + "SELECT 1; END")
+        before = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        database.pets(["Ace"])(me)
+        database.fresh(me.db)
+        assert connection.execute("SELECT name, sql FROM sqlite_master").fetchall() == before
+    database.pets(["Buddy"])(me)
+    assert [(row["id"], row["name"]) for row in database.rows(me.db)] == [(1, "Buddy")]
 
 
 def test_rows_of_what_is_not_there_are_refused_and_nothing_is_made(tmp_path):

@@ -221,3 +221,34 @@ def test_many_crosses_have_no_words_that_would_overlap():
     assert not words(ax)
     assert 30 in [len(marks.get_offsets()) for marks in ax.collections]
     assert len(ax.lines) == 1
+
+
+# Names
+
+
+@pytest.mark.filterwarnings("error")  # a letter that no font has is a warning
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("北京 서울 東京", "محمد שלום", "🐕 Ace 👨‍👩‍👧"),
+        ("हिंदी ไทย \ue000", "$a_1$ b^2_ \\frac{", "Łódź Ω"),
+    ],
+)
+def test_names_in_any_script_draw_without_a_warning(names, caplog):
+    ax = charts.timeline(locked_out(names))
+    assert fits(ax)
+    items = {"item": names, "label": [name[0] for name in names], "called": [0.0, 1.0, 2.0]}
+    items |= {"process": pd.Categorical(names, names), "id": [1, 2, None], "round": 1}
+    items = pd.DataFrame(items).assign(outcome=["stored", "stored", names[2]])
+    charts.strip(items, schedule=f"1{names[0]}").figure.canvas.draw()
+    charts.discovery(names, 4, label=names[1]).figure.canvas.draw()
+    charts.many([name[0] for name in names], {name[0]: name for name in names}).figure.canvas.draw()
+    assert caplog.records == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_chart_that_pandas_draws_has_names_in_any_script_too():
+    ax = charts.axes("北京 🐕")
+    pd.DataFrame({"東京": [1, 2]}, index=["서울", "ไทย"]).plot.bar(ax=ax)
+    ax.figure.canvas.draw()
+    assert title(ax) == "北京 🐕"

@@ -321,7 +321,7 @@ def test_05_3_functions_that_cannot_be_sent_to_a_process_are_no_error(check):
         with lock:
             stop_and_wait(sock, lines)
 
-    assert "open files, connections and locks inside" in check("05.3", (send, deliver_in_order))
+    assert "open files, connections and the like inside" in check("05.3", (send, deliver_in_order))
 
 
 def test_05_3_tries_a_wrong_layer_once(check, monkeypatch):

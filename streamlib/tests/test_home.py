@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from streamlib import home
@@ -153,3 +154,60 @@ def test_a_letter_that_the_screen_lacks_is_shown_by_its_number(encoding, shown):
 def test_without_a_screen_nothing_is_said(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     home.say("Łukasz", 1)
+
+
+ODD = {
+    "empty.ipynb": b"",
+    "old.ipynb": b'{"worksheets": [], "nbformat": 3}',
+    "list.ipynb": b'{"cells": [[]]}',
+    "text.ipynb": b'{"cells": ["a"]}',
+    "bare.ipynb": b'{"cells": [{}]}',
+    "conflict.ipynb": b"<<<<<<< HEAD\n{}",
+    "deep.ipynb": b"[" * 100_000,
+    "bytes.ipynb": b"\xff\xfe{\0}\0",
+}
+
+
+def test_odd_notebooks_are_named_and_the_rest_is_cleared(tmp_path, monkeypatch):
+    """Also one with a byte order mark."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name, data in ODD.items():
+        (folder / name).write_bytes(data)
+    (folder / "folder.ipynb").mkdir()
+    good = [notebook(folder / name) for name in ("00.ipynb", "a.ipynb", "z.ipynb")]
+    good[0].write_bytes(b"\xef\xbb\xbf" + good[0].read_bytes())
+    monkeypatch.setattr(home, "root", tmp_path)
+    with pytest.raises(ValueError) as refused:
+        home.clear_outputs()
+    assert all(f"{name} is not a notebook" in str(refused.value) for name in ODD)
+    assert "folder.ipynb is not a notebook" in str(refused.value)
+    assert "a.ipynb" not in str(refused.value).replace("bare.ipynb", "")
+    for path in good:
+        cell = json.loads(path.read_text(encoding="utf-8"))["cells"][1]
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)
+    assert all((folder / name).read_bytes() == data for name, data in ODD.items())
+
+
+def test_a_missing_notebook_does_not_keep_the_others_from_being_cleared(tmp_path):
+    good = notebook(tmp_path / "01.ipynb")
+    with pytest.raises(OSError, match=r"09\.ipynb does not exist"):
+        home.clear_outputs([tmp_path / "09.ipynb", good])
+    assert json.loads(good.read_text(encoding="utf-8"))["cells"][1]["outputs"] == []
+
+
+def test_a_duration_may_be_a_number_of_numpy():
+    assert home.seconds("hold", np.float32(0.5)) == 0.5
+    assert json.dumps([home.seconds("hold", one) for one in (np.int64(3), np.float32(0.5))])
+
+
+def test_files_with_the_name_of_a_module_of_python_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").touch()
+    assert home.hiding_files() == ""
+    for name in ("signal.py", "random.py", "queue.txt"):
+        (tmp_path / name).touch()
+    assert home.hiding_files().startswith(
+        "; rename random.py, which hides a module of Python's own"
+    )
+    assert home.hiding_files().endswith("; rename signal.py, which hides a module of Python's own")

@@ -1,5 +1,6 @@
 """The log of tasks 1 and 2: what it says of each insert, and when it cannot be written."""
 
+import contextlib
 import re
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ def event(state, start, detail=None):
 def messages(tmp_path, capsys):
     """Return what is logged, as (level, message): the same on the screen and in the file."""
     path = tmp_path / "out0.txt"
-    path.write_text("an older log", encoding="utf-8")
+    path.write_text("2024-01-01 10:00:00,000 - INFO - Task duration 0 s\n", encoding="utf-8")
 
     def messages(act):
         with logs.Log(path) as log:
@@ -96,3 +97,36 @@ def test_it_closes_with_failure_and_the_reasons_when_rows_were_lost(messages, tm
 def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(OSError, match=r"^The log .* cannot be written .*: give another path.*\.$"):
         logs.Log(tmp_path / "nowhere" / "out.txt")
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        '{"cells": [], "metadata": {}, "nbformat": 4}\n',
+        "[project]\nname = 'mine'\n",
+        "2024-01-01 10:00:00,000 - INFO - Sent: [2024-01-01, Ames, 3]\n",
+        "\ufeffWhat I think of task 1\n",
+        "\n",
+        "My log\n2024-01-01 10:00:00,000 - INFO - Task duration 0 s\n",
+    ],
+)
+def test_a_file_that_is_not_a_log_of_the_lab_is_left_alone(tmp_path, mine):
+    path = tmp_path / "out0.txt"
+    path.write_text(mine, encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(
+        OSError, match=r"out0\.txt cannot be .* is not a log of the lab's\): give another"
+    ):
+        logs.Log(path)
+    assert path.read_bytes() == before
+
+
+def test_an_older_log_is_kept_until_there_is_something_to_write(tmp_path):
+    path = tmp_path / "out0.txt"
+    for hold_s in (1, 2):
+        with logs.Log(path) as log:
+            log.opening(hold_s, 5, "pets.db")
+    before = path.read_bytes()
+    with contextlib.suppress(ZeroDivisionError), logs.Log(path):
+        raise ZeroDivisionError
+    assert path.read_bytes() == before and b"Task duration 2 s" in before.splitlines()[0]

@@ -1,12 +1,15 @@
 """The programs for a terminal, run as a learner runs them."""
 
+import json
 import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from types import SimpleNamespace
 
 import nbformat
@@ -15,7 +18,16 @@ import pytest
 
 from streamlib import __main__ as terminal
 from streamlib import database, home, records, stream, wire
-from streamlib.tests.conftest import DEADLINE_S, UNIX, aside, received_counts, run, stored, until
+from streamlib.tests.conftest import (
+    DEADLINE_S,
+    UNIX,
+    aside,
+    is_one_sentence,
+    received_counts,
+    run,
+    stored,
+    until,
+)
 
 README = (home.root / "README.md").read_text(encoding="utf-8")
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
@@ -517,3 +529,25 @@ def test_a_bad_network_that_makes_no_sense_is_refused_in_one_sentence(words):
     assert (done.returncode, done.stdout) == (2, "")
     [sentence] = done.stderr.splitlines()
     assert sentence.startswith("python -m streamlib impair: ") and sentence.endswith(".")
+
+
+def test_pets_overwrite_nothing_of_a_learners(tmp_path):
+    mine, notes, new = tmp_path / "mine.db", tmp_path / "my.ipynb", tmp_path / "out0.txt"
+    with closing(sqlite3.connect(mine)) as connection:
+        connection.executescript("CREATE TABLE pets (name); INSERT INTO pets VALUES ('Rex')")
+    notes.write_text('{"cells": []}\n', encoding="utf-8")
+    before = [path.read_bytes() for path in (mine, notes)]
+    for words in (("--out", notes), ("--out", new, "--db", mine)):
+        done = run("pets", *words)
+        assert done.returncode == 2 and is_one_sentence(done.stderr.strip()), done.stderr
+    assert [path.read_bytes() for path in (mine, notes)] == before
+
+
+def test_clear_names_an_odd_notebook_and_clears_the_rest(tmp_path):
+    good, odd = tmp_path / "01.ipynb", tmp_path / "00.ipynb"
+    cell = {"cell_type": "code", "execution_count": 1, "outputs": [1], "source": []}
+    good.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    odd.write_text("", encoding="utf-8")
+    done = run("clear", odd, good)
+    assert done.returncode == 2 and f"{odd} is not a notebook" in done.stderr
+    assert json.loads(good.read_text(encoding="utf-8"))["cells"][0]["outputs"] == []

@@ -5,8 +5,11 @@ They are read from the last commit, so that a learner's cleared or edited copy f
 
 import ast
 import json
+import os
 import re
+import shutil
 import subprocess
+import tomllib
 
 import nbformat
 import pytest
@@ -19,15 +22,21 @@ MACHINE_PATH = re.compile(
 MERGE_MARKER = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=home.root, capture_output=True, encoding="utf-8", check=False
-    )
-    return done.stdout if done.returncode == 0 else ""
+def _git(*words: str, **environment: str) -> str:
+    # Git refuses to find the folder in somebody else's checkout, but not to be told of it.
+    command = ["git", f"--git-dir={home.root / '.git'}", *words]
+    options = {"cwd": home.root, "capture_output": True, "encoding": "utf-8", "check": False}
+    done = shutil.which("git") and subprocess.run(command, env=os.environ | environment, **options)
+    return done.stdout if done and done.returncode == 0 else ""
 
 
-NAMES = [name for name in _git("ls-tree", "--name-only", "HEAD", "notebooks/").split("\n") if name]
-NOTEBOOKS = [name for name in NAMES if name.endswith(".ipynb")]
+def _committed(**environment: str) -> list[str]:
+    """Return the committed notebooks: none in a copy without git or without a commit."""
+    names = _git("ls-tree", "--name-only", "HEAD", "notebooks/", **environment).split("\n")
+    return [name for name in names if name.endswith(".ipynb")]
+
+
+NOTEBOOKS = _committed()
 
 
 def faults(text: str) -> list[str]:
@@ -58,6 +67,18 @@ def faults(text: str) -> list[str]:
         if MERGE_MARKER.search("".join(cell["source"])):
             found.append(f"cell {number} holds a merge marker")
     return found
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+def test_a_checkout_that_belongs_to_somebody_else_is_read_all_the_same():
+    assert _committed(GIT_TEST_ASSUME_DIFFERENT_OWNER="1") == NOTEBOOKS
+
+
+def test_a_kernel_name_that_a_learner_saved_decides_over_no_test():
+    """A notebook may name a kernel of conda's; nbval runs each in the Python of the tests."""
+    settings = tomllib.loads((home.root / "pyproject.toml").read_text(encoding="utf-8"))
+    words = settings["tool"]["pytest"]["ini_options"]["addopts"].split()
+    assert {"--nbval", "--nbval-current-env"} <= set(words)
 
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")

@@ -1,5 +1,6 @@
 """Programs started from a notebook: when they have begun, how they end, what they leave."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -122,3 +123,66 @@ def test_a_line_ahead_of_its_own_does_not_hide_where_a_receiver_listens(tmp_path
 
 def test_a_program_without_a_url_has_begun_with_its_first_line(start):
     assert start("pets").lines[0].endswith(", database of this run alone")
+
+
+@pytest.fixture
+def at_start(tmp_path, monkeypatch):
+    """A function that lets each new Python run these lines before its own work."""
+
+    def at_start(*lines):
+        (tmp_path / "sitecustomize.py").write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(home.root)]))
+
+    return at_start
+
+
+def test_only_its_own_line_tells_that_a_program_has_begun(start, at_start, numbers, tmp_path):
+    """Not what a loader, a debugger or a warning says before, whatever it looks like."""
+    at_start(
+        "import sys",
+        "print('warning: see tcp://127.0.0.1:1 and file:x for more', file=sys.stderr)",
+        "print('python is slow to start', end=' ')",
+    )
+    receiver = start("receive", "udp://localhost:0", "--out", tmp_path / "out9.txt")
+    assert receiver.url.startswith("udp://127.0.0.1:") and not receiver.url.endswith(":1")
+    sender = start("send", numbers, "--to", receiver.url, "--limit", 3)
+    assert (sender.url, sender.wait(), receiver.wait()) == (receiver.url, 0, 0)
+    sender = start("send", numbers, "--to", f"file:{tmp_path / 'sent.txt'}", "--every", 3600)
+    assert (sender.url, sender.done()) == ("", False)
+
+
+def test_a_program_that_cannot_begin_says_why_whatever_was_said_before(start, at_start):
+    at_start("import sys", "print('warning: see udp://x', file=sys.stderr)")
+    with pytest.raises(OSError, match=r"^python -m streamlib send: .*nothing\.csv does not exist"):
+        start("send", "nothing.csv", "--to", "tcp://localhost:1")
+    with pytest.raises(OSError, match=r"^python -m streamlib receive: "):
+        start("receive", "http://localhost:0 tcp://", "--out", "x.txt")
+
+
+@pytest.mark.parametrize("last", ["sys.exit('no license')", "os._exit(3)", "raise SystemExit(1)"])
+def test_a_program_that_ends_without_a_word_of_its_own_has_not_begun(start, at_start, last):
+    at_start("import os, sys", "print('udp://localhost:1', flush=True)", last)
+    with pytest.raises(
+        OSError, match=r"ended before it began \((udp|SystemExit|no license).*: try again"
+    ):
+        start("receive", "tcp://localhost:0", "--out", "x.txt")
+
+
+@pytest.mark.parametrize("name", ["random", "socket", "json"])
+def test_a_file_that_hides_a_module_from_programs_is_named(start, tmp_path, monkeypatch, name):
+    (tmp_path / f"{name}.py").write_text("mine = 1\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(home.root))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=rf"ended before it began .*; rename {name}\.py, which hides"):
+        start("receive", "udp://localhost:0", "--out", "x.txt")
+
+
+def test_programs_are_told_to_use_no_colors(start, monkeypatch):
+    """Python 3.14 colors what a parser says if a kernel's FORCE_COLOR is all that it finds."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen = []
+    real = programs.Popen
+    monkeypatch.setattr(programs, "Popen", lambda *a, **k: seen.append(k["env"]) or real(*a, **k))
+    with pytest.raises(OSError, match=r"^python -m streamlib receive: "):
+        start("receive", "--nonsense")
+    assert seen[0]["NO_COLOR"] == "1"

@@ -1,11 +1,13 @@
 """A run from plan to run.json: rounds, rows, interruptions, and the history of runs."""
 
 import json
+import os
 import sqlite3
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from streamlib import database, home, processes
@@ -168,3 +170,65 @@ def test_history_is_in_the_order_of_the_runs_wherever_the_clock_stands(monkeypat
     run = processes.run({"P1": lambda me: None})
     named = datetime.strptime(f"{run.id} +0000", "%Y%m%d-%H%M%S-%f %z")
     assert abs(datetime.now(UTC) - named) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), 3])
+def test_a_seed_may_be_a_whole_number_of_any_library(seed):
+    assert processes.run({"P1": lambda me: None}, seed=seed).params["seed"] == 3
+
+
+@pytest.mark.parametrize("seed", ["3", 3.5, np.float64(3), pytest.param(10**5000, id="huge"), [3]])
+def test_a_seed_that_is_none_is_refused_before_anything_runs(seed, monkeypatch, tmp_path):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    with pytest.raises(ValueError, match=r"give a whole number|Exceeds the limit"):
+        processes.run(PETS, seed=seed)
+    assert not home.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "kept"),
+    [
+        (5, "5"),
+        (0, "0"),
+        (np.float64(0.5), "0.5"),
+        (("a", 1), "('a', 1)"),
+    ],
+)
+def test_a_label_is_kept_as_text_and_found_by_what_was_given(label, kept, monkeypatch, tmp_path):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None}, label=label)
+    assert run.label == kept and f"{kept}".encode() in repr(run).encode()
+    assert [one.id for one in processes.history(label)] == [run.id]
+
+
+def test_numbers_of_numpy_in_rows_do_not_cost_the_run():
+    """SQLite keeps such a number as bytes, whichever column it is put into."""
+
+    def stores(name, pid):
+        def worker(me):
+            with closing(database.open(me)) as connection:
+                row = (name, me.name, pid or os.getpid())
+                connection.execute("INSERT INTO pets (name, process, pid) VALUES (?, ?, ?)", row)
+
+        return worker
+
+    run = processes.run({"P1": stores("Ace", np.int64(7)), "P2": stores(np.int64(7), None)})
+    assert run.verdict == "2 of 2 rows are stored, 0 lost" and run.problems == []
+    names = {row["process"]: row["name"] for row in run.rows}
+    assert names == {"P1": "Ace", "P2": str(np.int64(7).tobytes())}
+
+
+def test_whatever_is_marked_is_kept_as_text():
+    things = [np.int64(3), np.nan, b"x", [1], {"a": 1}, np.array([1, 2]), True, 1, 1.0]
+
+    def worker(me):
+        for thing in things:
+            me.mark("seen", thing)
+            me.mark("used", "Ace", thing)
+            me.mark("said", "Ace", "lab.db", thing)
+
+    run = processes.run({"P1": worker})
+    assert run.problems == []
+    for state, column in (("seen", "item"), ("used", "resource"), ("said", "detail")):
+        found = run.events[column][run.events["state"] == state].tolist()
+        assert found == [str(thing) for thing in things]
