@@ -1,24 +1,48 @@
 """Read any CSV file by column name in constant memory; what the file does not state is guessed."""
 
+import codecs
 import csv
 import io
 import re
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, product, takewhile, zip_longest
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
 BLOCK = 1024 * 1024
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
+BLANKS = {" ": "blanks"}  # one or several
+OVERRIDE = "give encoding=... (--encoding in a terminal)"
 FEW = 8  # a problem names this many lines and counts the others
-WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
 VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
+LABEL = re.compile(r"(1[5-9]|20)\d\d([-/]\d\d?){0,2}|\d\d?[-/:]\d\d?([-/:]\d{2,4})?")  # of a column
+EMPTY = {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none"}
+COMMENT = re.compile(r"#[#!\s].+|sep=.", re.DOTALL)
+UNREADABLE = "\udfff"  # stands for bytes that are no character; no file can hold it
+FORMATS = {  # what a file is that is not a table, what to do, and how it begins
+    "an Excel workbook or a zip archive: save its sheet as CSV": r"PK\x03\x04|\xd0\xcf\x11\xe0",
+    "compressed: unpack it": r"\x1f\x8b|BZh\d1AY|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!",
+    "a web page or XML: get its data as CSV": r"\s*<(!|\?xml|[\w:]+( [^<>]*)?>(\r?\n\s*)?<)",
+    "JSON: convert it to CSV": r"""\s*(\{\s*["'}]|\[\s*[\[{])""",
+    "rich text (RTF): save it as plain text": r"\{\\rtf",
+    "a pointer to a large file: get that, as by git lfs pull": r"version https://git-|\S*/annex/obj",
+    "a PDF: get its table as CSV": "%PDF-",
+    "a picture: give a CSV file": r"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF",
+    "a database: export its table as CSV": r"PAR1[\0-\x1f]|ARROW1\0|SQLite format 3\0|\x89HDF",
+}
+MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32"}  # before UTF-16, as it begins so
+MARKS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+CODES = (  # what people's machines write; the first of equally likely ones is taken
+    "cp1252 iso8859-2 cp1250 cp1251 koi8-r koi8-u cp866 cp1253 iso8859-7 cp1254 cp1255 cp1256 "
+    "cp1257 iso8859-6 cp874 cp932 euc_jis_2004 gb18030 big5hkscs cp949 mac-roman cp850 cp852"
+).split()
+WORD = re.compile("[^\0-@[-`{-\x7f\xa0¡¿‘’“”„«»–—…·ªº°€]+")
+codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 csv.field_size_limit(LONGEST)
 
 
@@ -67,14 +91,19 @@ class Rows:
         if delimiter is not None and not re.fullmatch(r'[^"\r\n]', delimiter):
             raise ValueError(f"The delimiter is {delimiter!r}: give one character, such as ';'.")
         self.path, self._until = Path(path), until
-        encoding, lines = _beginning(self.path, encoding, until)
-        (*_, width), self._layout, sample = _layout(lines, delimiter or DELIMITERS)
-        titles = len(list(takewhile(lambda values: len(values) == 1 < width, sample)))
-        first, *others = sample[titles:]
+        given, (encoding, lines) = encoding, _beginning(self.path, encoding, until)
+        told = re.fullmatch('"?sep=(.)"?', lines[0].strip("\r\n"))  # as Excel writes it
+        self._layout, sample = _layout(lines, delimiter or (told and told[1]) or DELIMITERS)
+        titles = _titles(sample, self._layout["delimiter"], sure=header is not None)
+        first, *others = sample[titles:] or [[]]
         header = _has_header(first, others) if header is None else header
+        if not others and "\n" in "".join(first):
+            raise ValueError(f"{path}, line 1: a quote is opened and never closed; close it.")
         if not first or (header and not others and not until):
             raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
         self.assumed = dict(encoding=encoding, **self._layout, header=header, titles=titles)
+        if not given and not encoding.startswith("utf"):
+            self.assumed["guess"] = f"{encoding} is a guess: if letters are wrong, {OVERRIDE}"
         names = self._names = _names(first if header else [""] * len(first))
         self.columns = [columns] if isinstance(columns, str) else list(columns or names)
         if missing := [column for column in self.columns if column not in names]:
@@ -89,24 +118,29 @@ class Rows:
                 if size >= LONGEST:
                     here = f"{self.path.name}, line {ended + 1}"
                     raise ValueError(f"{here}: this row never ends; close its quotes.")
-                if "\ufffd" in line:
+                if UNREADABLE in line:
                     self._note("unreadable characters, shown as \ufffd", reader.line_num + 1)
-                yield line
+                    line = line.replace(UNREADABLE, "\ufffd")
+                yield line.strip() + "\n" if mark == " " else line
             if reader.line_num > ended:  # the parser asked for more within a row
                 self._note("a quote is opened in this row and never closed", ended + 1)
 
         self._seen = {}
         names, width, ended = self._names, len(self._names), 0
         chosen = self.columns if self.columns != names else None
+        mark = self._layout["delimiter"]
         above = self.assumed["titles"] + self.assumed["header"]
         with io.BufferedReader(Growing(self.path, self._until)) as raw:
-            file = io.TextIOWrapper(raw, self.assumed["encoding"], "replace", newline="")
+            file = io.TextIOWrapper(raw, self.assumed["encoding"], "unreadable", newline="")
             reader = csv.reader(lines(), **self._layout)
             for values in reader:
-                ended = reader.line_num
+                last, ended = ended, reader.line_num
                 if above or not values:  # a title, the header, a blank line
                     above -= bool(values)
                     continue
+                more = (text.count(mark) for value in values for text in value.splitlines()[1:])
+                if ended > last + 1 and width - 1 in more and width > 2:
+                    self._note("a field holds what look like rows; close its quote", last + 1)
                 row = Row(zip(names, values, strict=False))
                 if len(values) != width:
                     what = "fewer" if len(values) < width else "more"
@@ -127,11 +161,12 @@ class Rows:
         return [in_lines(few, count, what) for what, (count, few) in self._seen.items()]
 
     def __repr__(self) -> str:
-        encoding, delimiter, _, has_header, _ = self.assumed.values()
+        encoding, delimiter, _, has_header, _, *guess = self.assumed.values()
         columns = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
-        fields = f"{DELIMITERS.get(delimiter, repr(delimiter))} between fields"
+        fields = f"{(DELIMITERS | BLANKS).get(delimiter, repr(delimiter))} between fields"
         header = "the first row is a header" if has_header else "no header"
-        return f"<rows of {self.path.name}: {columns}; assumed: {encoding}, {fields}, {header}>"
+        assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
+        return f"<rows of {self.path.name}: {columns}; assumed: {assumed}>"
 
 
 read = Rows  # a lesson says rows.read(path)
@@ -155,33 +190,59 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
             raise OSError(f"{path} is a folder: give a file in it.") from None
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
-    encoding = "utf-8-sig" if head.startswith("\ufeff".encode()) else encoding or _likeliest(path)
+    mark = next((code for mark, code in MARKS.items() if head.startswith(mark)), None)
+    encoding = mark or encoding or _likeliest(path, head)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0")) or "\0" in "".join(lines):  # or old Excel
+    beginnings = head[:4096].decode("latin-1"), "".join(lines[:9])[:4096]
+    for what, begins in FORMATS.items():
+        if any(re.match(begins, text, re.IGNORECASE) for text in beginnings):
+            raise ValueError(f"{path} is {what}.")
+    if "\0" in "".join(lines):
         raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
-    return encoding, lines or [""]
+    if not "".join(lines):
+        raise ValueError(f"{path} is empty: give a CSV file with a header and rows.")
+    return encoding, lines
 
 
-def _likeliest(path: Path) -> str:
-    """UTF-8 if half of what is beyond ASCII is; else Western if all of it fits; else a guess."""
+def _likeliest(path: Path, head: bytes) -> str:
+    """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
+    for code in ("utf-16-le", "utf-16-be") if b"\0" in head else ():
+        text = head.decode(code, "ignore")
+        if "\n" in text and "\0" not in text and _sense(text) > 0.5:
+            return code
     with path.open("rb") as file:
         blocks = iter(partial(file.read, BLOCK // 16), b"")
         sample = b"".join(islice((block for block in blocks if not block.isascii()), 2))
-    letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "replace"))
-    if 2 * letters.count("\ufffd") <= len(letters):
+    letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))
+    if 2 * letters.count(UNREADABLE) <= len(letters):
         return "utf-8"
-    for code in ("cp1252", "mac_roman"):  # of Windows and the old Macintosh
-        if WESTERN.fullmatch(sample.decode(code, "replace")):
-            return code
-    return guess.encoding if (guess := from_bytes(sample).best()) else "cp1252"
+    from chardet import detect_all  # only now, as it takes a while
+
+    lines = [line for line in sample.splitlines() if not line.isascii()]
+    sample = b"\n".join(lines)[: BLOCK // 64]
+    codes = {"include_encodings": CODES, "no_match_encoding": "cp1252", "compat_names": False}
+    found = detect_all(sample, ignore_threshold=True, **codes)
+    sure = {one["encoding"]: one["confidence"] for one in found}
+    sure["cp1252"] = 1.2 * sure.get("cp1252", 0)  # the commonest
+    return max(CODES, key=lambda code: sure.get(code, 0) * _sense(sample.decode(code, "replace")))
 
 
-def _layout(lines: list[str], marks: Iterable[str]) -> tuple[tuple, dict, list[list[str]]]:
-    """How well it fits, the layout that gives most rows the same width, and these rows."""
+def _sense(text: str) -> float:
+    """The share of its words beyond ASCII that are of one script, in small letters or capitals."""
+    words = {word for word in WORD.findall(text) if not word.isascii()}
+    fit = 0
+    for word in words:
+        scripts = {"CJK" if c >= "⺀" else unicodedata.name(c, "?").split()[0] for c in word}
+        fit += len(scripts) == 1 and word in (word.lower(), word.upper(), word.title())
+    return (fit / len(words)) ** 2 if words else 1
+
+
+def _layout(lines: list[str], marks: Iterable[str]) -> tuple[dict, list[list[str]]]:
+    """The layout that gives most rows the same width, and these rows."""
     ways = []
     for mark, blanks in product(marks, (False, True)):  # are there blanks after delimiters?
         layout = {"delimiter": mark, "skipinitialspace": blanks}
@@ -190,14 +251,47 @@ def _layout(lines: list[str], marks: Iterable[str]) -> tuple[tuple, dict, list[l
         quotes = sum(value.count('"') for values in rows for value in values)
         fit = (count / len(rows), -quotes, width) if width > 1 else (0,)
         ways.append((fit, layout, rows))
-    return max(ways, key=lambda way: way[0])
+    fit, layout, rows = max(ways, key=lambda way: way[0])
+    if fit == (0,) and marks is DELIMITERS:  # a column, or several between blanks
+        aligned = {"delimiter": " ", "skipinitialspace": True}
+        parts = list(csv.reader(map(str.strip, lines), **aligned))
+        values = any(all(map(VALUE.fullmatch, column)) for column in zip(*parts[1:], strict=False))
+        if len(set(map(len, parts))) == 1 < len(parts[0]) and (values or "  " in lines[0].strip()):
+            return aligned, parts
+    return layout, rows
+
+
+def _titles(sample: list[list[str]], mark: str, sure: bool) -> int:
+    """How many rows are comments or titles: `sure` ones, or also those that a header follows."""
+    width = Counter(map(len, sample)).most_common(1)[0][0]
+    alone = (len(row) == 1 < width or COMMENT.fullmatch(mark.join(row)) for row in sample)
+    above = len(list(takewhile(bool, alone)))
+    full = [len(row) == width and not re.search(", |[, ]$", ",".join(row)) for row in sample]
+    at = full.index(True, above) if True in full[above:] else above
+    names = [name for name, _ in _over_values(sample[at:])]
+    is_header = names and not any(map(VALUE.fullmatch, names))
+    return at if is_header and not sure else above
+
+
+def _over_values(rows: list[list[str]]) -> list[tuple[str, list[str]]]:
+    """The fields of the first row below which all are values, and these."""
+    found = []
+    for name, *below in zip(*[row for row in rows if len(row) == len(rows[0])][:11], strict=True):
+        known = [text for text in below if text.strip().lower() not in EMPTY]
+        if known and all(map(VALUE.fullmatch, known)):
+            found.append((name, known))
+    return found
 
 
 def _has_header(first: list[str], others: list[list[str]]) -> bool:
     """False if the first row has a value in each column where the others have them."""
-    columns = zip(first, *others[:10], strict=False)
-    telling = [name for name, *below in columns if all(map(VALUE.fullmatch, below))]
-    return not (telling and all(map(VALUE.fullmatch, telling)))
+    if len(first) == 1:  # several columns that could not be told apart, perhaps
+        first, *others = ([" ".join(row).split(" ")[-1]] for row in (first, *others))
+    below = _over_values([first, *(others or [first])])
+    if below and all(LABEL.fullmatch(name) for name, _ in below):  # such as years
+        return not any(LABEL.fullmatch(text) for _, texts in below for text in texts)
+    known = [name for name, _ in below if name.strip().lower() not in EMPTY]
+    return not (known and first[0].strip() and all(map(VALUE.fullmatch, known)))
 
 
 def _names(texts: list[str]) -> list[str]:
