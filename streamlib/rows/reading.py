@@ -1,48 +1,26 @@
 """Read any CSV file by column name in constant memory; what the file does not state is guessed."""
 
-import codecs
 import csv
 import io
 import re
 import time
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice, product, takewhile, zip_longest
 from pathlib import Path
 
+from streamlib.rows.encoding import MARKS, UNREADABLE, kind_of, likeliest
+
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
 BLOCK = 1024 * 1024
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
-BLANKS = {" ": "blanks"}  # one or several
-OVERRIDE = "give encoding=... (--encoding in a terminal)"
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe", " ": "blanks"}
 FEW = 8  # a problem names this many lines and counts the others
 VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
 LABEL = re.compile(r"(1[5-9]|20)\d\d([-/]\d\d?){0,2}|\d\d?[-/:]\d\d?([-/:]\d{2,4})?")  # of a column
 EMPTY = {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none"}
 COMMENT = re.compile(r"#[#!\s].+|sep=.", re.DOTALL)
-UNREADABLE = "\udfff"  # stands for bytes that are no character; no file can hold it
-FORMATS = {  # what a file is that is not a table, what to do, and how it begins
-    "an Excel workbook or a zip archive: save its sheet as CSV": r"PK\x03\x04|\xd0\xcf\x11\xe0",
-    "compressed: unpack it": r"\x1f\x8b|BZh\d1AY|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!",
-    "a web page or XML: get its data as CSV": r"\s*<(!|\?xml|[\w:]+( [^<>]*)?>(\r?\n\s*)?<)",
-    "JSON: convert it to CSV": r"""\s*(\{\s*["'}]|\[\s*[\[{])""",
-    "rich text (RTF): save it as plain text": r"\{\\rtf",
-    "a pointer to a large file: get that, as by git lfs pull": r"version https://git-|\S*/annex/obj",
-    "a PDF: get its table as CSV": "%PDF-",
-    "a picture: give a CSV file": r"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF",
-    "a database: export its table as CSV": r"PAR1[\0-\x1f]|ARROW1\0|SQLite format 3\0|\x89HDF",
-}
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32"}  # before UTF-16, as it begins so
-MARKS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-CODES = (  # what people's machines write; the first of equally likely ones is taken
-    "cp1252 iso8859-2 cp1250 cp1251 koi8-r koi8-u cp866 cp1253 iso8859-7 cp1254 cp1255 cp1256 "
-    "cp1257 iso8859-6 cp874 cp932 euc_jis_2004 gb18030 big5hkscs cp949 mac-roman cp850 cp852"
-).split()
-WORD = re.compile("[^\0-@[-`{-\x7f\xa0¡¿‘’“”„«»–—…·ªº°€]+")
-codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 csv.field_size_limit(LONGEST)
 
 
@@ -93,7 +71,7 @@ class Rows:
         self.path, self._until = Path(path), until
         given, (encoding, lines) = encoding, _beginning(self.path, encoding, until)
         told = re.fullmatch('"?sep=(.)"?', lines[0].strip("\r\n"))  # as Excel writes it
-        self._layout, sample = _layout(lines, delimiter or (told and told[1]) or DELIMITERS)
+        self._layout, sample = _layout(lines, delimiter or (told and told[1]) or ",\t;|")
         titles = _titles(sample, self._layout["delimiter"], sure=header is not None)
         first, *others = sample[titles:] or [[]]
         header = _has_header(first, others) if header is None else header
@@ -103,7 +81,8 @@ class Rows:
             raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
         self.assumed = dict(encoding=encoding, **self._layout, header=header, titles=titles)
         if not given and not encoding.startswith("utf"):
-            self.assumed["guess"] = f"{encoding} is a guess: if letters are wrong, {OVERRIDE}"
+            guess = f"{encoding} is a guess, so give encoding=... if letters are wrong"
+            self.assumed["guess"] = f"{guess} (--encoding in a terminal)"
         names = self._names = _names(first if header else [""] * len(first))
         self.columns = [columns] if isinstance(columns, str) else list(columns or names)
         if missing := [column for column in self.columns if column not in names]:
@@ -163,7 +142,7 @@ class Rows:
     def __repr__(self) -> str:
         encoding, delimiter, _, has_header, _, *guess = self.assumed.values()
         columns = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
-        fields = f"{(DELIMITERS | BLANKS).get(delimiter, repr(delimiter))} between fields"
+        fields = f"{DELIMITERS.get(delimiter, repr(delimiter))} between fields"
         header = "the first row is a header" if has_header else "no header"
         assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
         return f"<rows of {self.path.name}: {columns}; assumed: {assumed}>"
@@ -191,16 +170,14 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
     mark = next((code for mark, code in MARKS.items() if head.startswith(mark)), None)
-    encoding = mark or encoding or _likeliest(path, head)
+    encoding = mark or encoding or likeliest(path, head)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    beginnings = head[:4096].decode("latin-1"), "".join(lines[:9])[:4096]
-    for what, begins in FORMATS.items():
-        if any(re.match(begins, text, re.IGNORECASE) for text in beginnings):
-            raise ValueError(f"{path} is {what}.")
+    if kind := kind_of(head, "".join(lines)):
+        raise ValueError(f"{path} is {kind}.")
     if "\0" in "".join(lines):
         raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
     if not "".join(lines):
@@ -208,40 +185,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
     return encoding, lines
 
 
-def _likeliest(path: Path, head: bytes) -> str:
-    """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
-    for code in ("utf-16-le", "utf-16-be") if b"\0" in head else ():
-        text = head.decode(code, "ignore")
-        if "\n" in text and "\0" not in text and _sense(text) > 0.5:
-            return code
-    with path.open("rb") as file:
-        blocks = iter(partial(file.read, BLOCK // 16), b"")
-        sample = b"".join(islice((block for block in blocks if not block.isascii()), 2))
-    letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))
-    if 2 * letters.count(UNREADABLE) <= len(letters):
-        return "utf-8"
-    from chardet import detect_all  # only now, as it takes a while
-
-    lines = [line for line in sample.splitlines() if not line.isascii()]
-    sample = b"\n".join(lines)[: BLOCK // 64]
-    codes = {"include_encodings": CODES, "no_match_encoding": "cp1252", "compat_names": False}
-    found = detect_all(sample, ignore_threshold=True, **codes)
-    sure = {one["encoding"]: one["confidence"] for one in found}
-    sure["cp1252"] = 1.2 * sure.get("cp1252", 0)  # the commonest
-    return max(CODES, key=lambda code: sure.get(code, 0) * _sense(sample.decode(code, "replace")))
-
-
-def _sense(text: str) -> float:
-    """The share of its words beyond ASCII that are of one script, in small letters or capitals."""
-    words = {word for word in WORD.findall(text) if not word.isascii()}
-    fit = 0
-    for word in words:
-        scripts = {"CJK" if c >= "⺀" else unicodedata.name(c, "?").split()[0] for c in word}
-        fit += len(scripts) == 1 and word in (word.lower(), word.upper(), word.title())
-    return (fit / len(words)) ** 2 if words else 1
-
-
-def _layout(lines: list[str], marks: Iterable[str]) -> tuple[dict, list[list[str]]]:
+def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
     """The layout that gives most rows the same width, and these rows."""
     ways = []
     for mark, blanks in product(marks, (False, True)):  # are there blanks after delimiters?
@@ -252,7 +196,7 @@ def _layout(lines: list[str], marks: Iterable[str]) -> tuple[dict, list[list[str
         fit = (count / len(rows), -quotes, width) if width > 1 else (0,)
         ways.append((fit, layout, rows))
     fit, layout, rows = max(ways, key=lambda way: way[0])
-    if fit == (0,) and marks is DELIMITERS:  # a column, or several between blanks
+    if fit == (0,) and len(marks) > 1:  # a column, or several between blanks
         aligned = {"delimiter": " ", "skipinitialspace": True}
         parts = list(csv.reader(map(str.strip, lines), **aligned))
         values = any(all(map(VALUE.fullmatch, column)) for column in zip(*parts[1:], strict=False))

@@ -1,10 +1,11 @@
 """Rows sorted by real time or number, never as text."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
+from difflib import SequenceMatcher
 from itertools import product, takewhile
-from os.path import commonprefix
 
 from streamlib.rows.reading import EMPTY, FEW, in_lines
 
@@ -27,8 +28,7 @@ TIMES = {
     "time as day-month": rf"(?=.*[a-z]){DAY}[-/. ]{MONTH}",
 }
 DIGITS = {"digits of a time": r"(1[5-9]|20)\d\d([01]\d([0-3]\d)?)?|\d{10}(\.\d*)?|\d{13}"}
-NAMED = re.compile("date|time|year|stamp|epoch|when", re.IGNORECASE)  # a column of times, probably
-Fit = tuple[list[str], str, list[tuple]]  # the columns and the kind that fit each row, the keys
+TIMELY = re.compile("date|time|year|stamp|epoch|when", re.IGNORECASE)  # a column of times
 KINDS = TIMES | {
     "number": r"[-+]?((\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     "number with a decimal comma": r"[-+]?(\d+([.,]\d*)?|[.,]\d+)",
@@ -55,109 +55,91 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
         raise ValueError(f"There is no column {by!r}: choose from {', '.join(columns)}.")
     lines = [getattr(row, "line", number) for number, row in enumerate(rows, start=1)]
     problems = list(getattr(table, "problems", []))
-    if by:
-        fits = _fits(rows, product([[by]], KINDS))
-    else:
-        fits = filter(_is_full, _fits(rows, product(_candidates(columns), TIMES)))
-    names, kind, keys = next(fits, None) or _digits(rows, lines, by, columns)
+    ways = product([[by]], KINDS) if by else product(_candidates(columns), TIMES)
+    found = next(_fits(rows, ways, empty=bool(by)), None) or _last_resort(rows, lines, columns, by)
+    names, kind, keys = found
     if empty := [line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty]:
         problems.append(in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last"))
     if kind in TIMES and all(is_empty or key.time() == time(0) for is_empty, key in keys):
-        clocks = _clocks(rows, columns, names)
-        finer = _fits(rows, [([*names, clock], kind) for clock in clocks if not by])
-        names, _, keys = next(filter(_is_full, finer), (names, kind, keys))
+        clocks = [name for name in columns if name not in names and _is_clock(name, rows)]
+        clocks.sort(key=lambda name: -SequenceMatcher(None, name, names[0]).ratio())
+        for clock in () if by else clocks:  # a time, or an hour and then a minute
+            found = next(_fits(rows, [([*names, clock], kind)]), found)
+            names, _, keys = found
         if unused := ", ".join(clock for clock in clocks if clock not in names):
-            problems.append(f"Equal dates stay in the order they had: {unused} not used.")
-    for _, other, ways in _fits(rows, product([names], BOTH_WAYS if kind in BOTH_WAYS else ())):
-        if ways != keys:
-            at = [one == two for one, two in zip(ways, keys, strict=True)].index(False)
-            text = f"{rows[at][names[0]]!r} in line {lines[at]}"
-            problems.append(f"{text} could be a {other}, too: it was taken as a {kind}.")
+            problems.append(f"Equal dates stay in the order they had: {unused} was not used.")
+    for _, other, ways in _fits(rows, product([names], BOTH_WAYS), empty=True):
+        if kind in BOTH_WAYS and ways != keys:
+            problems.append(f"Each {kind} could also be a {other}: the first was taken.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
     done.by, done.columns, done.problems = f"{', '.join(names)} ({kind})", columns, problems
     return done
 
 
-def _fits(rows: list[dict], ways: Iterable[tuple]) -> Iterator[Fit]:
-    """The ways to sort by (columns and a kind) that fit each row, be it empty in some."""
+def _fits(rows: list[dict], ways: Iterable[tuple], empty: bool = False) -> Iterator[tuple]:
+    """The ways (columns and a kind) that fit all rows, with a key for each; it may be `empty`."""
     for names, kind in ways:
         keys = list(takewhile(bool, _keys(rows, names, kind)))
-        if len(keys) == len(rows) and not all(is_empty for is_empty, _ in keys):
+        empties = sum(is_empty for is_empty, _ in keys)
+        if len(keys) == len(rows) > empties and (empty or not empties):
             yield names, kind, keys
-
-
-def _is_full(fit: Fit) -> bool:
-    return not any(is_empty for is_empty, _ in fit[2])
 
 
 def _candidates(columns: Sequence[str]) -> list[list[str]]:
     """The columns that may hold the time, alone or together; the likeliest first."""
     found, together = {name.casefold(): name for name in columns}, []
     for year in [name for name in found if "year" in name]:
-        others = [
-            [found[like] for part in parts if (like := year.replace("year", part)) in found]
-            for parts in (["month"], ["day", "day_of_month"], ["time", "hour"], ["minute"])
-        ]
-        known = list(takewhile(bool, others))
-        names = [found[year], *(parts[0] for parts in known)]
-        together += [names[:end] for end in range(len(names), 1, -1)]
+        month, *days = (year.replace("year", part) for part in ("month", "day", "day_of_month"))
+        known = [found[name] for name in (year, month, *days) if name in found][:3]
+        together += [known] * (month in found)
     return [*together, *([name] for name in columns)]
 
 
-def _clocks(rows: list[dict], columns: list[str], dates: list[str]) -> list[str]:
-    """The other columns with a time of day, the one named most like the date last."""
-
-    def is_clock(name: str) -> bool:
-        texts = [str(row.get(name, "")).strip() for row in rows]
-        texts = [text for text in texts if text.casefold() not in EMPTY]
-        sure = re.search("(time|hour|clock)$", name, re.IGNORECASE) or all(":" in t for t in texts)
-        return bool(texts and sure) and all(re.fullmatch(CLOCK, t, re.IGNORECASE) for t in texts)
-
-    def likeness(name: str) -> int:
-        pair = [name.casefold(), dates[0].casefold()]
-        return len(commonprefix(pair)) + len(commonprefix([text[::-1] for text in pair]))
-
-    return sorted(filter(is_clock, set(columns) - set(dates)), key=likeness)
+def _is_clock(name: str, rows: list[dict]) -> bool:
+    texts = [str(row.get(name, "")).strip() for row in rows[:FEW]]
+    clocks = [text for text in texts if ":" in text and re.fullmatch(CLOCK, text, re.IGNORECASE)]
+    return bool(clocks or re.search("(time|hour|minute)s?$", name, re.IGNORECASE))
 
 
-def _digits(rows: list[dict], lines: list[int], by: str | None, columns: list[str]) -> Fit:
+def _last_resort(rows: list[dict], lines: list[int], columns: list[str], by: str | None) -> tuple:
     """Years, epochs and the like, where no column is a time. Raises ValueError if none is that."""
 
-    def count(way: tuple[str, str]) -> int:
-        return sum(key[:1] == (False,) for key in _keys(rows[:1000], [way[0]], way[1]))
+    def fit(way: tuple[str, str]) -> tuple[int, int]:
+        keys = [*_keys(rows[:1000], [way[0]], way[1]), ()]
+        return sum(key[:1] == (False,) for key in keys), keys.index(())
 
-    name, kind = max(product([by] if by else columns, KINDS if by else TIMES), key=count)
+    name, kind = max(product([by] if by else columns, KINDS if by else TIMES), key=fit)
     keys = list(_keys(rows, [name], kind))
-    times = sum(key[:1] == (False,) for key in keys)
-    odd = keys.index(()) if () in keys else None
-    where = odd is not None and f"{rows[odd].get(name)!r} in line {lines[odd]}"
+    count = sum(key[:1] == (False,) for key in keys)
+    at = [*keys, ()].index(()) % len(rows)
+    odd = f"{rows[at].get(name)!r} in line {lines[at]}"
+    option, says = f"--by {shlex.quote(name)}", "No column has a time in every row"
     if by:
-        raise ValueError(
-            f"{by} is not one kind of time or number ({where}): choose another column."
-        )
-    says = "No column has a time in every row"
-    if times and where:
-        raise ValueError(f"{says}: {name} is one in {times:,} rows, but not {where}; correct it.")
-    if times:
-        raise ValueError(
-            f"{says}: {name} is a time in {times:,} rows and empty in {len(rows) - times:,}: by={name!r} or --by {name} puts them last"
-        )
-    fits = _fits(rows, product([[name] for name in columns if NAMED.search(name)], DIGITS))
-    if fit := next(filter(_is_full, fits), None):
-        return fit
-    raise ValueError(f"{says}: name the one to sort by (by=... or --by).")
+        raise ValueError(f"{by} is not one kind of time or number ({odd}): choose another column.")
+    if count and () in keys:
+        raise ValueError(f"{says}: {name} has one in {count:,} rows, but {odd}; correct that.")
+    if count:
+        line = next(line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty)
+        says += f" (line {line} has none): {name} is a time in {count:,} rows and empty in "
+        raise ValueError(f"{says}{len(rows) - count:,}: {option} puts them last.")
+    named = [name for name in columns if TIMELY.search(name)]
+    if found := next(_fits(rows, product([[name] for name in named], DIGITS)), None):
+        return found
+    example = shlex.quote([*named, *columns][0])
+    raise ValueError(f"{says}: name the one to sort by, as in --by {example}.")
 
 
 def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> Iterator[tuple]:
     """A key to sort by for each row, () for one that is not of this kind; empty ones come last."""
-    columns = [[str(row.get(name, "")).strip() for row in rows] for name in names]
-    for clock in columns[1:]:  # 9 or 903 beside 1225: zeros in front
-        longest = max(map(len, clock))
-        clock[:] = [text.zfill(longest + longest % 2) if text.isdigit() else text for text in clock]
-    for fields in zip(*columns, strict=True):
+    sizes = [max(len(str(row.get(name, ""))) for row in rows) for name in names[1:]]
+    for row in rows:
+        fields = [str(row.get(name, "")).strip() for name in names]
+        for at, size in enumerate(sizes, start=1):  # 9 or 903 beside 1225: zeros in front
+            if fields[at].isdigit():
+                fields[at] = fields[at].zfill(size + size % 2)
         try:
-            empty = any(text.casefold() in EMPTY for text in fields)
-            yield (True, 0) if empty else (False, _value(" ".join(fields), kind))
+            is_empty = any(text.casefold() in EMPTY for text in fields)
+            yield (True, 0) if is_empty else (False, _value(" ".join(fields), kind))
         except ValueError:
             yield ()
 
