@@ -75,7 +75,7 @@ class Rows:
         titles = _titles(sample, self._layout["delimiter"], sure=header is not None)
         first, *others = sample[titles:] or [[]]
         header = _has_header(first, others) if header is None else header
-        if not others and "\n" in "".join(first):
+        if not others and "".join(first).endswith(("\n", "\r")):
             raise ValueError(f"{path}, line 1: a quote is opened and never closed; close it.")
         if not first or (header and not others and not until):
             raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
@@ -117,9 +117,10 @@ class Rows:
                 if above or not values:  # a title, the header, a blank line
                     above -= bool(values)
                     continue
-                more = (text.count(mark) for value in values for text in value.splitlines()[1:])
-                if ended > last + 1 and width - 1 in more and width > 2:
-                    self._note("a field holds what look like rows; close its quote", last + 1)
+                if ended > last + 1 and width > 2:  # a row of several lines
+                    below = [line for value in values for line in value.splitlines()[1:]]
+                    if width - 1 in (line.count(mark) for line in below):
+                        self._note("a field holds what look like rows; close its quote", last + 1)
                 row = Row(zip(names, values, strict=False))
                 if len(values) != width:
                     what = "fewer" if len(values) < width else "more"

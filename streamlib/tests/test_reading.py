@@ -210,14 +210,120 @@ def test_characters_that_cannot_be_read_are_said(csv_file):
         ("a\nGröße in ½ m²\n".encode("cp1252"), {}, "Größe in ½ m²"),
         ("a\nМосква, Россия\nСанкт-Петербург\n".encode("cp1251"), {}, "Москва"),
         ("a\nb\n".encode("utf-16-le"), {"encoding": "utf-16-le"}, "b"),
+        ("a\tx\r\nŁódź\t2\r\n".encode("utf-16-le"), {}, "Łódź"),
+        ("a,x\r\n東京,2\r\n".encode("utf-16-be"), {}, "東京"),
+        (b"a,n\rTin Frog\xca,3\rLead Cat,4\r", {}, "Tin Frog\xa0"),
+        (b"a\rTin Frog\xca\rRed Dog\r", {}, "Tin Frog\xa0"),
+        ("a\nQuanto costa? 5 €\n".encode("cp1252"), {}, "Quanto costa? 5 €"),
+        ("a\n¿Cuándo?\n".encode("cp1252"), {}, "¿Cuándo?"),
         (b"a\n" + b"b\n" * 1_000_000 + b"\xe9\n", {}, "b"),
     ],
-    ids="mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked late".split(),
+    ids=(
+        "mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked excel big-endian frog frog-1 "
+        "euro asked late"
+    ).split(),
 )
 def test_encodings_are_told_by_little_text(csv_file, content, said, expected):
     table = rows.read(csv_file(content), **said)
     assert next(iter(table))["a"] == expected
     assert len(content) < 1000 or table.assumed["encoding"] == "cp1252"
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_replacement_character_in_the_file_itself_is_not_our_misreading(csv_file, code):
+    table = rows.read(csv_file("a,b\n\ufffd,2\nx\ufffd,3\n".encode(code)))
+    assert values(table) == [["\ufffd", "2"], ["x\ufffd", "3"]]
+    assert table.problems == [] and table.assumed["encoding"] == code
+
+
+def test_both_a_replacement_character_and_a_misreading_are_told_apart(csv_file):
+    table = rows.read(csv_file(b"a\n\xef\xbf\xbd\xc3\xa9\n\xff\xc3\xa9\n"))
+    assert values(table) == [["\ufffdé"], ["\ufffdé"]]
+    assert table.problems == ["Line 3: unreadable characters, shown as \ufffd."]
+
+
+def test_a_guess_at_the_encoding_says_so_and_names_the_override(csv_file):
+    table = rows.read(csv_file("a;b\nWrocław;Łódź\n".encode("cp1250")))
+    said = "cp1250 is a guess, so give encoding=... if letters are wrong (--encoding in a terminal)"
+    assert table.assumed["guess"] == said and said in repr(table)
+    for content, known in [("a\nŁódź\n".encode(), {}), (b"a\nb\xe9\n", {"encoding": "cp1252"})]:
+        table = rows.read(csv_file(content), **known)
+        assert "guess" not in table.assumed and "guess" not in repr(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "first"),
+    [
+        ("country,1990,1991\nAmes,3,4\nBern,5,6\n", "country 1990 1991", "Ames 3 4"),
+        ("country,1990,1991\nAmes,,4\nBern,5,\n", "country 1990 1991", "Ames  4"),
+        ("1990,1991\n3,4\n5,6\n", "1990 1991", "3 4"),
+        ('"1990","1991"\n"3","4"\n', "1990 1991", "3 4"),
+        ("town,2010-01,2010-02\nAmes,3,4\nBern,5,6\n", "town 2010-01 2010-02", "Ames 3 4"),
+        ("town,1/22/20,1/23/20\nAmes,3,4\nBern,5,6\n", "town 1/22/20 1/23/20", "Ames 3 4"),
+        ("town,0:00,1:00\nAmes,3.5,4\nBern,5,6\n", "town 0:00 1:00", "Ames 3.5 4"),
+        ("town,Q1/20,Q2/20\nAmes,3,4\n", "town Q1/20 Q2/20", "Ames 3 4"),
+        ("town,temp\nAmes,NA\nBern,3\n", "town temp", "Ames NA"),
+        (",0,1\n0,5,6\n1,7,8\n", "column_1 0 1", "0 5 6"),
+        ("sep=;\nDay;Town\n1;Ames\n", "Day Town", "1 Ames"),
+        ("sep=,\nDay,Town\n1,Ames\n", "Day Town", "1 Ames"),
+        ("\ufeffsep=;\r\nDay;Town\r\n1;Ames,x\r\n", "Day Town", "1 Ames,x"),
+        ("sep=\t\nDay\tTown\n1\tAmes\n", "Day Town", "1 Ames"),
+        ("# a, b\nDay,Town\n1,Ames\n", "Day Town", "1 Ames"),
+        ("# by Ace, of 2024, x\n## b\nDay,Town\n1,Ames\n", "Day Town", "1 Ames"),
+        ("#,Town,n\n1,Ames,3\n2,Bern,4\n", "# Town n", "1 Ames 3"),
+        ("Report, Ames\nDay,Town,n\n1,Ames,3\n2,Bern,4\n", "Day Town n", "1 Ames 3"),
+        ("Report, of Ames, 2024\nDay,Town,n\n1,Ames,3\n2,Bern,4\n", "Day Town n", "1 Ames 3"),
+        ("Report,,\nby Ace, of Bern,\nDay,Town,n\n1,Ames,3\n", "Day Town n", "1 Ames 3"),
+        ("Report,,\n,,\nDay,Town,n\n1,Ames,3\n", "Day Town n", "1 Ames 3"),
+        ("a,b,\n1,x,\n2,y,\n", "a b column_3", "1 x "),
+        ("<DATE>\t<OPEN>\n2024.01.01\t3\n", "<DATE> <OPEN>", "2024.01.01 3"),
+        ("town  temp\nAmes  3\nBern  14\n", "town temp", "Ames 3"),
+        (" town temp \n Ames 3.5 \n Bern 14  \n", "town temp", "Ames 3.5"),
+        ("name\nTin_Frog\nRed_Dog\n", "name", "Tin_Frog"),
+    ],
+)
+def test_a_header_is_found_below_what_is_not_one(csv_file, text, columns, first):
+    table = rows.read(csv_file(text))
+    assert " ".join(name.replace(" ", "_") for name in table.columns) == columns
+    assert " ".join(next(iter(table)).values()) == first
+    assert table.assumed["header"] and table.problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "count"),
+    [
+        ("Ames 3 4\nBern 5 6\n", "Ames|3|4", 2),
+        ("Ames    3.5  4\nBern   12    6\n  Cork  7   8 \n", "Ames|3.5|4", 3),
+        ("2024-01-01 09:00 3\n2024-01-02 10:00 4\n", "2024-01-01|09:00|3", 2),
+        ("San Jose   3  4\nAmes   5  6\n", "San Jose   3  4", 2),
+        ("Ames,,4\nBern,5,\nCork,4,4\n", "Ames||4", 3),
+        ("Ace,1990,1991\nBo,1985,1999\n", "Ace|1990|1991", 2),
+        ("sep=|\n1|2\n3|4\n", "1|2", 2),
+        ("# a, b\n1,2\n3,4\n", "1|2", 2),
+    ],
+)
+def test_without_a_header_no_row_is_lost(csv_file, text, first, count):
+    table = rows.read(csv_file(text))
+    assert (table.assumed["header"], table.problems) == (False, [])
+    assert len(found := values(table)) == count and "|".join(found[0]) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('a,b,c\n1,"x,3\n2,y,4\n3,z,5\n4,"w",6\n5,v,7\n', "Line 2: a field holds what look"),
+        ('a,b,c\n0,0,0\n1,"x,3\r\n2,y,4\r\n', "Line 3: a quote is opened in this row and never"),
+        ('a;b;c\r1;"x;3\r2;y;4\r', "Line 2: a quote is opened in this row and never"),
+    ],
+)
+def test_an_unclosed_quote_is_told_by_its_line(csv_file, text, problem):
+    table = rows.read(csv_file(text))
+    assert list(table) and problem in table.problems[0]
+
+
+def test_a_comment_of_several_lines_is_not_an_unclosed_quote(csv_file):
+    table = rows.read(csv_file('a,b,c\n1,"one,\ntwo, and\nthree",3\n2,x,4\n'))
+    assert len(values(table)) == 2 and table.problems == []
 
 
 def test_a_big_file_takes_little_memory(csv_file):
@@ -236,23 +342,19 @@ def test_a_big_file_takes_little_memory(csv_file):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "has no rows: give"),
+        (b"", "is empty: give"),
+        (b"\xef\xbb\xbf", "is empty: give"),
+        (b"\n\r\n\n", "is empty: give"),
         (b"\n\r\n  \n", "has no rows: give"),
         (b"name,town\n", "has no rows: give"),
         (bytes(range(256)) * 8, "is not plain text: save it as CSV"),
-        (b"\x1f\x8b\x08\0 and so on", "is not plain text: save it as CSV"),
-        (b"SQLite format 3\0 and so on", "is not plain text: save it as CSV"),
-        (
-            b"%PDF-1.4\n1 0 obj<</Title(a, b)>>\nendobj\n2, 0 obj\n",
-            "is not plain text: save it as CSV",
-        ),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1, b\n1, 2\n", "is not plain text: save it as CSV"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "is not plain text: .*or name its encoding"),
+        (b"MZ\x90\0 and so on\0\n", "is not plain text: save it as CSV"),
+        (b'a,"b\n1,2\n3,4\n', "line 1: a quote is opened and never closed; close it"),
     ],
-    ids="empty blank header binary gzip sqlite pdf excel utf-16-without-mark".split(),
+    ids="empty mark lines blank header binary program quote".split(),
 )
 def test_a_file_that_is_not_a_table_is_refused_in_one_sentence(csv_file, content, words):
-    with pytest.raises(ValueError, match=rf"given\.csv {words}") as error:
+    with pytest.raises(ValueError, match=rf"given\.csv,? {words}") as error:
         rows.read(csv_file(content))
     assert is_one_sentence(str(error.value))
 
@@ -263,7 +365,7 @@ def test_a_path_that_cannot_be_read_is_refused_in_one_sentence(tmp_path):
     for name, kind, words in [
         ("none.csv", OSError, "none.csv does not exist: check its name and folder"),
         (".", OSError, "is a folder: give a file in it"),
-        ("book.csv", ValueError, "book.csv is not plain text: save it as CSV"),
+        ("book.csv", ValueError, "book.csv is an Excel workbook or a zip archive: save its"),
     ]:
         with pytest.raises(kind, match=words) as error:
             rows.read(tmp_path / name)
