@@ -100,7 +100,7 @@ class Rows:
                 if UNREADABLE in line:
                     self._note("unreadable characters, shown as \ufffd", reader.line_num + 1)
                     line = line.replace(UNREADABLE, "\ufffd")
-                yield line.strip() + "\n" if mark == " " else line
+                yield line if mark != " " else line.strip() + "\n"
             if reader.line_num > ended:  # the parser asked for more within a row
                 self._note("a quote is opened in this row and never closed", ended + 1)
 

@@ -3,8 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, time, timedelta
-from difflib import SequenceMatcher
+from datetime import UTC, datetime, time, timedelta
 from itertools import product, takewhile
 
 from streamlib.rows.reading import EMPTY, FEW, in_lines
@@ -62,7 +61,9 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
         problems.append(in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last"))
     if kind in TIMES and all(is_empty or key.time() == time(0) for is_empty, key in keys):
         clocks = [name for name in columns if name not in names and _is_clock(name, rows)]
-        clocks.sort(key=lambda name: -SequenceMatcher(None, name, names[0]).ratio())
+        words = re.compile("[A-Z]?[a-z]+").findall
+        clocks.sort(key=lambda name: -len({*words(name)} & {*words(names[0])}))  # sale_date, _time
+        clocks.sort(key=lambda name: name.casefold().endswith("minute"))
         for clock in () if by else clocks:  # a time, or an hour and then a minute
             found = next(_fits(rows, [([*names, clock], kind)]), found)
             names, _, keys = found
@@ -138,7 +139,7 @@ def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> Iterator[tup
             if fields[at].isdigit():
                 fields[at] = fields[at].zfill(size + size % 2)
         try:
-            is_empty = any(text.casefold() in EMPTY for text in fields)
+            is_empty = not EMPTY.isdisjoint(map(str.casefold, fields))
             yield (True, 0) if is_empty else (False, _value(" ".join(fields), kind))
         except ValueError:
             yield ()
@@ -146,7 +147,7 @@ def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> Iterator[tup
 
 def _value(text: str, kind: str) -> datetime | float:
     """The time or number in a text of this kind. Raises ValueError if it is not one."""
-    match = re.fullmatch((KINDS | DIGITS)[kind], text, re.IGNORECASE)
+    match = re.fullmatch(KINDS.get(kind) or DIGITS[kind], text, re.IGNORECASE)
     if not match:
         raise ValueError(f"{text!r} is not a {kind}")
     if kind not in TIMES and kind != "time of day":
@@ -157,7 +158,8 @@ def _value(text: str, kind: str) -> datetime | float:
     month = MONTHS.index(month) + 1 if month in MONTHS else int(month)
     hour, minute, second = (float(part.get(name, 0)) for name in ("hour", "minute", "second"))
     hour = hour % 12 + 12 * (part["half"] in "pP") if "half" in part else hour
-    offset = part.get("zone", "Z").upper().replace("UTC", "Z").replace("GMT", "Z")
-    day = datetime(int(century + year), month, int(part.get("day", 1)))
-    day = day.replace(tzinfo=datetime.strptime(offset, "%z").tzinfo)
+    zone = UTC
+    if "zone" in part and part["zone"].upper() not in ("UTC", "GMT"):
+        zone = datetime.strptime(part["zone"], "%z").tzinfo
+    day = datetime(int(century + year), month, int(part.get("day", 1)), tzinfo=zone)
     return day + timedelta(hours=hour, minutes=minute, seconds=second)

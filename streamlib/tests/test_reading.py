@@ -219,8 +219,8 @@ def test_characters_that_cannot_be_read_are_said(csv_file):
         (b"a\n" + b"b\n" * 1_000_000 + b"\xe9\n", {}, "b"),
     ],
     ids=(
-        "mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked excel big-endian frog frog-1 "
-        "euro asked late"
+        "mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked excel big-endian frog "
+        "frog-1 euro asked late"
     ).split(),
 )
 def test_encodings_are_told_by_little_text(csv_file, content, said, expected):
@@ -311,7 +311,7 @@ def test_without_a_header_no_row_is_lost(csv_file, text, first, count):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('a,b,c\n1,"x,3\n2,y,4\n3,z,5\n4,"w",6\n5,v,7\n', "Line 2: a field holds what look"),
+        ('a,b,c\n1,"x,3\n2,y,4\n3,z,5\n4,"w",6\n5,v,7\n', "Line 2: a field holds what"),
         ('a,b,c\n0,0,0\n1,"x,3\r\n2,y,4\r\n', "Line 3: a quote is opened in this row and never"),
         ('a;b;c\r1;"x;3\r2;y;4\r', "Line 2: a quote is opened in this row and never"),
     ],

@@ -205,7 +205,11 @@ def test_sorted_rows_have_the_columns_and_problems_of_their_table(csv_file, text
     ("text", "by", "words"),
     [
         ("n,m\n1,2\n", "x", "There is no column 'x': choose from n, m"),
-        ("n,m\n1,2\n", None, "No column has a time in every row: name the one to sort by, as in --by n"),
+        (
+            "n,m\n1,2\n",
+            None,
+            "No column has a time in every row: name the one to sort by, as in --by n",
+        ),
         ("n,m\n2013-04-09,2\n,3\n", None, "No column has a time in every row"),
         ("n,m\n2013-02-30,2\n2013-02-27,2\n", None, "No column has a time in every row"),
         ('n,m\n1,"x\ny"\ntwo,3\n3,4\n', "n", r"n is not .*\('two' in line 4\): choose another"),
@@ -223,7 +227,7 @@ def test_sorted_rows_have_the_columns_and_problems_of_their_table(csv_file, text
         (
             "n,when\n1,2013-04-09\n2,soon\n3,2013-04-07\n",
             None,
-            "when has one in 2 rows, but 'soon' in line 3: correct",
+            "when has one in 2 rows, but 'soon' in line 3; correct",
         ),
         ("n,Time\n1,9:00\n2,10:00\n", None, "name the one to sort by, as in --by Time"),
     ],
