@@ -215,7 +215,8 @@ def _titles(sample: list[list[str]], mark: str, sure: bool) -> int:
     at = full.index(True, above) if True in full[above:] else above
     names = [name for name, _ in _over_values(sample[at:])]
     is_header = names and not any(map(VALUE.fullmatch, names))
-    return at if is_header and not sure else above
+    is_title = any(len(row) != width and ", " in ",".join(row) for row in sample[above:at])
+    return at if (is_header or is_title) and not sure else above
 
 
 def _over_values(rows: list[list[str]]) -> list[tuple[str, list[str]]]:

@@ -12,7 +12,7 @@ MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 WEEKDAY = r"((mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]? )?"
 DAY, MONTH = r"(?P<day>\d\d?)", rf"(?P<month>\d\d?|({'|'.join(MONTHS)})[a-z]*\.?)"
 YEAR = r"(?P<year>\d{4}|\d\d)"
-CLOCK = r"(?P<hour>[01]?\d|2[0-4])([: ]?(?P<minute>[0-5]\d)(:?(?P<second>[0-5]\d(\.\d*)?))?)?"
+CLOCK = r"(?P<hour>[01]?\d|2[0-4])([:. ]?(?P<minute>[0-5]\d)(:?(?P<second>[0-5]\d(\.\d*)?))?)?"
 CLOCK += r"( ?(?P<half>[ap])\.?m\.?)?( ?(?P<zone>Z|UTC|GMT|[-+]\d\d:?\d\d))?"
 BOTH_WAYS = {
     "time as month/day/year": rf"{WEEKDAY}{MONTH}[/ ]{DAY}(/|,? ){YEAR}(,? {CLOCK})?",
@@ -26,12 +26,15 @@ TIMES = {
     "time as month-year": rf"(?=.*([a-z]|\d{{4}})){MONTH}[-/. ]{YEAR}",
     "time as day-month": rf"(?=.*[a-z]){DAY}[-/. ]{MONTH}",
 }
-DIGITS = {"digits of a time": r"(1[5-9]|20)\d\d([01]\d([0-3]\d)?)?|\d{10}(\.\d*)?|\d{13}"}
-TIMELY = re.compile("date|time|year|stamp|epoch|when", re.IGNORECASE)  # a column of times
+DIGITS = {  # a year, 202403, 20240315, 2024-W05, 2024-Q1; seconds or milliseconds since 1970
+    "digits of a time": r"(1[5-9]|20)\d\d([01]\d([0-3]\d)?|[- ]?(W\d\d|Q\d))?|\d{10}(\.\d*)?|\d{13}"
+}
+TIMELY = re.compile("date|time|year|stamp|epoch|when|week|quarter|^dt$", re.I)  # a column of times
 KINDS = TIMES | {
     "number": r"[-+]?((\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     "number with a decimal comma": r"[-+]?(\d+([.,]\d*)?|[.,]\d+)",
     "time of day": CLOCK,
+    **DIGITS,
 }
 
 
@@ -68,10 +71,11 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
             found = next(_fits(rows, [([*names, clock], kind)]), found)
             names, _, keys = found
         if unused := ", ".join(clock for clock in clocks if clock not in names):
-            problems.append(f"Equal dates stay in the order they had: {unused} was not used.")
+            problems.append(f"Equal dates stay in the order they had; not used: {unused}.")
     for _, other, ways in _fits(rows, product([names], BOTH_WAYS), empty=True):
         if kind in BOTH_WAYS and ways != keys:
-            problems.append(f"Each {kind} could also be a {other}: the first was taken.")
+            example = f"{rows[0].get(names[0])}, as all the others, could also be a {other}"
+            problems.append(f"{example}: it was taken as a {kind}.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
     done.by, done.columns, done.problems = f"{', '.join(names)} ({kind})", columns, problems
     return done
@@ -90,16 +94,17 @@ def _candidates(columns: Sequence[str]) -> list[list[str]]:
     """The columns that may hold the time, alone or together; the likeliest first."""
     found, together = {name.casefold(): name for name in columns}, []
     for year in [name for name in found if "year" in name]:
-        month, *days = (year.replace("year", part) for part in ("month", "day", "day_of_month"))
-        known = [found[name] for name in (year, month, *days) if name in found][:3]
-        together += [known] * (month in found)
+        parts = ["month", "mo"], ["day", "day_of_month", "dy", "da"]
+        likely = [[year.replace("year", part) for part in names] for names in parts]
+        months, days = ([found[name] for name in names if name in found] for names in likely)
+        together += [[found[year], month, *days[:1]] for month in months[:1]]
     return [*together, *([name] for name in columns)]
 
 
 def _is_clock(name: str, rows: list[dict]) -> bool:
     texts = [str(row.get(name, "")).strip() for row in rows[:FEW]]
     clocks = [text for text in texts if ":" in text and re.fullmatch(CLOCK, text, re.IGNORECASE)]
-    return bool(clocks or re.search("(time|hour|minute)s?$", name, re.IGNORECASE))
+    return bool(clocks or re.search("(time|hour|hr|minute)s?$", name, re.IGNORECASE))
 
 
 def _last_resort(rows: list[dict], lines: list[int], columns: list[str], by: str | None) -> tuple:
@@ -147,10 +152,11 @@ def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> Iterator[tup
 
 def _value(text: str, kind: str) -> datetime | float:
     """The time or number in a text of this kind. Raises ValueError if it is not one."""
-    match = re.fullmatch(KINDS.get(kind) or DIGITS[kind], text, re.IGNORECASE)
+    match = re.fullmatch(KINDS[kind], text, re.IGNORECASE)
     if not match:
         raise ValueError(f"{text!r} is not a {kind}")
     if kind not in TIMES and kind != "time of day":
+        text = re.sub("[- ]?[WQ]", ".", text, flags=re.IGNORECASE)  # of a week or quarter
         return float(text.replace(",", "." if "comma" in kind else ""))
     part = {name: found for name, found in match.groupdict().items() if found}
     year, month = part.get("year", "2000"), part.get("month", "1")[:3].lower()

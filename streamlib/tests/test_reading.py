@@ -275,6 +275,7 @@ def test_a_guess_at_the_encoding_says_so_and_names_the_override(csv_file):
         ("Report, of Ames, 2024\nDay,Town,n\n1,Ames,3\n2,Bern,4\n", "Day Town n", "1 Ames 3"),
         ("Report,,\nby Ace, of Bern,\nDay,Town,n\n1,Ames,3\n", "Day Town n", "1 Ames 3"),
         ("Report,,\n,,\nDay,Town,n\n1,Ames,3\n", "Day Town n", "1 Ames 3"),
+        ("By Ace, Bo, Cy\nTown,Note\nAmes,wet\nBern,dry\n", "Town Note", "Ames wet"),
         ("a,b,\n1,x,\n2,y,\n", "a b column_3", "1 x "),
         ("<DATE>\t<OPEN>\n2024.01.01\t3\n", "<DATE> <OPEN>", "2024.01.01 3"),
         ("town  temp\nAmes  3\nBern  14\n", "town temp", "Ames 3"),
@@ -347,11 +348,12 @@ def test_a_big_file_takes_little_memory(csv_file):
         (b"\n\r\n\n", "is empty: give"),
         (b"\n\r\n  \n", "has no rows: give"),
         (b"name,town\n", "has no rows: give"),
+        (b"# only, a comment\n", "has no rows: give"),
         (bytes(range(256)) * 8, "is not plain text: save it as CSV"),
         (b"MZ\x90\0 and so on\0\n", "is not plain text: save it as CSV"),
         (b'a,"b\n1,2\n3,4\n', "line 1: a quote is opened and never closed; close it"),
     ],
-    ids="empty mark lines blank header binary program quote".split(),
+    ids="empty mark lines blank header comment binary program quote".split(),
 )
 def test_a_file_that_is_not_a_table_is_refused_in_one_sentence(csv_file, content, words):
     with pytest.raises(ValueError, match=rf"given\.csv,? {words}") as error:

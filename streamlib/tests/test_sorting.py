@@ -67,6 +67,8 @@ DATE_AND_TIME = [
     ("Date,Time", "2024-01-05,0905 2024-01-05,1225", "Date, Time"),
     ("Date,Time", "2024-01-05,5 2024-01-05,903 2024-01-05,1225", "Date, Time"),
     ("Date,Time", "2024-01-05,90300 2024-01-05,122500", "Date, Time"),
+    ("Date,Time", "5.1.2024,9.15 5.1.2024,13.08", "Date, Time"),
+    ("YEAR,MO,DY,HR", "2023,12,31,9 2024,1,9,9 2024,1,9,10", "YEAR, MO, DY, HR"),
     ("Date,Hour", "2024-01-05,9 2024-01-05,12", "Date, Hour"),
     ("Date,Hour,Minute", "2024-01-05,9,55 2024-01-05,10,5 2024-01-05,10,15", "Hour, Minute"),
     ("arrival_year,arrival_month,arrival_day", "2023,12,31 2024,1,9 2024,1,10", "arrival_day"),
@@ -100,7 +102,7 @@ def test_a_date_and_a_time_of_day_are_sorted_by_together(csv_file, header, oldes
 )
 def test_a_time_of_day_that_was_not_used_is_said(csv_file, text, by, unused):
     found = rows.oldest_first(rows.read(csv_file(text)), by)
-    said = f"Equal dates stay in the order they had: {unused} was not used."
+    said = f"Equal dates stay in the order they had; not used: {unused}."
     assert said in found.problems
 
 
@@ -121,6 +123,8 @@ def test_a_time_of_day_that_was_not_used_is_said(csv_file, text, by, unused):
         ("2024-02-05 09:15 UTC|2024-02-05 10:00 UTC", "time as year-month-day"),
         ("2024-02-05 09:15 +0200|2024-02-05 08:00 +0000", "time as year-month-day"),
         ("1989 1990 2001 2010", "digits of a time"),
+        ("2023-W52 2024-W05 2024-W10", "digits of a time"),
+        ("2023-Q4 2024-Q1", "digits of a time"),
         ("19991231 20000101 20100405", "digits of a time"),
         ("1700000000 1700003600", "digits of a time"),
         ("1700000000000 1700003600000", "digits of a time"),
@@ -143,9 +147,18 @@ def test_what_stands_for_nothing_comes_last(nothing):
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["1/5/2024", "2/5/2024"], "month/day/year could also be a time as day/month/year"),
-        (["1/5/24 9:00", "2/5/24 8:00"], "month/day/year could also be a time as day/month/year"),
-        (["1-5-2024", "2-5-2024"], "day/month/year could also be a time as month-day-year"),
+        (
+            ["1/5/2024", "2/5/2024"],
+            "could also be a time as day/month/year: it was taken as a time as month/day/year",
+        ),
+        (
+            ["1/5/24 9:00", "2/5/24 8:00"],
+            "could also be a time as day/month/year: it was taken as a time as month/day/year",
+        ),
+        (
+            ["1-5-2024", "2-5-2024"],
+            "could also be a time as month-day-year: it was taken as a time as day/month/year",
+        ),
     ],
 )
 def test_where_day_and_month_fit_both_ways_it_says_so(texts, said):
