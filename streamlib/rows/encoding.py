@@ -29,15 +29,6 @@ WORD = re.compile("[^\0-@[-`{-\x7f\xa0¡¿‘’“”„«»–—…·ªº°�
 codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 
 
-def kind_of(head: bytes, text: str) -> str | None:
-    """What a file is that begins so, and what to do with it; None if it may be a table."""
-    beginnings = head[:4096].decode("latin-1"), text[:4096]
-    for what, begins in FORMATS.items():
-        if any(re.match(begins, start, re.IGNORECASE) for start in beginnings):
-            return what
-    return None
-
-
 def likeliest(path: Path, head: bytes) -> str:
     """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
     for code in ("utf-16-le", "utf-16-be") if b"\0" in head else ():

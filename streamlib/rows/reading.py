@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice, product, takewhile, zip_longest
 from pathlib import Path
 
-from streamlib.rows.encoding import MARKS, UNREADABLE, kind_of, likeliest
+from streamlib.rows.encoding import FORMATS, MARKS, UNREADABLE, likeliest
 
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
@@ -177,8 +177,9 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    if kind := kind_of(head, "".join(lines)):
-        raise ValueError(f"{path} is {kind}.")
+    for kind, start in product(FORMATS, (head[:4096].decode("latin-1"), "".join(lines[:9]))):
+        if re.match(FORMATS[kind], start, re.IGNORECASE):
+            raise ValueError(f"{path} is {kind}.")
     if "\0" in "".join(lines):
         raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
     if not "".join(lines):

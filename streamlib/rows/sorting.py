@@ -63,10 +63,7 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     if empty := [line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty]:
         problems.append(in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last"))
     if kind in TIMES and all(is_empty or key.time() == time(0) for is_empty, key in keys):
-        clocks = [name for name in columns if name not in names and _is_clock(name, rows)]
-        words = re.compile("[A-Z]?[a-z]+").findall
-        clocks.sort(key=lambda name: -len({*words(name)} & {*words(names[0])}))  # sale_date, _time
-        clocks.sort(key=lambda name: name.casefold().endswith("minute"))
+        clocks = _clocks(rows, [name for name in columns if name not in names], names[0])
         for clock in () if by else clocks:  # a time, or an hour and then a minute
             found = next(_fits(rows, [([*names, clock], kind)]), found)
             names, _, keys = found
@@ -101,10 +98,19 @@ def _candidates(columns: Sequence[str]) -> list[list[str]]:
     return [*together, *([name] for name in columns)]
 
 
-def _is_clock(name: str, rows: list[dict]) -> bool:
-    texts = [str(row.get(name, "")).strip() for row in rows[:FEW]]
-    clocks = [text for text in texts if ":" in text and re.fullmatch(CLOCK, text, re.IGNORECASE)]
-    return bool(clocks or re.search("(time|hour|hr|minute)s?$", name, re.IGNORECASE))
+def _clocks(rows: list[dict], columns: list[str], date: str) -> list[str]:
+    """The columns of a time of day; first the one named most like the date, minutes last."""
+
+    def order(name: str) -> tuple[bool, int]:
+        words, others = (set(re.findall("[A-Z]?[a-z]+", text)) for text in (name, date))
+        return name.casefold().endswith("minute"), -len(words & others)
+
+    named = re.compile("(time|hour|hr|minute)s?$", re.IGNORECASE).search
+    stamp = re.compile(rf"(?=.*:){CLOCK}", re.IGNORECASE).fullmatch
+    texts = {name: [str(row.get(name, "")).strip() for row in rows[:FEW]] for name in columns}
+    return sorted(
+        (name for name in texts if named(name) or any(map(stamp, texts[name]))), key=order
+    )
 
 
 def _last_resort(rows: list[dict], lines: list[int], columns: list[str], by: str | None) -> tuple:
@@ -117,17 +123,15 @@ def _last_resort(rows: list[dict], lines: list[int], columns: list[str], by: str
     name, kind = max(product([by] if by else columns, KINDS if by else TIMES), key=fit)
     keys = list(_keys(rows, [name], kind))
     count = sum(key[:1] == (False,) for key in keys)
-    at = [*keys, ()].index(()) % len(rows)
+    at = keys.index(() if () in keys else (True, 0)) if count < len(rows) else 0
     odd = f"{rows[at].get(name)!r} in line {lines[at]}"
-    option, says = f"--by {shlex.quote(name)}", "No column has a time in every row"
     if by:
         raise ValueError(f"{by} is not one kind of time or number ({odd}): choose another column.")
-    if count and () in keys:
-        raise ValueError(f"{says}: {name} has one in {count:,} rows, but {odd}; correct that.")
+    says = "No column has a time in every row"
     if count:
-        line = next(line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty)
-        says += f" (line {line} has none): {name} is a time in {count:,} rows and empty in "
-        raise ValueError(f"{says}{len(rows) - count:,}: {option} puts them last.")
+        last = f"empty in {len(rows) - count:,}: --by {shlex.quote(name)} puts them last"
+        last = "not in others: correct them" if () in keys else last
+        raise ValueError(f"{says} ({odd}): {name} is a time in {count:,} rows and {last}.")
     named = [name for name in columns if TIMELY.search(name)]
     if found := next(_fits(rows, product([[name] for name in named], DIGITS)), None):
         return found

@@ -233,14 +233,14 @@ def test_sorted_rows_have_the_columns_and_problems_of_their_table(csv_file, text
         (
             "title,date_added,release_year\na,2013-04-09,1999\nb,,1998\nc,2013-04-08,2000\n",
             None,
-            r"\(line 3 has none\): date_added is a time in 2 rows and empty in 1: "
+            r"\('' in line 3\): date_added is a time in 2 rows and empty in 1: "
             "--by date_added puts them last",
         ),
         ("n,my date\n1,2013-04-09\n2,N/A\n", None, "--by 'my date' puts them last"),
         (
             "n,when\n1,2013-04-09\n2,soon\n3,2013-04-07\n",
             None,
-            "when has one in 2 rows, but 'soon' in line 3; correct",
+            r"\('soon' in line 3\): when is a time in 2 rows and not in others: correct them",
         ),
         ("n,Time\n1,9:00\n2,10:00\n", None, "name the one to sort by, as in --by Time"),
     ],
