@@ -74,7 +74,8 @@ class Rows:
         self._layout, sample = _layout(lines, delimiter or (told and told[1]) or ",\t;|")
         titles = _titles(sample, self._layout["delimiter"], sure=header is not None)
         first, *others = sample[titles:] or [[]]
-        header = _has_header(first, others) if header is None else header
+        holds = _first_row(sample[titles:])
+        header = ("name" in holds or "value" not in holds) if header is None else header
         if not others and "".join(first).endswith(("\n", "\r")):
             raise ValueError(f"{path}, line 1: a quote is opened and never closed; close it.")
         if not first or (header and not others and not until):
@@ -214,31 +215,25 @@ def _titles(sample: list[list[str]], mark: str, sure: bool) -> int:
     above = len(list(takewhile(bool, alone)))
     full = [len(row) == width and not re.search(", |[, ]$", ",".join(row)) for row in sample]
     at = full.index(True, above) if True in full[above:] else above
-    names = [name for name, _ in _over_values(sample[at:])]
-    is_header = names and not any(map(VALUE.fullmatch, names))
     is_title = any(len(row) != width and ", " in ",".join(row) for row in sample[above:at])
-    return at if (is_header or is_title) and not sure else above
+    return at if not sure and (is_title or _first_row(sample[at:]) == {"name"}) else above
 
 
-def _over_values(rows: list[list[str]]) -> list[tuple[str, list[str]]]:
-    """The fields of the first row below which all are values, and these."""
-    found = []
-    for name, *below in zip(*[row for row in rows if len(row) == len(rows[0])][:11], strict=True):
-        known = [text for text in below if text.strip().lower() not in EMPTY]
-        if known and all(map(VALUE.fullmatch, known)):
-            found.append((name, known))
+def _first_row(rows: list[list[str]]) -> set[str]:
+    """What is in the first row above columns of values: names, labels such as years, values."""
+    if rows and len(rows[0]) == 1:  # several columns that could not be told apart, perhaps
+        rows = [[" ".join(row).split(" ")[-1]] for row in rows]
+    rows, found = [row for row in rows if len(row) == len(rows[0])][:11], set()
+    for at, (first, *others) in enumerate(zip(*rows, strict=True)):
+        below = [text for text in others or [first] if text.strip().lower() not in EMPTY]
+        if (
+            below
+            and all(map(VALUE.fullmatch, below))
+            and (not at or first.strip().lower() not in EMPTY)
+        ):
+            is_label = LABEL.fullmatch(first) and not any(map(LABEL.fullmatch, below))
+            found.add("label" if is_label else "value" if VALUE.fullmatch(first) else "name")
     return found
-
-
-def _has_header(first: list[str], others: list[list[str]]) -> bool:
-    """False if the first row has a value in each column where the others have them."""
-    if len(first) == 1:  # several columns that could not be told apart, perhaps
-        first, *others = ([" ".join(row).split(" ")[-1]] for row in (first, *others))
-    below = _over_values([first, *(others or [first])])
-    if below and all(LABEL.fullmatch(name) for name, _ in below):  # such as years
-        return not any(LABEL.fullmatch(text) for _, texts in below for text in texts)
-    known = [name for name, _ in below if name.strip().lower() not in EMPTY]
-    return not (known and first[0].strip() and all(map(VALUE.fullmatch, known)))
 
 
 def _names(texts: list[str]) -> list[str]:

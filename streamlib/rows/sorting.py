@@ -57,34 +57,40 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
         raise ValueError(f"There is no column {by!r}: choose from {', '.join(columns)}.")
     lines = [getattr(row, "line", number) for number, row in enumerate(rows, start=1)]
     problems = list(getattr(table, "problems", []))
-    ways = product([[by]], KINDS) if by else product(_candidates(columns), TIMES)
-    found = next(_fits(rows, ways, empty=bool(by)), None) or _last_resort(rows, lines, columns, by)
-    names, kind, keys = found
+    ways = [*product([[by]], KINDS)] if by else [*product(_candidates(columns), TIMES)]
+    named = [[name] for name in columns if TIMELY.search(name)]
+    fits = [*_fits(rows, ways)] or [*_fits(rows, () if by else product(named, DIGITS))]
+    if not fits or (not by and min(map(_empties, fits))):
+        raise ValueError(_refusal(rows, lines, by, ways))
+    names, kind, keys = min(fits, key=_empties)
     if empty := [line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty]:
         problems.append(in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last"))
+    for others, other, ways in fits:
+        if others == names and {kind, other} <= set(BOTH_WAYS) and ways != keys:
+            example = f"{rows[0].get(names[0])}, as all the others, could also be a {other}"
+            problems.append(f"{example}: it was taken as a {kind}.")
     if kind in TIMES and all(is_empty or key.time() == time(0) for is_empty, key in keys):
         clocks = _clocks(rows, [name for name in columns if name not in names], names[0])
         for clock in () if by else clocks:  # a time, or an hour and then a minute
-            found = next(_fits(rows, [([*names, clock], kind)]), found)
-            names, _, keys = found
+            finer = [fit for fit in _fits(rows, [([*names, clock], kind)]) if not _empties(fit)]
+            [(names, _, keys)] = finer or [(names, kind, keys)]
         if unused := ", ".join(clock for clock in clocks if clock not in names):
             problems.append(f"Equal dates stay in the order they had; not used: {unused}.")
-    for _, other, ways in _fits(rows, product([names], BOTH_WAYS), empty=True):
-        if kind in BOTH_WAYS and ways != keys:
-            example = f"{rows[0].get(names[0])}, as all the others, could also be a {other}"
-            problems.append(f"{example}: it was taken as a {kind}.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
     done.by, done.columns, done.problems = f"{', '.join(names)} ({kind})", columns, problems
     return done
 
 
-def _fits(rows: list[dict], ways: Iterable[tuple], empty: bool = False) -> Iterator[tuple]:
-    """The ways (columns and a kind) that fit all rows, with a key for each; it may be `empty`."""
+def _fits(rows: list[dict], ways: Iterable[tuple]) -> Iterator[tuple]:
+    """The ways (columns and a kind) that fit all rows, be they empty in some; a key for each."""
     for names, kind in ways:
         keys = list(takewhile(bool, _keys(rows, names, kind)))
-        empties = sum(is_empty for is_empty, _ in keys)
-        if len(keys) == len(rows) > empties and (empty or not empties):
+        if len(keys) == len(rows) and (False,) in (key[:1] for key in keys):
             yield names, kind, keys
+
+
+def _empties(fit: tuple) -> int:
+    return sum(is_empty for is_empty, _ in fit[2])
 
 
 def _candidates(columns: Sequence[str]) -> list[list[str]]:
@@ -113,30 +119,26 @@ def _clocks(rows: list[dict], columns: list[str], date: str) -> list[str]:
     )
 
 
-def _last_resort(rows: list[dict], lines: list[int], columns: list[str], by: str | None) -> tuple:
-    """Years, epochs and the like, where no column is a time. Raises ValueError if none is that."""
+def _refusal(rows: list[dict], lines: list[int], by: str | None, ways: list[tuple]) -> str:
+    """Why the rows cannot be sorted, by what comes nearest to a time, and what to do."""
 
-    def fit(way: tuple[str, str]) -> tuple[int, int]:
-        keys = [*_keys(rows[:1000], [way[0]], way[1]), ()]
+    def fit(way: tuple) -> tuple[int, int]:
+        keys = [*_keys(rows[:1000], *way), ()]
         return sum(key[:1] == (False,) for key in keys), keys.index(())
 
-    name, kind = max(product([by] if by else columns, KINDS if by else TIMES), key=fit)
+    ([name, *_], kind), says = max(ways, key=fit), "No column has a time in every row"
     keys = list(_keys(rows, [name], kind))
     count = sum(key[:1] == (False,) for key in keys)
-    at = keys.index(() if () in keys else (True, 0)) if count < len(rows) else 0
+    at = keys.index(() if () in keys else (True, 0))
     odd = f"{rows[at].get(name)!r} in line {lines[at]}"
     if by:
-        raise ValueError(f"{by} is not one kind of time or number ({odd}): choose another column.")
-    says = "No column has a time in every row"
+        return f"{by} is not one kind of time or number ({odd}): choose another column."
+    last = f"empty in {len(rows) - count:,}: --by {shlex.quote(name)} puts them last"
+    last = "not in others: correct them" if () in keys else last
     if count:
-        last = f"empty in {len(rows) - count:,}: --by {shlex.quote(name)} puts them last"
-        last = "not in others: correct them" if () in keys else last
-        raise ValueError(f"{says} ({odd}): {name} is a time in {count:,} rows and {last}.")
-    named = [name for name in columns if TIMELY.search(name)]
-    if found := next(_fits(rows, product([[name] for name in named], DIGITS)), None):
-        return found
-    example = shlex.quote([*named, *columns][0])
-    raise ValueError(f"{says}: name the one to sort by, as in --by {example}.")
+        return f"{says} ({odd}): {name} is a time in {count:,} rows and {last}."
+    example = next(filter(TIMELY.search, rows[0]), name)
+    return f"{says}: name the one to sort by, as in --by {shlex.quote(example)}."
 
 
 def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> Iterator[tuple]:

@@ -298,6 +298,7 @@ def test_a_header_is_found_below_what_is_not_one(csv_file, text, columns, first)
         ("2024-01-01 09:00 3\n2024-01-02 10:00 4\n", "2024-01-01|09:00|3", 2),
         ("San Jose   3  4\nAmes   5  6\n", "San Jose   3  4", 2),
         ("Ames,,4\nBern,5,\nCork,4,4\n", "Ames||4", 3),
+        ("Ames,NA,4\nBern,5,3\n", "Ames|NA|4", 2),
         ("Ace,1990,1991\nBo,1985,1999\n", "Ace|1990|1991", 2),
         ("sep=|\n1|2\n3|4\n", "1|2", 2),
         ("# a, b\n1,2\n3,4\n", "1|2", 2),
