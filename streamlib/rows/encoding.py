@@ -45,8 +45,8 @@ def likeliest(path: Path, head: bytes) -> str:
 
     lines = [line for line in sample.splitlines() if not line.isascii()]
     sample = b"\n".join(lines)[: SAMPLE // 4]
-    codes = {"include_encodings": CODES, "no_match_encoding": "cp1252", "compat_names": False}
-    found = detect_all(sample, ignore_threshold=True, **codes)
+    known = {"include_encodings": CODES, "no_match_encoding": "cp1252", "compat_names": False}
+    found = detect_all(sample, ignore_threshold=True, **known)
     sure = {one["encoding"]: one["confidence"] for one in found}
     sure["cp1252"] = 1.2 * sure.get("cp1252", 0)  # the commonest
     return max(CODES, key=lambda code: sure.get(code, 0) * _sense(sample.decode(code, "replace")))

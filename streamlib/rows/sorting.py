@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import product, takewhile
+from operator import itemgetter
 
 from streamlib.rows.reading import EMPTY, FEW, in_lines
 
@@ -60,20 +61,20 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     ways = [*product([[by]], KINDS)] if by else [*product(_candidates(columns), TIMES)]
     named = [[name] for name in columns if TIMELY.search(name)]
     fits = [*_fits(rows, ways)] or [*_fits(rows, () if by else product(named, DIGITS))]
-    if not fits or (not by and min(map(_empties, fits))):
+    empties, names, kind, keys = min(fits, key=itemgetter(0), default=(len(rows), [], "", []))
+    if not fits or (empties and not by):
         raise ValueError(_refusal(rows, lines, by, ways))
-    names, kind, keys = min(fits, key=_empties)
     if empty := [line for line, (is_empty, _) in zip(lines, keys, strict=True) if is_empty]:
         problems.append(in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last"))
-    for others, other, ways in fits:
-        if others == names and {kind, other} <= set(BOTH_WAYS) and ways != keys:
+    for _, others, other, found in fits:
+        if others == names and {kind, other} <= set(BOTH_WAYS) and found != keys:
             example = f"{rows[0].get(names[0])}, as all the others, could also be a {other}"
             problems.append(f"{example}: it was taken as a {kind}.")
     if kind in TIMES and all(is_empty or key.time() == time(0) for is_empty, key in keys):
         clocks = _clocks(rows, [name for name in columns if name not in names], names[0])
         for clock in () if by else clocks:  # a time, or an hour and then a minute
-            finer = [fit for fit in _fits(rows, [([*names, clock], kind)]) if not _empties(fit)]
-            [(names, _, keys)] = finer or [(names, kind, keys)]
+            for count, finer, _, times in _fits(rows, [([*names, clock], kind)]):
+                names, keys = (names, keys) if count else (finer, times)
         if unused := ", ".join(clock for clock in clocks if clock not in names):
             problems.append(f"Equal dates stay in the order they had; not used: {unused}.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
@@ -82,15 +83,12 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
 
 
 def _fits(rows: list[dict], ways: Iterable[tuple]) -> Iterator[tuple]:
-    """The ways (columns and a kind) that fit all rows, be they empty in some; a key for each."""
+    """The ways (columns, a kind) that fit all rows; in how many they are empty, a key for each."""
     for names, kind in ways:
         keys = list(takewhile(bool, _keys(rows, names, kind)))
-        if len(keys) == len(rows) and (False,) in (key[:1] for key in keys):
-            yield names, kind, keys
-
-
-def _empties(fit: tuple) -> int:
-    return sum(is_empty for is_empty, _ in fit[2])
+        empties = sum(is_empty for is_empty, _ in keys)
+        if len(keys) == len(rows) > empties:
+            yield empties, names, kind, keys
 
 
 def _candidates(columns: Sequence[str]) -> list[list[str]]:
