@@ -26,6 +26,8 @@ CODES = (  # what people's machines write; the first of equally likely ones is t
     "cp1257 iso8859-6 cp874 cp932 euc_jis_2004 gb18030 big5hkscs cp949 mac-roman cp850 cp852"
 ).split()
 WORD = re.compile("[^\0-@[-`{-\x7f\xa0¡¿‘’“”„«»–—…·ªº°€]+")
+# Western text without Western letters: 20 °C, 5 µm, ½ m², £5, it’s; but not Wroc³aw, £ódŸ
+SIGNS = re.compile("([\0-\x7f\xa0µ‘’“”–—…«»•]|(?<![A-Za-z]{3})[°²³½¼¾±×÷§©®™£¥€·](?![a-zà-ÿ]))*")
 codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 
 
@@ -45,11 +47,15 @@ def likeliest(path: Path, head: bytes) -> str:
 
     lines = [line for line in sample.splitlines() if not line.isascii()]
     sample = b"\n".join(lines)[: SAMPLE // 4]
+    if SIGNS.fullmatch(sample.decode("cp1252", "replace")):
+        return "cp1252"
     known = {"include_encodings": CODES, "no_match_encoding": "cp1252", "compat_names": False}
     found = detect_all(sample, ignore_threshold=True, **known)
     sure = {one["encoding"]: one["confidence"] for one in found}
     sure["cp1252"] = 1.2 * sure.get("cp1252", 0)  # the commonest
-    return max(CODES, key=lambda code: sure.get(code, 0) * _sense(sample.decode(code, "replace")))
+    return max(
+        CODES, key=lambda code: sure.get(code, 0) * _sense(sample.decode(code, "unreadable"))
+    )
 
 
 def _sense(text: str) -> float:
@@ -58,5 +64,6 @@ def _sense(text: str) -> float:
     fit = 0
     for word in words:
         scripts = {"CJK" if c >= "⺀" else unicodedata.name(c, "?").split()[0] for c in word}
-        fit += len(scripts) == 1 and word in (word.lower(), word.upper(), word.title())
+        is_cased = word in (word.lower(), word.upper(), word.title())
+        fit += is_cased and len(scripts) == 1 and "?" not in scripts
     return (fit / len(words)) ** 2 if words else 1

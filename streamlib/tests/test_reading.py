@@ -216,11 +216,15 @@ def test_characters_that_cannot_be_read_are_said(csv_file):
         (b"a\rTin Frog\xca\rRed Dog\r", {}, "Tin Frog\xa0"),
         ("a\nQuanto costa? 5 €\n".encode("cp1252"), {}, "Quanto costa? 5 €"),
         ("a\n¿Cuándo?\n".encode("cp1252"), {}, "¿Cuándo?"),
+        ("a,n\n20 °C,1\n5 µm,2\n½,3\n".encode("cp1252"), {}, "20 °C"),
+        ("a\nit’s “fine” – yes…\n".encode("cp1252"), {}, "it’s “fine” – yes…"),
+        ("a\n3 km²\n£5\n".encode("cp1252"), {}, "3 km²"),
+        ("a\nMichał\n".encode("cp1250"), {}, "Michał"),
         (b"a\n" + b"b\n" * 1_000_000 + b"\xe9\n", {}, "b"),
     ],
     ids=(
         "mark marked-utf-8 mac mostly-utf-8 cp1252 units cp1251 unmarked excel big-endian frog "
-        "frog-1 euro asked late"
+        "frog-1 euro asked degrees quotes area Michał late"
     ).split(),
 )
 def test_encodings_are_told_by_little_text(csv_file, content, said, expected):
