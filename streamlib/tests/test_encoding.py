@@ -77,6 +77,10 @@ def sqlite():
         (b"PAR1\x15\x04\x15 and so on", "a database: export"),
         (sqlite(), "a database: export"),
     ],
+    ids=(
+        "page comment PAGE marked-page utf-16-page xml xml-rows json json-lines objects lists "
+        "rtf lfs annex annex-link old-excel zip gzip bz2 xz pdf png jpeg parquet sqlite"
+    ).split(),
 )
 def test_a_file_that_is_not_a_table_is_refused_by_name(csv_file, content, words):
     for said in ({}, {"encoding": "cp1252"}):
