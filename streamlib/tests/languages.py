@@ -270,7 +270,7 @@ def main() -> None:
 
     def ours(content: bytes) -> str:
         path.write_bytes(content)
-        return likeliest(path, content)
+        return likeliest(path)
 
     ways = {
         "charset-normalizer": lambda b: getattr(from_bytes(b).best(), "encoding", None),
