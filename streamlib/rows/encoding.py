@@ -30,8 +30,7 @@ codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 def likeliest(path: Path) -> str:
     """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
     with path.open("rb") as file:
-        blocks = iter(partial(file.read, 2 * SAMPLE), b"")
-        sample = next((block for block in blocks if not block.isascii()), b"")
+        sample = next((b for b in iter(partial(file.read, SAMPLE), b"") if not b.isascii()), b"")
     letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))
     if 2 * letters.count(UNREADABLE) <= len(letters):
         return "utf-8"

@@ -47,14 +47,16 @@ class Growing(io.FileIO):
 class Rows:
     """The rows of a CSV file by column name; each loop over them reads the file anew.
 
-    columns: those wanted; encoding, delimiter (a character, or some to choose from), header (True
-    or False): say so where `.assumed` is wrong; until: asked when a growing file gives no more,
+    columns: those wanted; encoding, delimiter (one character), header (True or
+    False): say so where `.assumed` is wrong; until: asked when a growing file gives no more,
     True ends it. `.problems` tells of the last loop. Raises OSError or ValueError if not a table.
     """
 
     def __init__(
         self, path: Path | str, *, columns=None, encoding="", delimiter="", header=None, until=None
     ):
+        if delimiter and not re.fullmatch(r'[^"\r\n]', delimiter):
+            raise ValueError(f"The delimiter is {delimiter!r}: give one character, such as ';'.")
         self.path, self._until, said = Path(path), until, encoding
         encoding, lines = _beginning(self.path, encoding, until)
         self._layout, sample = _layout(lines, delimiter or ",\t;|")

@@ -57,8 +57,8 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     for (_, also_time, _), others, other, found in tried:
         if also_time and others == names and found != keys:
             problems.append(f"{names[0]} could also be a {other}: it was taken as a {kind}.")
-    if clocks and is_time and set(clocks).isdisjoint(names):
-        problems.append(f"Equal dates stay in the order they had; not used: {', '.join(clocks)}.")
+    if is_time and (unused := [n for n in clocks if n not in names]) and names[0] not in clocks:
+        problems.append(f"Equal times stay in the order they had; not used: {', '.join(unused)}.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
     done.by, done.columns = f"{', '.join(names)} ({kind})", list(columns)
     done.problems = problems
@@ -69,9 +69,8 @@ def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[s
     """How well columns fit a kind, and a key for each row up to the first that has none."""
     fields = ([str(row.get(name, "")).strip() for name in names] for row in rows)
     keys = list(takewhile(bool, map(_key, fields, repeat(kind))))
-    count = len(keys) - keys.count(LAST)
-    fits = len(keys) == len(rows) and count > 0
-    return (fits, fits and kind in TIMES, count), names, kind, keys
+    fits = len(keys) == len(rows) > keys.count(LAST)
+    return (fits, fits and kind in TIMES, len(keys) - keys.count(LAST)), names, kind, keys
 
 
 def _likely(columns: Iterable[str], clocks: list[str]) -> Iterator[tuple[list[str], str]]:

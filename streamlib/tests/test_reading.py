@@ -173,9 +173,11 @@ def test_what_was_assumed_is_said_in_words(csv_file):
         assert repr(table) == f"<rows of given.csv: {said}"
 
 
-def test_of_several_delimiters_the_one_that_fits_is_taken(csv_file):
-    table = rows.read(csv_file("a:b,c\n1:2,3\n4:5\n"), delimiter=":!")
-    assert table.columns == ["a", "b,c"] and table.assumed["delimiter"] == ":"
+@pytest.mark.parametrize("mark", ["::", "; ", r"\t", "\n", '"'])
+def test_a_delimiter_that_is_not_one_character_is_refused_in_one_sentence(csv_file, mark):
+    with pytest.raises(ValueError, match=r"^The delimiter is .+: give one character") as error:
+        rows.read(csv_file("a:b\n1:2\n"), delimiter=mark)
+    assert is_one_sentence(str(error.value))
 
 
 def test_columns_are_chosen_by_name(csv_file):

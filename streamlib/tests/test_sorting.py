@@ -92,12 +92,14 @@ def test_a_date_and_a_time_of_day_are_sorted_by_together(csv_file, header, oldes
         ("Date,Time\n1/25/2024,13:08\n1/25/2024,\n", None, "Time"),
         ("Date,Time\n1/25/2024,13:08\n1/25/2024,late\n", None, "Time"),
         ("Date,Time\n1/25/2024,13:08\n1/25/2024,9:15\n", "Date", "Time"),
+        ("day,start_time,end_time\n2024-01-05,9:15,9:30\n", None, "end_time"),
+        ("ship_time,sale_date,sale_time\n9:00,2024-01-05,9:15\n", None, "sale_time"),
         ("date,laptime\n2024-01-05,75:10\n2024-01-05,61:00\n", None, "laptime"),
     ],
 )
 def test_a_time_of_day_that_was_not_used_is_said(csv_file, text, by, unused):
     found = rows.oldest_first(rows.read(csv_file(text)), by)
-    said = f"Equal dates stay in the order they had; not used: {unused}."
+    said = f"Equal times stay in the order they had; not used: {unused}."
     assert said in found.problems
 
 
