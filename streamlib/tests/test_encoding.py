@@ -24,7 +24,7 @@ UNKNOWN = {
     "Latvian cp1257 once in 50",
     "Japanese euc_jp 3 towns",
 }
-SMALL = {size: count for size, count in SIZES.items() if count < 400}
+SMALL = {size: count for size, count in SIZES.items() if count < 60}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
