@@ -5,20 +5,21 @@ import io
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice, product, takewhile, zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
-from charset_normalizer import from_bytes
+from streamlib.rows.encoding import FORMATS, MARKS, UNREADABLE, likeliest
 
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
-BLOCK = 1024 * 1024
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
+DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe", " ": "blanks"}
 FEW = 8  # a problem names this many lines and counts the others
-WESTERN = re.compile("[\0-\x7f\xa0¡£§©«®°²µ·»½¿×À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿŒœ–—‘’“”•…€]*")
 VALUE = re.compile(r"(?i)[-+$€£ ]*\.?\d([a-z]{3,9}[- .]\d\d|[-+.,:/\d TZ%apm])*+")  # number or time
+LABEL = re.compile(r"(1[5-9]|20)\d\d([-/]\d\d?){0,2}|\d\d?[-/:]\d\d?([-/:]\d{2,4})?")  # of a column
+EMPTY = {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none"}
+TITLE = re.compile(r"^#[#!\s]|^sep=.$|, |[, ]$")  # a comment, or blanks beside delimiters
 csv.field_size_limit(LONGEST)
 
 
@@ -46,37 +47,29 @@ class Growing(io.FileIO):
 class Rows:
     """The rows of a CSV file by column name; each loop over them reads the file anew.
 
-    columns: the names of those wanted (all, if left out);
-    encoding, delimiter (one character), header (True or False): say so where `.assumed` is wrong;
-    until: for a file that still grows: asked while no more comes, True ends the reading.
-
-    `.problems` says what was strange in the last loop. An empty or repeated column name gets the
-    column's number. Raises OSError or ValueError if the file is not a table with rows.
+    columns: those wanted; encoding, delimiter (one character), header (True or
+    False): say so where `.assumed` is wrong; until: asked when a growing file gives no more,
+    True ends it. `.problems` tells of the last loop. Raises OSError or ValueError if not a table.
     """
 
     def __init__(
-        self,
-        path: Path | str,
-        *,
-        columns: Sequence[str] | None = None,
-        encoding: str | None = None,
-        delimiter: str | None = None,
-        header: bool | None = None,
-        until: Callable[[], bool] | None = None,
+        self, path: Path | str, *, columns=None, encoding="", delimiter="", header=None, until=None
     ):
-        if delimiter is not None and not re.fullmatch(r'[^"\r\n]', delimiter):
+        if delimiter and not re.fullmatch(r'[^"\r\n]', delimiter):
             raise ValueError(f"The delimiter is {delimiter!r}: give one character, such as ';'.")
-        self.path, self._until = Path(path), until
+        self.path, self._until, said = Path(path), until, encoding
         encoding, lines = _beginning(self.path, encoding, until)
-        (*_, width), self._layout, sample = _layout(lines, delimiter or DELIMITERS)
-        titles = len(list(takewhile(lambda values: len(values) == 1 < width, sample)))
-        first, *others = sample[titles:]
-        header = _has_header(first, others) if header is None else header
+        self._layout, sample = _layout(lines, delimiter or ",\t;|")
+        titles = _titles(sample, self._layout["delimiter"])
+        first, *others = sample[titles:] or [[]]
+        header = _is_header(sample[titles:]) is not False if header is None else header
         if not first or (header and not others and not until):
-            raise ValueError(f"{path} has no rows: give a CSV file with a header and rows.")
+            raise ValueError(f"{path} has no rows, or a quote that never ends: correct it.")
         self.assumed = dict(encoding=encoding, **self._layout, header=header, titles=titles)
+        if not said and not encoding.startswith("utf"):
+            self.assumed["guess"] = f"{encoding} is a guess; encoding=... (--encoding) overrides it"
         names = self._names = _names(first if header else [""] * len(first))
-        self.columns = [columns] if isinstance(columns, str) else list(columns or names)
+        self.columns = [columns] if isinstance(columns, str) else columns or names
         if missing := [column for column in self.columns if column not in names]:
             raise ValueError(f"{self.path.name} has no column {missing[0]!r}: choose from {names}.")
         self._seen: dict[str, tuple[int, list[int]]] = {}
@@ -87,20 +80,18 @@ class Rows:
             for line in iter(partial(file.readline, LONGEST), ""):
                 size = len(line) + (size if reader.line_num > ended else 0)
                 if size >= LONGEST:
-                    here = f"{self.path.name}, line {ended + 1}"
-                    raise ValueError(f"{here}: this row never ends; close its quotes.")
-                if "\ufffd" in line:
+                    raise ValueError(f"Line {ended + 1}: this row never ends; close its quotes.")
+                if UNREADABLE in line:
                     self._note("unreadable characters, shown as \ufffd", reader.line_num + 1)
+                    line = line.replace(UNREADABLE, "\ufffd")
                 yield line
             if reader.line_num > ended:  # the parser asked for more within a row
                 self._note("a quote is opened in this row and never closed", ended + 1)
 
         self._seen = {}
-        names, width, ended = self._names, len(self._names), 0
-        chosen = self.columns if self.columns != names else None
-        above = self.assumed["titles"] + self.assumed["header"]
+        names, above, ended = self._names, self.assumed["titles"] + self.assumed["header"], 0
         with io.BufferedReader(Growing(self.path, self._until)) as raw:
-            file = io.TextIOWrapper(raw, self.assumed["encoding"], "replace", newline="")
+            file = io.TextIOWrapper(raw, self.assumed["encoding"], "unreadable", newline="")
             reader = csv.reader(lines(), **self._layout)
             for values in reader:
                 ended = reader.line_num
@@ -108,13 +99,13 @@ class Rows:
                     above -= bool(values)
                     continue
                 row = Row(zip(names, values, strict=False))
-                if len(values) != width:
-                    what = "fewer" if len(values) < width else "more"
-                    self._note(f"{what} fields than the {width} columns", ended)
-                    wider = _names(names + [""] * (len(values) - width))
+                if len(values) != len(names):
+                    size = "fewer" if len(values) < len(names) else "more"
+                    self._note(f"{size} fields than the {len(names)} columns", ended)
+                    wider = _names(names + [""] * (len(values) - len(names)))
                     row.update(zip_longest(wider, values, fillvalue=""))
-                if chosen:
-                    row = Row((name, row[name]) for name in chosen)
+                if self.columns is not names:
+                    row = Row((name, row[name]) for name in self.columns)
                 row.line = ended
                 yield row
 
@@ -127,11 +118,12 @@ class Rows:
         return [in_lines(few, count, what) for what, (count, few) in self._seen.items()]
 
     def __repr__(self) -> str:
-        encoding, delimiter, _, has_header, _ = self.assumed.values()
-        columns = f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}"
-        fields = f"{DELIMITERS.get(delimiter, repr(delimiter))} between fields"
-        header = "the first row is a header" if has_header else "no header"
-        return f"<rows of {self.path.name}: {columns}; assumed: {encoding}, {fields}, {header}>"
+        encoding, mark, _, header, _, *guess = self.assumed.values()
+        fields = f"{DELIMITERS.get(mark, repr(mark))} between fields"
+        header = "the first row is a header" if header else "no header"
+        assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
+        plural = "s" * (len(self.columns) > 1)
+        return f"<rows of {self.path.name}: {len(self.columns)} column{plural}; assumed: {assumed}>"
 
 
 read = Rows  # a lesson says rows.read(path)
@@ -139,65 +131,69 @@ read = Rows  # a lesson says rows.read(path)
 
 def in_lines(lines: Sequence[int], count: int, what: str) -> str:
     """Return a sentence on what is strange in `count` lines, the first of which are given."""
-    more = f" and {count - len(lines):,} more" if count > len(lines) else ""
-    return f"Line{'s' if count > 1 else ''} {', '.join(map(str, lines))}{more}: {what}."
+    more = f" and {count - FEW:,} more" if count > FEW else ""
+    return f"Line{'s' if count > 1 else ''} {', '.join(map(str, lines[:FEW]))}{more}: {what}."
 
 
 def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tuple[str, list[str]]:
     """The encoding of a file, and its first lines, as soon as there are any."""
     try:
-        with io.BufferedReader(Growing(path, until), BLOCK) as file:
-            any(map(bytes.strip, iter(partial(file.readline, BLOCK), b"")))  # waits for a line
+        with io.BufferedReader(Growing(path, until), LONGEST // 4) as file:
+            any(map(bytes.strip, iter(partial(file.readline, LONGEST), b"")))  # waits for a line
             file.seek(0)
             head = file.peek()
     except OSError as error:
-        if path.is_dir():
-            raise OSError(f"{path} is a folder: give a file in it.") from None
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
-    encoding = "utf-8-sig" if head.startswith("\ufeff".encode()) else encoding or _likeliest(path)
+    mark = next((code for mark, code in MARKS.items() if head.startswith(mark)), None)
+    encoding = mark or encoding or likeliest(path)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
     except (LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: {error}; give another encoding, or none.") from None
-    if head.startswith((b"%PDF", b"\xd0\xcf\x11\xe0")) or "\0" in "".join(lines):  # or old Excel
-        raise ValueError(f"{path} is not plain text: save it as CSV first, or name its encoding.")
-    return encoding, lines or [""]
+    for kind, start in FORMATS.items():
+        if re.match(start, "".join(lines), re.IGNORECASE):
+            raise ValueError(f"{path} is {kind}.")
+    return encoding, lines
 
 
-def _likeliest(path: Path) -> str:
-    """UTF-8 if half of what is beyond ASCII is; else Western if all of it fits; else a guess."""
-    with path.open("rb") as file:
-        blocks = iter(partial(file.read, BLOCK // 16), b"")
-        sample = b"".join(islice((block for block in blocks if not block.isascii()), 2))
-    letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "replace"))
-    if 2 * letters.count("\ufffd") <= len(letters):
-        return "utf-8"
-    for code in ("cp1252", "mac_roman"):  # of Windows and the old Macintosh
-        if WESTERN.fullmatch(sample.decode(code, "replace")):
-            return code
-    return guess.encoding if (guess := from_bytes(sample).best()) else "cp1252"
-
-
-def _layout(lines: list[str], marks: Iterable[str]) -> tuple[tuple, dict, list[list[str]]]:
-    """How well it fits, the layout that gives most rows the same width, and these rows."""
-    ways = []
-    for mark, blanks in product(marks, (False, True)):  # are there blanks after delimiters?
-        layout = {"delimiter": mark, "skipinitialspace": blanks}
+def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
+    """The layout that gives most rows the same width, and these rows."""
+    ways, text = [], "".join(lines)
+    for mark in marks:
+        blanks = re.search(rf'{re.escape(mark)} +"[^"\r\n{re.escape(mark)}]', text)
+        layout = {"delimiter": mark, "skipinitialspace": mark == " " or bool(blanks)}
         rows = list(csv.reader(lines, **layout))
         width, count = Counter(map(len, rows)).most_common(1)[0]
-        quotes = sum(value.count('"') for values in rows for value in values)
-        fit = (count / len(rows), -quotes, width) if width > 1 else (0,)
-        ways.append((fit, layout, rows))
-    return max(ways, key=lambda way: way[0])
+        ways.append(((width > 1 and count / len(rows), width), layout, rows))
+    (fit, _), layout, rows = max(ways, key=lambda way: way[0])
+    if not fit and len(marks) > 1:  # a column, or several between blanks
+        aligned, parts = _layout(lines, " ")
+        if len(set(map(len, parts))) == 1 < len(parts[0]) and _is_header(parts) is not None:
+            return aligned, parts
+    return layout, rows
 
 
-def _has_header(first: list[str], others: list[list[str]]) -> bool:
-    """False if the first row has a value in each column where the others have them."""
-    columns = zip(first, *others[:10], strict=False)
-    telling = [name for name, *below in columns if all(map(VALUE.fullmatch, below))]
-    return not (telling and all(map(VALUE.fullmatch, telling)))
+def _titles(rows: list[list[str]], mark: str) -> int:
+    """How many rows are above the table: comments, single fields, or others above a header."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    is_title = [len(row) != width or bool(TITLE.search(mark.join(row))) for row in rows]
+    above = [*is_title, False].index(False)
+    sure = all(len(row) == 1 < width or re.match("#|sep=", row[0]) for row in rows[:above])
+    return above if sure or _is_header(rows[above:]) else 0
+
+
+def _is_header(rows: list[list[str]]) -> bool | None:
+    """Is the first row names or labels, such as years, above values? None: there are no values."""
+    rows, found = [row for row in rows if len(row) == len(rows[0])][:11], set()
+    for at, (first, *others) in enumerate(zip(*rows, strict=True)):
+        below = [text for text in others or [first] if text.strip().lower() not in EMPTY]
+        is_told = not at or first.strip().lower() not in EMPTY
+        if below and all(map(VALUE.fullmatch, below)) and is_told:
+            is_label = LABEL.fullmatch(first) and not any(map(LABEL.fullmatch, below))
+            found.add("label" if is_label else "value" if VALUE.fullmatch(first) else "name")
+    return "name" in found or "value" not in found if found else None
 
 
 def _names(texts: list[str]) -> list[str]:

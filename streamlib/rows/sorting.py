@@ -1,27 +1,32 @@
 """Rows sorted by real time or number, never as text."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+import shlex
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product, repeat, takewhile
 
-from streamlib.rows.reading import FEW, in_lines
+from streamlib.rows.reading import EMPTY, in_lines
 
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-DAY, MONTH = r"(?P<day>\d\d?)", rf"(?P<month>\d\d?|({'|'.join(MONTHS)})[a-z]*\.?)"
-YEAR = r"(?P<year>\d{4}|\d\d)"
-CLOCK = r"(?P<hour>[01]?\d|2[0-3])(:(?P<minute>[0-5]\d)(:(?P<second>[0-5]\d(\.\d*)?))?)?"
-CLOCK += r"( ?(?P<half>[ap])\.?m\.?)?(?P<zone>Z|[-+]\d\d:?\d\d)?"
+MONTHS = {m: n for n, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+YEAR, DAY = r"(?P<year>\d{4}|(?!^)\d\d)", r"(?P<day>\d\d?)"
+MONTH = rf"(?P<month>\d\d?|({'|'.join(MONTHS)})[a-z]*\.?)"
+CLOCK = r"(?P<hour>[01]?\d|2[0-4])([:. ]?(?P<minute>[0-5]\d)(:?(?P<second>[0-5]\d(\.\d*)?))?)?"
+CLOCK += r"( ?(?P<half>[ap])\.?m\.?)?( ?(Z|UTC|GMT|(?P<zone>[-+]\d\d:?\d\d)))?"
 TIMES = {
-    "time as year-month-day": rf"(?P<year>\d{{4}})[-/. ]{MONTH}[-/. ]{DAY}([T ]{CLOCK})?",
-    "time as month/day/year": rf"{MONTH}[/ ]{DAY}(/|,? ){YEAR}( {CLOCK})?",
-    "time as day/month/year": rf"{DAY}[-/. ]{MONTH}[-/. ]{YEAR}( {CLOCK})?",
+    "time as year-month-day": rf"(?!\d+\.\d+$){YEAR}[-/. ]{MONTH}([-/. ]{DAY}([T ]{CLOCK})?)?",
+    "time as month/day/year": rf"{MONTH}[-/ ]{DAY}([-/ ]|, ?){YEAR}(,? {CLOCK})?",
+    "time as day/month/year": rf"{DAY}[-/. ]{MONTH}[-/. ]{YEAR}(,? {CLOCK})?",
+    "time as month-year": rf"(?=.*([a-z]|\d{{4}})){MONTH}[-/ ]{YEAR}",
 }
 KINDS = TIMES | {
     "number": r"[-+]?((\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+)(e[-+]?\d+)?",
     "number with a decimal comma": r"[-+]?(\d+([.,]\d*)?|[.,]\d+)",
-    "time of day": CLOCK,
+    "time of day": CLOCK,  # below: a year, 202403, 20240315, seconds or milliseconds since 1970
+    "digits of a time": r"(1[5-9]|20)\d\d([01]\d([0-3]\d)?)?|\d{10}(\.\d*)?|\d{13}",
 }
+TIMELY = re.compile("date|time|year|stamp|epoch|when|^dt$", re.IGNORECASE)  # a column of times
+LAST = (True, 0)  # the key of a row with nothing in that column
 
 
 class Sorted(list):
@@ -29,68 +34,84 @@ class Sorted(list):
 
 
 def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
-    """Return the rows sorted by time or number, all of them in memory.
+    """Return the rows, all of them in memory, sorted by time or number.
 
-    by: a column; rows with nothing in it come last. Without it, Year, Month, Day and Time together
-    if the table has them, else the first column with a time in every row. A time without a zone
-    counts as UTC. Raises ValueError if the rows cannot be sorted so.
+    by: a column; rows with nothing in it come last. Without it: the first time in every row, or
+    in columns together. A time without a zone counts as UTC. Raises ValueError if there is none.
     """
     rows = list(table)
     if not rows:
         raise ValueError("There are no rows to sort: give a table that has some.")
-    columns = list(getattr(table, "columns", rows[0]))
+    columns, problems = getattr(table, "columns", [*rows[0]]), [*getattr(table, "problems", [])]
     if by is not None and by not in columns:
         raise ValueError(f"There is no column {by!r}: choose from {', '.join(columns)}.")
     lines = [getattr(row, "line", number) for number, row in enumerate(rows, start=1)]
-    most = 0  # of the rows could be read as one kind
-    for names, kind in [([by], kind) for kind in KINDS] if by else _candidates(columns):
-        keys = _keys(rows, names, kind)
-        empty = [line for line, (is_empty, _) in zip(lines, keys, strict=False) if is_empty]
-        if len(keys) == len(rows) > len(empty) and (by or not empty):
-            found = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
-            found.by, found.columns = f"{', '.join(names)} ({kind})", columns
-            last = in_lines(empty[:FEW], len(empty), f"no {by}, so sorted last")
-            found.problems = [*getattr(table, "problems", []), *[last] * bool(empty)]
-            return found
-        most = max(most, len(keys) % len(rows))
-    if by is None:
-        raise ValueError("No column has a time in every row: name the one to sort by (by=...).")
-    odd = f"{rows[most].get(by)!r} in line {lines[most]}"
-    raise ValueError(f"{by} is not one kind of time or number ({odd}): choose another column.")
+    clocks = [n for n in rows[0] if n.lower().endswith(("time", "hour")) or ":" in str(rows[0][n])]
+    ways = product([[by]], KINDS) if by else _likely(columns, clocks)
+    tried = [_tried(rows, *way) for way in ways]
+    (fits, is_time, count), names, kind, keys = best = max(tried, key=lambda way: way[0])
+    if not fits or (count < len(rows) and not by):
+        raise ValueError(_refusal(rows, lines, *best))
+    if empty := [line for line, key in zip(lines, keys, strict=True) if key == LAST]:
+        problems.append(in_lines(empty, len(empty), f"no {by}, so sorted last"))
+    for (_, also_time, _), others, other, found in tried:
+        if also_time and others == names and found != keys:
+            problems.append(f"{names[0]} could also be a {other}: it was taken as a {kind}.")
+    if is_time and (unused := [n for n in clocks if n not in names]) and names[0] not in clocks:
+        problems.append(f"Equal times stay in the order they had; not used: {', '.join(unused)}.")
+    done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
+    done.by, done.columns = f"{', '.join(names)} ({kind})", list(columns)
+    done.problems = problems
+    return done
 
 
-def _candidates(columns: Sequence[str]) -> Iterator[tuple[list[str], str]]:
-    """The columns that may hold the time, each with a kind it may be; the likeliest first."""
-    found = {name.casefold(): name for name in columns}
-    if {"year", "month", "day"} <= found.keys():
-        parts = ("year", "month", "day", "time", "hour")
-        yield [found[part] for part in parts if part in found][:4], next(iter(TIMES))
-    yield from (([name], kind) for name in columns for kind in TIMES)
+def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[str], str, list]:
+    """How well columns fit a kind, and a key for each row up to the first that has none."""
+    fields = ([str(row.get(name, "")).strip() for name in names] for row in rows)
+    keys = list(takewhile(bool, map(_key, fields, repeat(kind))))
+    fits = len(keys) == len(rows) > keys.count(LAST)
+    return (fits, fits and kind in TIMES, len(keys) - keys.count(LAST)), names, kind, keys
 
 
-def _keys(rows: Sequence[dict], names: Sequence[str], kind: str) -> list[tuple]:
-    """A key to sort by for each row up to the first that is not of this kind; empty ones last."""
-    keys = []
-    with suppress(ValueError):
-        for row in rows:
-            fields = [str(row.get(name, "")).strip() for name in names]
-            keys.append((False, _value(" ".join(fields), kind)) if all(fields) else (True, 0))
-    return keys
+def _likely(columns: Iterable[str], clocks: list[str]) -> Iterator[tuple[list[str], str]]:
+    """The columns, alone or together, that may hold the time, with a kind; the finest first."""
+    found, dates = {name.casefold(): name for name in columns}, [[name] for name in columns]
+    for year in [name for name in found if name.replace("year", "month") in found.keys() - {name}]:
+        parts = (year.replace("year", part) for part in ("year", "month", "day", "day_of_month"))
+        dates.insert(0, [found[name] for name in parts if name in found][:3])
+    for date in dates:
+        yield from product([*([*date, clock] for clock in clocks), date], TIMES)
+    yield from (([name], "digits of a time") for name in columns if TIMELY.search(name))
 
 
-def _value(text: str, kind: str) -> datetime | float:
-    """The time or number in a text of this kind. Raises ValueError if it is not one."""
-    match = re.fullmatch(KINDS[kind], text, re.IGNORECASE)
-    if not match:
-        raise ValueError(f"{text!r} is not a {kind}")
-    if "number" in kind:
-        return float(text.replace(",", "." if "comma" in kind else ""))
-    part = {name: found for name, found in match.groupdict().items() if found}
-    year, month = part.get("year", "2000"), part.get("month", "1")[:3].lower()
+def _refusal(rows: list, lines: list, fit: tuple, names: list, kind: str, keys: list) -> str:
+    """Why the rows cannot be sorted, by what comes nearest, and what to do."""
+    name, at = names[0], keys.index(LAST) if len(keys) == len(rows) else len(keys)
+    odd = f"{rows[at].get(name)!r:.40} in line {lines[at]}"
+    if fit[0]:
+        last = f"empty in {len(rows) - fit[2]:,}: --by {shlex.quote(name)} puts them last"
+        return f"{name} is a time in {fit[2]:,} rows and {last} ({odd})."
+    return f"{name} is not a {kind} ({odd}): correct it, or choose another column by --by."
+
+
+def _key(fields: list[str], kind: str) -> tuple:
+    """A key to sort by, () if the fields are not of this kind."""
+    if not EMPTY.isdisjoint(map(str.casefold, fields)):
+        return LAST
+    match = re.fullmatch(KINDS[kind], text := " ".join(fields), re.IGNORECASE)
+    if match and not match.groupdict():
+        return False, float(text.replace(",", "." if "comma" in kind else ""))
+    try:
+        return (False, _time(**{k: v for k, v in match.groupdict().items() if v})) if match else ()
+    except ValueError:  # such as 30 February
+        return ()
+
+
+def _time(year="2000", month="1", day="1", hour=0, minute=0, second=0, half="", zone=""):
+    """The time of these parts of a text. Raises ValueError if there is no such time."""
     century = ("20" if year < "69" else "19") * (len(year) == 2)  # as in Python's own strptime
-    month = MONTHS.index(month) + 1 if month in MONTHS else int(month)
-    hour, minute, second = (float(part.get(name, 0)) for name in ("hour", "minute", "second"))
-    hour = hour % 12 + 12 * (part["half"] in "pP") if "half" in part else hour
-    zone = datetime.strptime(part["zone"], "%z").tzinfo if "zone" in part else UTC
-    day = datetime(int(century + year), month, int(part.get("day", 1)), tzinfo=zone)
-    return day + timedelta(hours=hour, minutes=minute, seconds=second)
+    month = MONTHS.get(month[:3].lower()) or int(month)
+    hour = int(hour) % 12 + 12 * (half in "pP") if half else int(hour)
+    tzinfo = datetime.strptime(zone, "%z").tzinfo if zone else UTC
+    midnight = datetime(int(century + year), month, int(day), tzinfo=tzinfo)
+    return midnight + timedelta(hours=hour, minutes=int(minute), seconds=float(second))

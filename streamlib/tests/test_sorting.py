@@ -50,7 +50,119 @@ def test_rows_are_sorted_by_time_or_number_not_as_text(csv_file, header, oldest_
         found = rows.oldest_first(rows.read(csv_file(text), header=True, delimiter=";"), by)
         assert values(found) == right
         assert found.by.endswith(how)
-        assert (found.columns, found.problems) == (header.split(";"), [])
+        assert found.columns == header.split(";")
+        assert ["could also be" in said for said in found.problems] == [True] * ("4/9/13" in text)
+
+
+DATE_AND_TIME = [
+    ("Date,Time", "1/5/2024,09:15 1/5/2024,13:08 1/16/2024,1:00", "Date, Time"),
+    ("Time,Date", "9:15,2024-01-05 13:08,2024-01-05 1:00,2024-01-06", "Date, Time"),
+    ("Date,Time", "5.1.2024,9:15 5.1.2024,13:08 16.1.2024,1:00", "Date, Time"),
+    ("Date,Time", "1/15/2024,9:15PM 1/15/2024,10:08PM 1/16/2024,1:00AM", "Date, Time"),
+    ("sale_date,sale_time", "2024-01-05,9:15 2024-01-05,10:08", "sale_date, sale_time"),
+    ("date_in,time_in", "2024-01-05,9:15 2024-01-05,10:08", "date_in, time_in"),
+    ("Datum,Uhrzeit", "5.1.2024,9:15 5.1.2024,10:08", "Datum, Uhrzeit"),
+    ("Date,Time", "2024-01-05,903 2024-01-05,1225 2024-01-06,145", "Date, Time"),
+    ("Date,Time", "2024-01-05,0905 2024-01-05,1225", "Date, Time"),
+    ("Date,Time", "2024-01-05,90300 2024-01-05,122500", "Date, Time"),
+    ("Date,Time", "5.1.2024,9.15 5.1.2024,13.08", "Date, Time"),
+    ("Date,Hour", "2024-01-05,9 2024-01-05,12", "Date, Hour"),
+    ("arrival_year,arrival_month,arrival_day", "2023,12,31 2024,1,9 2024,1,10", "arrival_day"),
+    ("hotel_year,hotel_month", "2023,December 2024,April 2024,May", "hotel_year, hotel_month"),
+    ("y_year,y_month,y_day_of_month", "2024,May,9 2024,May,10", "y_day_of_month"),
+    ("Year,Month,Day,Time", "2024,1,9,903 2024,1,9,1225 2024,1,10,5", "Year, Month, Day, Time"),
+    ("month_sold,day_sold,year_sold,time_sold", "5,9,2023,9:00 5,9,2023,10:00", "time_sold"),
+]
+
+
+@pytest.mark.parametrize(("header", "oldest_to_newest", "by"), DATE_AND_TIME)
+def test_a_date_and_a_time_of_day_are_sorted_by_together(csv_file, header, oldest_to_newest, by):
+    right = [line.split(",") for line in oldest_to_newest.split()]
+    for given_order in (right, right[::-1]):
+        text = "\n".join([header, *map(",".join, given_order)])
+        found = rows.oldest_first(rows.read(csv_file(text)))
+        assert values(found) == right
+        assert f"{by} (time as" in found.by
+        assert not any("not used" in said for said in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "unused"),
+    [
+        ("Date,Time\n1/25/2024,13:08\n1/25/2024,\n", None, "Time"),
+        ("Date,Time\n1/25/2024,13:08\n1/25/2024,late\n", None, "Time"),
+        ("Date,Time\n1/25/2024,13:08\n1/25/2024,9:15\n", "Date", "Time"),
+        ("day,start_time,end_time\n2024-01-05,9:15,9:30\n", None, "end_time"),
+        ("ship_time,sale_date,sale_time\n9:00,2024-01-05,9:15\n", None, "sale_time"),
+        ("date,laptime\n2024-01-05,75:10\n2024-01-05,61:00\n", None, "laptime"),
+    ],
+)
+def test_a_time_of_day_that_was_not_used_is_said(csv_file, text, by, unused):
+    found = rows.oldest_first(rows.read(csv_file(text)), by)
+    said = f"Equal times stay in the order they had; not used: {unused}."
+    assert said in found.problems
+
+
+@pytest.mark.parametrize(
+    ("right", "kind"),
+    [
+        ("Dec-09 Feb-10 Mar-10 Jan-11", "time as month-year"),
+        ("Dec 2009|Feb 2010|Mar 2010", "time as month-year"),
+        ("12/2009 02/2010 03/2010", "time as month-year"),
+        ("2009-12 2010-02 2010-10", "time as year-month-day"),
+        ("2009 December|2010 February|2010 March", "time as year-month-day"),
+        ("February 5, 2024|February 13, 2024", "time as month/day/year"),
+        ("2/13/2024, 9:15:00 AM|2/13/2024, 1:08:00 PM", "time as month/day/year"),
+        ("01-15-2024 02-14-2024", "time as month/day/year"),
+        ("5.2.2024 09:15|13.2.2024 08:00", "time as day/month/year"),
+        ("2024-02-05 09:15 UTC|2024-02-05 10:00 UTC", "time as year-month-day"),
+        ("2024-02-05 09:15 +0200|2024-02-05 08:00 +0000", "time as year-month-day"),
+        ("1989 1990 2001 2010", "digits of a time"),
+        ("19991231 20000101 20100405", "digits of a time"),
+        ("1700000000 1700003600", "digits of a time"),
+        ("1700000000000 1700003600000", "digits of a time"),
+    ],
+)
+def test_a_column_of_times_is_found_without_its_name(right, kind):
+    right = right.split("|" if "|" in right else " ")
+    found = rows.oldest_first([{"n": "1", "When": text} for text in reversed(right)])
+    assert [row["When"] for row in found] == right
+    assert (found.by, found.problems) == (f"When ({kind})", [])
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "N/A", "NA", "-", "NULL", "None", "nan", "?", "NaT"])
+def test_what_stands_for_nothing_comes_last(nothing):
+    found = rows.oldest_first([{"n": text} for text in (nothing, "10", "9")], by="n")
+    assert [row["n"] for row in found] == ["9", "10", nothing]
+    assert found.problems == ["Line 1: no n, so sorted last."]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (
+            ["1/5/2024", "2/5/2024"],
+            "could also be a time as day/month/year: it was taken as a time as month/day/year",
+        ),
+        (
+            ["1/5/24 9:00", "2/5/24 8:00"],
+            "could also be a time as day/month/year: it was taken as a time as month/day/year",
+        ),
+        (
+            ["1-5-2024", "2-5-2024"],
+            "could also be a time as day/month/year: it was taken as a time as month/day/year",
+        ),
+    ],
+)
+def test_where_day_and_month_fit_both_ways_it_says_so(texts, said):
+    for by in (None, "n"):
+        found = rows.oldest_first([{"n": text} for text in texts], by)
+        assert len(found.problems) == 1 and said in found.problems[0]
+
+
+@pytest.mark.parametrize("texts", [["1/5/2024", "1/13/2024"], ["5/5/2024", "6/6/2024"]])
+def test_where_day_and_month_fit_one_way_nothing_is_said(texts):
+    assert rows.oldest_first([{"n": text} for text in texts]).problems == []
 
 
 @pytest.mark.parametrize(
@@ -99,14 +211,39 @@ def test_sorted_rows_have_the_columns_and_problems_of_their_table(csv_file, text
     ("text", "by", "words"),
     [
         ("n,m\n1,2\n", "x", "There is no column 'x': choose from n, m"),
-        ("n,m\n1,2\n", None, "No column has a time in every row: name"),
-        ("n,m\n2013-04-09,2\n,3\n", None, "No column has a time in every row"),
-        ("n,m\n2013-02-30,2\n2013-02-27,2\n", None, "No column has a time in every row"),
-        ('n,m\n1,"x\ny"\ntwo,3\n3,4\n', "n", r"n is not .*\('two' in line 4\): choose another"),
+        (
+            "n,m\n1,2\n",
+            None,
+            r"n is not a time as year-month-day \('1' in line 2\): .* another column by --by",
+        ),
+        (
+            "n,m\n2013-04-09,2\n,3\n",
+            None,
+            "n is a time in 1 rows and empty in 1: --by n puts them last",
+        ),
+        ("n,m\n2013-02-30,2\n2013-02-27,2\n", None, "n is not a time .*2013-02-30"),
+        (
+            'n,m\n1,"x\ny"\ntwo,3\n3,4\n',
+            "n",
+            r"n is not a number \('two' in line 4\): correct it, or choose",
+        ),
         ("n,m\n1,2\n2013-04-09,3\n", "n", "'2013-04-09' in line 3"),
-        ("n,m\n,1\n,2\n", "n", "n is not one kind of time or number"),
+        ("n,m\n,1\n,2\n", "n", r"n is not a .* \('' in line 2\)"),
         ("n,m\n,1\n1,2\ntwo,3\n", "n", "'two' in line 4"),
         ("n,m\n1_000,1\n", "n", "'1_000' in line 2"),
+        (
+            "title,date_added,release_year\na,2013-04-09,1999\nb,,1998\nc,2013-04-08,2000\n",
+            None,
+            "date_added is a time in 2 rows and empty in 1: "
+            r"--by date_added puts them last \('' in line 3\)",
+        ),
+        ("n,my date\n1,2013-04-09\n2,N/A\n", None, "--by 'my date' puts them last"),
+        (
+            "n,when\n1,2013-04-09\n2,soon\n3,2013-04-07\n",
+            None,
+            r"when is not a time as year-month-day \('soon' in line 3\): correct it",
+        ),
+        ("n,Time\n1,9:00\n2,10:00\n", None, "choose another column by --by"),
     ],
 )
 def test_what_cannot_be_sorted_is_refused_with_its_line(csv_file, text, by, words):
