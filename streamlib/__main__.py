@@ -81,6 +81,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     from streamlib import home, rows, stream, wire
 
     table, endpoint = rows.read(given.csv, **reading), wire.parse(given.to)
+    home.say(table)
     if given.oldest_first or given.by:
         table = rows.oldest_first(table, given.by)
         home.say(f"Oldest first, by {table.by}.")
