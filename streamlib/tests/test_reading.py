@@ -356,7 +356,7 @@ def test_a_big_file_takes_little_memory(csv_file):
         (b"\xd0\xcf\x11\xe0\xa1\xb1 old Excel\n", "is not plain text: unpack it"),
         (b'a,"b\n1,2\n3,4\n', "has no rows, or a quote that never ends: correct it"),
     ],
-    ids="empty mark lines blank header comment binary program quote".split(),
+    ids="empty mark lines blank header comment binary program gzip png xls quote".split(),
 )
 def test_a_file_that_is_not_a_table_is_refused_in_one_sentence(csv_file, content, words):
     with pytest.raises(ValueError, match=rf"given\.csv,? {words}") as error:
