@@ -5,20 +5,28 @@ pandas is imported only where a table is made, since senders import this module.
 """
 
 import gc
+import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import records, rows
 from streamlib.records import course
+from streamlib.stream import pasted
+from streamlib.stream.pasted import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent")
+OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent", "unknown")
 BESIDES = ("duplicated", "never in the source", "header sent as data")
 FATES = OF_SOURCE + BESIDES
+FINE = ("arrived", "not sent", "unknown")
 WINDOW = 16_384  # rows compared with each other at once, so that the time grows linearly
 
 
@@ -28,63 +36,163 @@ def reconcile(
     """Return the fate of each row: line, seq, arrival (1 came first), fate, expected, got.
 
     source: the rows in the order in which they were sent, or the path of a CSV file or of records;
-    received: records, or the path of what was received: records, `[a, b, c]` lines, or CSV.
+    received: records, or the path of what was received: records, or rows in lines of any form.
 
     A row of the source arrived, or is out of order (it came after a later row, as in RFC 4737),
-    altered, lost, or not sent (as the end record tells). One more row each: duplicated, never in
-    the source, header sent as data. attrs: ended (False: the end may be missing), columns (how
-    many of how many were sent, if not all).
+    altered, lost, not sent (as the end record tells), or its fate is unknown: a file without an
+    end record does not tell whether it was sent. One more row each: duplicated, never in the
+    source, header sent as data. attrs: read (sentences on how the lines were read), columns (how
+    many of how many were sent, if not all), ambiguous (lines that may be one of several rows).
     """
-    expected = _rows_of(source)
+    expected = rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
-    seqs, contents, sent = _arrivals(received, expected)
-    came = [one for one in contents if isinstance(one, dict)]
+    found, columns = pasted.arrivals(received, expected), expected[0].keys() if expected else ()
+    came = [one for one in found.contents if isinstance(one, dict)]
     names = came[0].keys() if came else ()
-    columns = expected[0].keys() if expected else ()
-    some = set() < set(names) < set(columns) and all(row.keys() == names for row in came)
-    if some:
+    some = set() < set(names) <= set(columns) and all(row.keys() == names for row in came)
+    if some and list(names) != list(columns):
         expected = [{name: row[name] for name in names if name in row} for row in expected]
-    wanted = [course(row) for row in expected] if contents and not came else expected
-    header = {name: name for name in (names if some else columns)}
-    matches = _match(wanted, seqs, contents, {str(header), course(header)})
-    table = _table(lines, expected, seqs, contents, sent, *matches)
-    # A list of records is whole; a file without an end record may have been cut short.
-    table.attrs["ended"] = sent is not None or not isinstance(received, str | Path)
-    table.attrs["columns"] = (len(names), len(columns)) if some else None
+    matches = _match(expected, found.seqs, found.contents)
+    if isinstance(received, str | Path) and not any(found.seqs):  # lines, as the course has them
+        found.contents = [one if isinstance(one, str) else course(one) for one in found.contents]
+    is_whole = found.sent is not None or not isinstance(received, str | Path)
+    table = _table(lines, expected, found, is_whole, *matches)
+    less = some and len(names) < len(columns)
+    table.attrs["columns"] = (len(names), len(columns)) if less else None
     return table
 
 
 def verdict(fates: "pd.DataFrame") -> str:
     """Say in one sentence what a table of fates shows."""
     count = fates["fate"].value_counts()
-    total = int(count[list(OF_SOURCE)].sum() - count["not sent"])
+    total = int(count[list(OF_SOURCE[:4])].sum())
+    unknown = f" {count['unknown'] + total:,}" if count["unknown"] else ""
     more = f"; {count['not sent']:,} more of the source were not sent" * bool(count["not sent"])
+    more += "; whether more were sent is not known" * bool(unknown)
     if fates.attrs.get("columns"):
         more += "; {} of the source's {} columns were sent".format(*fates.attrs["columns"])
-    if total and good(fates):
+    if fates.attrs.get("ambiguous"):
+        more += "; ambiguous lines, each of which may be one of several rows: {:,}".format(
+            fates.attrs["ambiguous"]
+        )
+    if good(fates) and unknown:
+        rows = f"The first {total:,}" if total > 1 else "The first"
+        return f"{rows} of{unknown} rows arrived unaltered and in order{more}."
+    if good(fates):
         rows = f"All {total:,} rows" if total > 1 else "The one row"
         return f"{rows} arrived once, unaltered and in order{more}."
     bad = "".join(f", {count[fate]:,} {fate}" for fate in OF_SOURCE[1:4] if count[fate])
     extra = ", ".join(f"{count[fate]:,} {fate}" for fate in BESIDES if count[fate])
     said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}{more}"
-    said += f"; also: {extra}" * bool(extra)
-    if not fates.attrs.get("ended", True):
-        said += "; there is no end record, so the last ones may never have been sent"
-    return said + "."
+    return " ".join(
+        [*fates.attrs.get("read", ())[:0], said + f"; also: {extra}" * bool(extra) + "."]
+    )
 
 
 def good(fates: "pd.DataFrame") -> bool:
     """Return whether every row that was sent is there once, unaltered and in order."""
-    return bool(
-        fates["fate"].isin(["arrived", "not sent"]).all() and (fates["fate"] == "arrived").any()
-    )
+    fine = fates["fate"].isin(FINE)
+    return bool(fine.all() and (fates["fate"] == "arrived").any())
 
 
-def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
+def changes(expected: dict, got: dict | str) -> str:
+    """Say field by field what differs in an altered row.
+
+    >>> changes({"Town": "Ames", "Temp": "3"}, "[Ames, 3.0]")
+    "Temp: '3' -> '3.0'"
+    """
+    names, sent = list(expected), list(map(str, expected.values()))
+    came = got[1:-1].split(", ") if isinstance(got, str) else list(map(str, got.values()))
+    if len(came) != len(sent):
+        names, sent, came = ["row"], [", ".join(sent)], [", ".join(came)]
+    said = []
+    for name, one, other in zip(names, sent, came, strict=True):
+        at = len(commonprefix([one, other]))  # from shortly before it both are shown
+        start, letters = max(0, at - 20), (one[at : at + 1], other[at : at + 1])
+        dots, codes = "..." * (start > 0), "({!a} -> {!a})".format(*letters)
+        shown = f"{name}: {dots}{one[start:][:60]!r} -> {dots}{other[start:][:60]!r}"
+        said += [f"{shown} {codes}" * (not "".join(letters).isascii()) or shown] * (one != other)
+    return "; ".join(said)
+
+
+def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> "pd.DataFrame":
+    """As `reconcile`, against the source in the order in which rows came, named in attrs["order"].
+
+    The order is "" if the source as it stands explains what came as well, or nothing does.
+    """
+    source = rows_of(source)
+    fates = reconcile(source, received)
+    fates.attrs["order"], arrival = "", fates["arrival"].head(len(source))
+    came = [source[place] for place in arrival.dropna().sort_values().index]
+    few, place_of = came[:: len(came) // 500 + 1], {id(row): n for n, row in enumerate(source)}
+    best, order = 0.9, None  # of neighbors, this part is in that order
+    for one in _orders(list(source[0]), place_of) if not arrival.is_monotonic_increasing else ():
+        with suppress(ValueError):  # there is nothing to sort it by
+            rank = {id(row): n for n, row in enumerate(one[1](few))}
+            rising = [rank[id(a)] < rank[id(b)] for a, b in pairwise(few)]
+            if sum(rising) > best * len(rising):
+                best, order = sum(rising) / len(rising), one
+    if not order:
+        return fates
+    taken = order[1](came + [source[place] for place in arrival.index[arrival.isna()]])
+    again = reconcile(taken, received)
+    again.attrs["order"] = order[0] + getattr(taken, "by", "")
+    return max(fates, again, key=_explained)
+
+
+def _explained(fates: "pd.DataFrame") -> int:
+    count = fates["fate"].value_counts()
+    return count["arrived"] - count["lost"] - count["out of order"]
+
+
+def _orders(names: list[str], place_of: dict[int, int]) -> Iterator[tuple[str, Callable]]:
+    """Yield orders by name, as functions that sort rows and leave equal ones as they come."""
+
+    def by_text(name: str, row: dict) -> str:
+        return str(row.get(name))
+
+    def backwards(order: Callable, table: list) -> list:
+        found = order(table[::-1])
+        found.reverse()
+        return found
+
+    yield "oldest first, by ", rows.oldest_first
+    yield "reversed: the last row first", partial(sorted, key=lambda row: -place_of[id(row)])
+    yield "newest first, by ", partial(backwards, rows.oldest_first)
+    orders = [("sorted by ", partial(rows.oldest_first, by=name)) for name in names]
+    for name in names:
+        named = f"sorted by {name} as text, so 100 comes before 11"
+        orders.append((named, partial(sorted, key=partial(by_text, name))))
+    orders.append(("sorted as text, so 100 comes before 11", partial(sorted, key=course)))
+    for name, order in orders:
+        yield name, order
+        yield f"backwards, {name}", partial(backwards, order)
+
+
+def told(fates: "pd.DataFrame", most: int = 20) -> Iterator[str]:
+    """Yield a sentence on each row that is not well, and how many there are beyond the first."""
+    bad = fates[~fates["fate"].isin(FINE)]
+    for row in bad.head(most).itertuples():
+        at = [f"{name} {n}" for name, n in (("line", row.line), ("arrival", row.arrival)) if n == n]
+        what = row.expected if row.got is None else row.got
+        text = what if isinstance(what, str) else course(what)
+        said = changes(row.expected, row.got) if row.fate == "altered" else f"{text!r:.200}"
+        yield f"{', '.join(at)}: {row.fate}: {said}"
+    if len(bad) > most:
+        yield f"... and {len(bad) - most:,} more that are not well."
+
+
+def rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
     """Return the rows of a source, which may be the path of a CSV file or of records."""
     if isinstance(source, str | Path):
-        is_stream = Path(source).is_file() and _first_byte(source) == b"{"
-        source = (one["row"] for one in records.read(source)) if is_stream else rows.read(source)
+        head = b""
+        if (path := Path(source)).is_file():
+            with path.open("rb") as file:
+                head = file.read(1000).strip()
+            if not head:
+                raise ValueError(f"{source} is empty: give the file that was sent.")
+        is_stream = head.startswith(b"{")
+        source = (one["row"] for one in records.read(path)) if is_stream else rows.read(source)
     gc.disable()  # garbage collection would go through all rows again and again
     try:
         return list(source)
@@ -92,62 +200,27 @@ def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
         gc.enable()
 
 
-def _arrivals(received, expected: list) -> tuple[list, list, int | None]:
-    """Return numbers (None if there is none) and contents by arrival, and how many were sent."""
-    seqs, contents, sent = [], [], None
-    for record in _records(received):
-        seq, content = record.get("seq"), record.get("row")
-        if content is None:
-            sent = seq
-            continue
-        if seq and seq <= len(expected) and content == expected[seq - 1]:
-            content = expected[seq - 1]  # equal rows are kept in memory once
-        seqs.append(seq)
-        contents.append(content)
-    return seqs, contents, sent
-
-
-def _records(received: Iterable[dict] | Path | str) -> Iterator[dict]:
-    """Yield the records that were received; the row of a line that is not a record is a text."""
-    if not isinstance(received, str | Path):
-        yield from received
-    elif not Path(received).is_file():
-        raise OSError(f"{received} does not exist: give the file that the receiver wrote.")
-    elif _first_byte(received) not in (b"{", b"[", b""):
-        yield from ({"row": course(row)} for row in rows.read(received, header=False))
-    else:
-        with open(received, "rb") as file:
-            for line in file:
-                try:
-                    yield records.decode(line)
-                except ValueError:
-                    yield {"row": line.decode("utf-8", "replace").rstrip("\r\n")}
-
-
-def _first_byte(path: Path | str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(1000).lstrip()[:1]
-
-
-def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[list, set, dict]:
+def _match(wanted: list, seqs: list, contents: list) -> tuple[list, set, dict]:
     """Return place -> arrival, the places of altered rows, and arrival -> (fate, place) of others.
 
     Rows are matched by number, then by content. A line that is left is an altered row if it has
     the number of a missing row, or no number and comes where that row should.
     """
-    shift = 1 + (seqs[:1] == [1] and str(contents[0]) in header)  # the header took a number, too
+    shift = 1 + (
+        seqs[:1] == [1] and _is_header(contents[0], wanted, 0)
+    )  # the header took a number, too
     places, besides, left = [None] * len(wanted), {}, {}
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1
         if not 0 <= place < len(wanted) or wanted[place] != content:
-            left[at] = str(content)
+            left[at] = _key(content)
         elif places[place] is None:
             places[place] = at
         else:
             besides[at] = "duplicated", place
     if not left:
         return places, set(), besides
-    keys = [str(row) for row in wanted]
+    keys = [_key(row) for row in wanted]
     missing, arrivals = [place for place, at in enumerate(places) if at is None], list(left)
     for n, place in _align([keys[place] for place in missing], list(left.values())).items():
         places[missing[place]] = arrivals[n]
@@ -158,7 +231,7 @@ def _match(wanted: list, seqs: list, contents: list, header: set[str]) -> tuple[
         guess = seqs[at] - shift if seqs[at] else before + 1
         if left[at] in first:
             besides[at] = "duplicated", first[left[at]]
-        elif left[at] in header:
+        elif _is_header(contents[at], wanted, at):
             besides[at] = "header sent as data", None
         elif places[max(guess, 0) : guess + 1] == [None] and _alike(wanted[guess], contents[at]):
             places[guess], place_of[at] = at, guess
@@ -227,19 +300,44 @@ def _longest_common(wanted: Sequence, came: Sequence) -> list[tuple[int, int]]:
     return pairs[::-1]
 
 
+def _key(content: dict | str) -> str:
+    """Return what is compared: the number 3 is as good as its text."""
+    return content if isinstance(content, str) else "\x1f".join(map(str, content.values()))
+
+
+def _fields(content: dict | str) -> list[str]:
+    values = content.values() if isinstance(content, dict) else re.split("[,;|\t]", content)
+    return [plain(str(value)) for value in values]
+
+
 def _alike(*contents: dict | str) -> bool:
-    """Return whether two rows have a field in common."""
-    texts = (one if isinstance(one, str) else course(one) for one in contents)
-    one, other = (set(text.strip("[]{}").split(", ")) for text in texts)
-    return bool(one & other)
+    """Return whether at least half of the fields of two rows are the same."""
+    one, other = map(_fields, contents)
+    return 2 * (Counter(one) & Counter(other)).total() >= max(len(one), len(other))
 
 
-def _table(lines, expected, seqs, contents, sent, places, altered, besides) -> "pd.DataFrame":
-    """Make the table; only here are rows called out of order, lost, or not sent."""
+def _is_header(content: dict | str, source: list[dict], at: int) -> bool:
+    """Return whether this is a header: names of columns, or what came first and has no number.
+
+    Half of the names must agree, or the row must lack numbers where the source has them.
+    """
+    fields, names = _fields(content), [plain(name) for name in source[0]] if source else []
+    if len(fields) != len(names):
+        return False
+    named = sum(re.sub(r"\W", "", a) == re.sub(r"\W", "", b) for a, b in zip(fields, names))
+    numbers = any(re.search(r"\d", value) for value in _fields(source[0]))
+    return 2 * named >= len(names) or (at == 0 and numbers and not re.search(r"\d", str(fields)))
+
+
+def _table(lines, expected, found, is_whole, places, altered, besides) -> "pd.DataFrame":
+    """Make the table; only here are rows called out of order, lost, not sent, or unknown."""
     import pandas as pd
 
-    number, latest = len(places) if sent is None else sent, -1
-    fate = ["lost" if place < number else "not sent" for place in range(len(places))]
+    seqs, contents, latest = found.seqs, found.contents, -1
+    last = max((place for place, at in enumerate(places) if at is not None), default=-1)
+    number = found.sent if found.sent is not None else len(places) if is_whole else last + 1
+    beyond = "unknown" if found.sent is None else "not sent"
+    fate = ["lost" if place < number else beyond for place in range(len(places))]
     came = [place for place, at in enumerate(places) if at is not None]
     for place in sorted(came, key=places.__getitem__):
         in_order = "arrived" if place > latest else "out of order"
@@ -248,7 +346,7 @@ def _table(lines, expected, seqs, contents, sent, places, altered, besides) -> "
     others = sorted(besides.items())
     came = [*places, *(at for at, _ in others)]
     repeated = [None if place is None else lines[place] for _, (_, place) in others]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "line": pd.array(lines + repeated, "Int64"),
             "seq": pd.array([None if at is None else seqs[at] for at in came], "Int64"),
@@ -258,3 +356,5 @@ def _table(lines, expected, seqs, contents, sent, places, altered, besides) -> "
             "got": pd.Series([None if at is None else contents[at] for at in came], dtype=object),
         }
     )
+    table.attrs |= {"read": found.read, "ambiguous": found.ambiguous}
+    return table
