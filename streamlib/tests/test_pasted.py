@@ -52,7 +52,7 @@ FORMS = {
     "bytes with their line end": lines(lambda row: repr((bracketed(row) + "\n").encode())),
     "sent": lines(logged),
     "sent, with a time stamp": stamped(logged),
-    "some with a time stamp, some without": lines(logged)[:60] + stamped(logged)[140:],
+    "some with a time stamp, some without": lines(logged)[:46] + stamped(logged)[76:],
     "the default of logging": lines(lambda row: f"INFO:root:{logged(row)}"),
     "sent as text": lines(lambda row: f"Sent: {bracketed(row)} to ('localhost', 9999)"),
     "sent as text, no bracket": lines(lambda row: f"Sent: {', '.join(row)} to ('localhost', 9999)"),
