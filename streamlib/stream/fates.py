@@ -7,11 +7,7 @@ pandas is imported only where a table is made, since senders import this module.
 import gc
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
-from itertools import pairwise
-from os.path import commonprefix
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,140 +42,59 @@ def reconcile(
     """
     expected = rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
-    found, columns = pasted.arrivals(received, expected), expected[0].keys() if expected else ()
+    found, columns = pasted.arrivals(received, expected), list(expected[0]) if expected else []
     came = [one for one in found.contents if isinstance(one, dict)]
-    names = came[0].keys() if came else ()
-    some = set() < set(names) <= set(columns) and all(row.keys() == names for row in came)
-    if some and list(names) != list(columns):
+    sent = list(came[0]) if came and all(row.keys() == came[0].keys() for row in came) else []
+    names = [name for name in sent if name in columns]
+    if names and names != columns:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
+    if names and names != sent:
+        found.read.append(f"Columns that are not in the source: {set(sent) - set(columns)}.")
+        found.contents = [
+            {name: one[name] for name in names} if isinstance(one, dict) else one
+            for one in found.contents
+        ]
     matches = _match(expected, found.seqs, found.contents)
-    if isinstance(received, str | Path) and not any(found.seqs):  # lines, as the course has them
+    is_path = isinstance(received, str | Path)
+    if is_path and not any(found.seqs):  # lines, as the course has them
         found.contents = [one if isinstance(one, str) else course(one) for one in found.contents]
-    is_whole = found.sent is not None or not isinstance(received, str | Path)
-    table = _table(lines, expected, found, is_whole, *matches)
-    less = some and len(names) < len(columns)
-    table.attrs["columns"] = (len(names), len(columns)) if less else None
+    may_go_on = is_path and found.sent is None
+    table = _table(lines, expected, found, may_go_on, *matches)
+    some = 0 < len(names) < len(columns)
+    table.attrs |= {"ended": not may_go_on, "columns": (len(names), len(columns)) if some else None}
     return table
 
 
 def verdict(fates: "pd.DataFrame") -> str:
     """Say in one sentence what a table of fates shows."""
+    if fates.attrs.get("empty"):
+        return fates.attrs["empty"]
     count = fates["fate"].value_counts()
     total = int(count[list(OF_SOURCE[:4])].sum())
-    unknown = f" {count['unknown'] + total:,}" if count["unknown"] else ""
     more = f"; {count['not sent']:,} more of the source were not sent" * bool(count["not sent"])
-    more += "; whether more were sent is not known" * bool(unknown)
+    more += "; whether more were sent is not known" * bool(count["unknown"])
     if fates.attrs.get("columns"):
         more += "; {} of the source's {} columns were sent".format(*fates.attrs["columns"])
-    if fates.attrs.get("ambiguous"):
-        more += "; ambiguous lines, each of which may be one of several rows: {:,}".format(
-            fates.attrs["ambiguous"]
-        )
-    if good(fates) and unknown:
-        rows = f"The first {total:,}" if total > 1 else "The first"
-        return f"{rows} of{unknown} rows arrived unaltered and in order{more}."
+    if unclear := fates.attrs.get("ambiguous"):
+        more += f"; ambiguous lines, which may be one of several rows each: {unclear:,}"
+    if good(fates) and count["unknown"]:
+        first = f"The first {total:,}" if total > 1 else "The first"
+        of = f"{total + count['unknown']:,} rows arrived unaltered and in order"
+        return f"{first} of {of}{more}."
     if good(fates):
         rows = f"All {total:,} rows" if total > 1 else "The one row"
         return f"{rows} arrived once, unaltered and in order{more}."
     bad = "".join(f", {count[fate]:,} {fate}" for fate in OF_SOURCE[1:4] if count[fate])
     extra = ", ".join(f"{count[fate]:,} {fate}" for fate in BESIDES if count[fate])
-    said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}{more}"
-    return " ".join(
-        [*fates.attrs.get("read", ())[:0], said + f"; also: {extra}" * bool(extra) + "."]
-    )
+    said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}"
+    said = said if total else "No row of the source arrived"
+    return f"{said}{more}" + f"; also: {extra}" * bool(extra) + "."
 
 
 def good(fates: "pd.DataFrame") -> bool:
     """Return whether every row that was sent is there once, unaltered and in order."""
     fine = fates["fate"].isin(FINE)
     return bool(fine.all() and (fates["fate"] == "arrived").any())
-
-
-def changes(expected: dict, got: dict | str) -> str:
-    """Say field by field what differs in an altered row.
-
-    >>> changes({"Town": "Ames", "Temp": "3"}, "[Ames, 3.0]")
-    "Temp: '3' -> '3.0'"
-    """
-    names, sent = list(expected), list(map(str, expected.values()))
-    came = got[1:-1].split(", ") if isinstance(got, str) else list(map(str, got.values()))
-    if len(came) != len(sent):
-        names, sent, came = ["row"], [", ".join(sent)], [", ".join(came)]
-    said = []
-    for name, one, other in zip(names, sent, came, strict=True):
-        at = len(commonprefix([one, other]))  # from shortly before it both are shown
-        start, letters = max(0, at - 20), (one[at : at + 1], other[at : at + 1])
-        dots, codes = "..." * (start > 0), "({!a} -> {!a})".format(*letters)
-        shown = f"{name}: {dots}{one[start:][:60]!r} -> {dots}{other[start:][:60]!r}"
-        said += [f"{shown} {codes}" * (not "".join(letters).isascii()) or shown] * (one != other)
-    return "; ".join(said)
-
-
-def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> "pd.DataFrame":
-    """As `reconcile`, against the source in the order in which rows came, named in attrs["order"].
-
-    The order is "" if the source as it stands explains what came as well, or nothing does.
-    """
-    source = rows_of(source)
-    fates = reconcile(source, received)
-    fates.attrs["order"], arrival = "", fates["arrival"].head(len(source))
-    came = [source[place] for place in arrival.dropna().sort_values().index]
-    few, place_of = came[:: len(came) // 500 + 1], {id(row): n for n, row in enumerate(source)}
-    best, order = 0.9, None  # of neighbors, this part is in that order
-    for one in _orders(list(source[0]), place_of) if not arrival.is_monotonic_increasing else ():
-        with suppress(ValueError):  # there is nothing to sort it by
-            rank = {id(row): n for n, row in enumerate(one[1](few))}
-            rising = [rank[id(a)] < rank[id(b)] for a, b in pairwise(few)]
-            if sum(rising) > best * len(rising):
-                best, order = sum(rising) / len(rising), one
-    if not order:
-        return fates
-    taken = order[1](came + [source[place] for place in arrival.index[arrival.isna()]])
-    again = reconcile(taken, received)
-    again.attrs["order"] = order[0] + getattr(taken, "by", "")
-    return max(fates, again, key=_explained)
-
-
-def _explained(fates: "pd.DataFrame") -> int:
-    count = fates["fate"].value_counts()
-    return count["arrived"] - count["lost"] - count["out of order"]
-
-
-def _orders(names: list[str], place_of: dict[int, int]) -> Iterator[tuple[str, Callable]]:
-    """Yield orders by name, as functions that sort rows and leave equal ones as they come."""
-
-    def by_text(name: str, row: dict) -> str:
-        return str(row.get(name))
-
-    def backwards(order: Callable, table: list) -> list:
-        found = order(table[::-1])
-        found.reverse()
-        return found
-
-    yield "oldest first, by ", rows.oldest_first
-    yield "reversed: the last row first", partial(sorted, key=lambda row: -place_of[id(row)])
-    yield "newest first, by ", partial(backwards, rows.oldest_first)
-    orders = [("sorted by ", partial(rows.oldest_first, by=name)) for name in names]
-    for name in names:
-        named = f"sorted by {name} as text, so 100 comes before 11"
-        orders.append((named, partial(sorted, key=partial(by_text, name))))
-    orders.append(("sorted as text, so 100 comes before 11", partial(sorted, key=course)))
-    for name, order in orders:
-        yield name, order
-        yield f"backwards, {name}", partial(backwards, order)
-
-
-def told(fates: "pd.DataFrame", most: int = 20) -> Iterator[str]:
-    """Yield a sentence on each row that is not well, and how many there are beyond the first."""
-    bad = fates[~fates["fate"].isin(FINE)]
-    for row in bad.head(most).itertuples():
-        at = [f"{name} {n}" for name, n in (("line", row.line), ("arrival", row.arrival)) if n == n]
-        what = row.expected if row.got is None else row.got
-        text = what if isinstance(what, str) else course(what)
-        said = changes(row.expected, row.got) if row.fate == "altered" else f"{text!r:.200}"
-        yield f"{', '.join(at)}: {row.fate}: {said}"
-    if len(bad) > most:
-        yield f"... and {len(bad) - most:,} more that are not well."
 
 
 def rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
@@ -324,19 +239,24 @@ def _is_header(content: dict | str, source: list[dict], at: int) -> bool:
     fields, names = _fields(content), [plain(name) for name in source[0]] if source else []
     if len(fields) != len(names):
         return False
-    named = sum(re.sub(r"\W", "", a) == re.sub(r"\W", "", b) for a, b in zip(fields, names))
+    named = sum(
+        re.sub(r"\W|_", "", a) == re.sub(r"\W|_", "", b) for a, b in zip(fields, names, strict=True)
+    )
     numbers = any(re.search(r"\d", value) for value in _fields(source[0]))
     return 2 * named >= len(names) or (at == 0 and numbers and not re.search(r"\d", str(fields)))
 
 
-def _table(lines, expected, found, is_whole, places, altered, besides) -> "pd.DataFrame":
-    """Make the table; only here are rows called out of order, lost, not sent, or unknown."""
+def _table(lines, expected, found, may_go_on, places, altered, besides) -> "pd.DataFrame":
+    """Make the table; only here are rows called out of order, lost, not sent, or unknown.
+
+    Where the end may be missing, a row is lost only if a later one came.
+    """
     import pandas as pd
 
     seqs, contents, latest = found.seqs, found.contents, -1
     last = max((place for place, at in enumerate(places) if at is not None), default=-1)
-    number = found.sent if found.sent is not None else len(places) if is_whole else last + 1
-    beyond = "unknown" if found.sent is None else "not sent"
+    number = last + 1 if may_go_on else len(places) if found.sent is None else found.sent
+    beyond = "unknown" if may_go_on else "not sent"
     fate = ["lost" if place < number else beyond for place in range(len(places))]
     came = [place for place, at in enumerate(places) if at is not None]
     for place in sorted(came, key=places.__getitem__):
@@ -356,5 +276,5 @@ def _table(lines, expected, found, is_whole, places, altered, besides) -> "pd.Da
             "got": pd.Series([None if at is None else contents[at] for at in came], dtype=object),
         }
     )
-    table.attrs |= {"read": found.read, "ambiguous": found.ambiguous}
+    table.attrs |= {"read": found.read, "empty": found.empty, "ambiguous": found.ambiguous}
     return table

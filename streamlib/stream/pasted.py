@@ -44,6 +44,7 @@ class Arrivals:
     contents: list = field(default_factory=list)  # a row, or the text of what is not one
     sent: int | None = None  # as the end record tells
     read: list[str] = field(default_factory=list)  # sentences
+    empty: str = ""  # said of a file with nothing in it
     ambiguous: int = 0  # lines that may be one of several rows of the source
 
 
@@ -63,7 +64,7 @@ def arrivals(received: Iterable[dict] | Path | str, expected: list[dict]) -> Arr
         found.seqs.append(seq)
         found.contents.append(content)
     if is_path and not found.seqs and found.sent is None:
-        found.read = [f"{received} is empty: nothing was received."]
+        found.empty = f"{received} is empty: nothing was received."
     elif first and expected and found.sent is None and not any(found.seqs):
         _read_lines(found, first, expected)
     return found
@@ -193,7 +194,9 @@ def _likeliest(texts: list[str], columns: list, expected: list[dict]) -> _Way:
             way = _Way(unwrap, mark, columns, known, values)
             for one in distinct if not known else ():
                 text = " ".join((mark[0] or " ").join(one).splitlines())
-                known.setdefault(tuple(way.split(text)), []).append(dict(zip(names, one)))
+                known.setdefault(tuple(way.split(text)), []).append(
+                    dict(zip(names, one, strict=True))
+                )
             for text in texts:
                 agree = [way.agreement(way.row(part)) for part in unwrap(text)]
                 way.fit += sum(agree) / len(agree)
@@ -205,7 +208,7 @@ def _likeliest(texts: list[str], columns: list, expected: list[dict]) -> _Way:
     if best.fit < len(texts) / 2 and columns == list(expected[0]):  # columns are missing or added
         for unwrap in UNWRAP:
             columns = _columns([part for text in texts for part in unwrap(text)], expected)
-            if any(columns):
+            if any(columns) and columns != list(expected[0]):
                 best = max(best, _likeliest(texts, columns, expected), key=lambda way: way.fit)
     return best
 
@@ -228,7 +231,9 @@ def _columns(parts: list[str], expected: list[dict]) -> list[str | None]:
     for vote in votes:
         free = [name for name in source[0] if 2 * vote[name] >= count and name not in columns]
         columns.append(max(free, key=vote.__getitem__, default=None))
-    return columns
+    names = list(expected[0])
+    in_place = [one in (None, name) for one, name in zip(columns, names, strict=False)]
+    return names if width == len(names) and all(in_place) else columns  # the others are altered
 
 
 def _parsed(text: str, mark: str, names: list[str]) -> dict | list | None:
@@ -243,12 +248,17 @@ def _parsed(text: str, mark: str, names: list[str]) -> dict | list | None:
         value = value[0]
     if isinstance(value, dict):
         value = next((one for one in value.values() if isinstance(one, dict)), value)
-        return {name: str(value[name] or "") for name in names if name in value} or None
+        value = {plain(str(name)): _text(one) for name, one in value.items()}
+        return {name: value[plain(name)] for name in names if plain(name) in value} or None
     if isinstance(value, list | tuple):
-        return [str(one) for one in value]
+        return list(map(_text, value))
     with suppress(csv.Error):
         return next(csv.reader([text], delimiter=mark.strip(" ") or " ", skipinitialspace=True))
     return None
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def plain(text: str) -> str:

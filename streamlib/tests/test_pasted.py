@@ -93,7 +93,9 @@ FORMS = {
     "no end of the last line": lines(bracketed).rstrip(),
     "what the program says": f"Streaming...\n{lines(bracketed)}Done.\n",
     "what the program says, logged": STAMP + "Streaming\n" + stamped(logged) + STAMP + "Done.\n",
-    "records that were printed": lines(lambda row: repr(records.encode(ROWS.index(row) + 1, as_dict(row)))),
+    "records that were printed": lines(
+        lambda row: repr(records.encode(ROWS.index(row) + 1, as_dict(row)))
+    ),
 }
 
 
