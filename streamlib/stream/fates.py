@@ -44,25 +44,31 @@ def reconcile(
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     found, columns = pasted.arrivals(received, expected), list(expected[0]) if expected else []
     came = [one for one in found.contents if isinstance(one, dict)]
-    sent = list(came[0]) if came and all(row.keys() == came[0].keys() for row in came) else []
+    sent = list(came[0]) if came else columns
     names = [name for name in sent if name in columns]
-    if names and names != columns:
-        expected = [{name: row[name] for name in names if name in row} for row in expected]
-    if names and names != sent:
-        found.read.append(f"Columns that are not in the source: {set(sent) - set(columns)}.")
-        found.contents = [
-            {name: one[name] for name in names} if isinstance(one, dict) else one
-            for one in found.contents
-        ]
+    if names and sent != columns and all(row.keys() == came[0].keys() for row in came):
+        expected, found.contents = _only(names, expected), _only(names, found.contents)
+        if extra := [name for name in sent if name not in columns]:
+            found.read.append(f"Columns that the source does not have: {extra!r:.200}.")
+    else:
+        names = columns
     matches = _match(expected, found.seqs, found.contents)
     is_path = isinstance(received, str | Path)
     if is_path and not any(found.seqs):  # lines, as the course has them
         found.contents = [one if isinstance(one, str) else course(one) for one in found.contents]
     may_go_on = is_path and found.sent is None
     table = _table(lines, expected, found, may_go_on, *matches)
-    some = 0 < len(names) < len(columns)
-    table.attrs |= {"ended": not may_go_on, "columns": (len(names), len(columns)) if some else None}
+    some = (len(names), len(columns)) if len(names) < len(columns) else None
+    table.attrs |= {"ended": not may_go_on, "columns": some}
     return table
+
+
+def _only(names: list[str], contents: list) -> list:
+    """Return rows with these columns alone; a text stays as it is."""
+    return [
+        one if isinstance(one, str) else {name: one[name] for name in names if name in one}
+        for one in contents
+    ]
 
 
 def verdict(fates: "pd.DataFrame") -> str:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from streamlib import records, rows
@@ -261,6 +261,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
+@lru_cache(2**16)
 def plain(text: str) -> str:
     """Return what two ways to write a value have in common, such as 3 and 3.0."""
     try:
