@@ -126,7 +126,7 @@ def _read_lines(found: Arrivals, first: dict[str, str], expected: list[dict]) ->
             continue
         for row in map(way.row, way.unwrap(held)):
             short = isinstance(row, str) and len(way.split(row)) < len(way.columns)
-            is_chatter = way.fit and short and not re.match(r"\W*[\[({]", held)
+            is_chatter = way.fit and short and not re.match(r"\W*[\[({]", held[:50])
             (skipped if is_chatter else found.contents).append(row)
         held = ""
     found.seqs, found.ambiguous = [None] * len(found.contents), way.used.total()
@@ -216,7 +216,9 @@ def _likeliest(texts: list[str], columns: list, expected: list[dict]) -> _Way:
 def _columns(parts: list[str], expected: list[dict]) -> list[str | None]:
     """Return for each field of the texts the column it comes from; None for none."""
     fields = [re.split(r"[,;|\t]", part) for part in parts[:10]]
-    fields = [[plain(one) for one in (f if len(f) > 1 else f[0].split())] for f in fields]
+    fields = [
+        [plain(one.strip(" \"'")) for one in (f if len(f) > 1 else f[0].split())] for f in fields
+    ]
     width, count = Counter(map(len, fields)).most_common(1)[0]
     source = [{name: plain(str(value)) for name, value in row.items()} for row in expected]
     sets, votes, columns = (
@@ -243,6 +245,8 @@ def _parsed(text: str, mark: str, names: list[str]) -> dict | list | None:
     value = None
     for parse in (partial(json.loads, parse_int=str, parse_float=str), ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            if '""' in text and parse is ast.literal_eval:
+                break  # doubled, as in CSV; Python would join two texts
             value = value or parse(f"[{text}]")
     while isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]

@@ -122,3 +122,134 @@ def test_what_is_altered_lost_or_repeated_is_told_in_each_form(form, source, tmp
     table = stream.reconcile(source, out)
     counts = {"arrived": 2, "duplicated": 1, "altered": 1, "lost": 1, "never in the source": 1}
     assert Counter(table["fate"]) == counts
+
+
+def said(source, out, content):
+    """What a table of fates says of a file with this content, and the table."""
+    out.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table = stream.reconcile(source, out)
+    return stream.verdict(table), table
+
+
+ALL_4 = "All 4 rows arrived once, unaltered and in order"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("form", [bracketed, ",".join, logged])
+def test_what_windows_writes_is_read(encoding, form, tmp_path):
+    source, out = tmp_path / "src.csv", tmp_path / "out9.txt"
+    towns = ["Zürich", "Orléans", "Málaga", "Århus"]
+    rows = [[day, town, temp] for (day, _, temp), town in zip(ROWS, towns, strict=True)]
+    written = "".join(f"{','.join(row)}\n" for row in rows)
+    source.write_text("Day,Town,Temp\n" + written, encoding="utf-8")
+    content = "".join(f"{form(row)}\r\n" for row in rows)
+    assert said(source, out, content.encode(encoding))[0] == ALL_4 + "."
+
+
+def test_records_that_powershell_wrote_are_read(source, tmp_path):
+    written = [records.encode(n, as_dict(row)).decode() for n, row in enumerate(ROWS, 1)]
+    content = "\r\n".join([*written, records.encode_end(4).decode(), ""]).encode("utf-16")
+    verdict, table = said(source, tmp_path / "out9.txt", content)
+    assert verdict == ALL_4 + "." and table["seq"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("form", "columns"),
+    [
+        (lambda row: f"[{row[1]}, {row[2]}]", 2),
+        (lambda row: repr(f"{row[0]},{row[2]}".encode()), 2),
+        (lambda row: f"{row[1]}|{row[0]}", 2),
+        (lambda row: row[1], 1),
+        (lambda row: json.dumps({"Town": row[1]}), 1),
+        (lambda row: str({"temp": row[2], "town": row[1]}), 2),
+        (lambda row: f"2024-02-01 10:00:01,123 - INFO - {row[1]};{row[2]}", 2),
+        (lambda row: f"12:00:01.5,{row[1]}", 1),
+    ],
+)
+def test_some_of_the_columns_are_found_by_what_is_in_them(form, columns, source, tmp_path):
+    verdict, _ = said(source, tmp_path / "out9.txt", lines(form))
+    assert verdict == f"{ALL_4}; {columns} of the source's 3 columns were sent."
+
+
+@pytest.mark.parametrize("form", [bracketed, "|".join, as_bytes, lambda row: json.dumps(row)])
+def test_columns_in_another_order_are_found_by_what_is_in_them(form, source, tmp_path):
+    verdict, table = said(source, tmp_path / "out9.txt", lines(lambda row: form(row[::-1])))
+    assert verdict == ALL_4 + "."
+    assert "{'Temp': '3', 'Town': 'Ames', 'Day': '2024-01-01'}" in table.attrs["read"][0]
+
+
+@pytest.mark.parametrize(
+    "names", ["Day,Town,Temp", "DAY,TOWN,TEMP", "day, town , temp", "Date,City,T"]
+)
+@pytest.mark.parametrize("form", [lambda row: ",".join(row), bracketed, "; ".join, as_bytes, str])
+def test_a_header_is_one_whatever_its_names(names, form, source, tmp_path):
+    content = form(names.split(",")) + "\n" + lines(form)
+    table = said(source, tmp_path / "out9.txt", content)[1]
+    assert Counter(table["fate"]) == {"arrived": 4, "header sent as data": 1}
+
+
+def test_lines_that_could_be_either_of_two_rows_are_called_ambiguous(tmp_path):
+    source, out = tmp_path / "src.csv", tmp_path / "out9.txt"
+    rows = [["a, b", "c", "1"], ["a", "b, c", "1"], ["d", "e", "2"], ["f", "g", "3"]]
+    with open(source, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    verdict, _ = said(source, out, "".join(f"{bracketed(row)}\n" for row in rows))
+    assert verdict == f"{ALL_4}; ambiguous lines, which may be one of several rows each: 2."
+    for content in (source.read_text().partition("\n")[2], "".join(f"{row}\n" for row in rows)):
+        assert said(source, out, content)[0] == ALL_4 + "."
+
+
+def test_fields_with_delimiters_quotes_and_line_breaks_are_read_as_they_were_written(tmp_path):
+    source, out = tmp_path / "src.csv", tmp_path / "out9.txt"
+    rows = [["1", 'the "big" one', "x, y"], ["2", "O'Brien", "two\nlines"], ["3", "", "[z]"]]
+    with open(source, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["n", "name", "note"], *rows])
+    written = source.read_text(encoding="utf-8").partition("\n")[2]
+    as_json = "".join(json.dumps(row) + "\n" for row in rows)
+    as_course = "".join(" ".join(bracketed(row).splitlines()) + "\n" for row in rows)
+    for content in (written, "".join(f"{row}\n" for row in rows), as_json, as_course):
+        verdict, table = said(source, out, content)
+        assert verdict == "All 3 rows arrived once, unaltered and in order.", table["got"].tolist()
+
+
+def test_how_the_lines_were_read_is_said(source, tmp_path):
+    content = "Streaming...\n" + stamped(logged) + "Done.\n"
+    _, table = said(source, tmp_path / "out9.txt", content)
+    line = stamped(logged).splitlines()[0]
+    assert table.attrs["read"] == [
+        f"4 rows were read from lines, such as {line!r} as {as_dict(ROWS[0])}.",
+        "Lines left out, since they are no row: 2 ('Streaming...', 'Done.').",
+    ]
+
+
+def test_a_file_that_has_nothing_of_the_source_is_not_called_chatter(source, tmp_path):
+    verdict, table = said(source, tmp_path / "out9.txt", "hello\nworld\n")
+    assert Counter(table["fate"]) == {"unknown": 4, "never in the source": 2}
+    assert verdict == (
+        "No row of the source arrived; whether more were sent is not known; "
+        "also: 2 never in the source."
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 9000 + '"',
+        "-" * 9000 + '"',
+        "(" * 100_000,
+        " " * 1_000_000 + ",",
+        "b'" * 50_000,
+        "INFO " * 50_000,
+        "12:00:00 " * 50_000 + "]",
+        "'\\" * 50_000,
+        '{"a":' * 1_900 + "'",
+        "][" * 100_000,
+        " on" * 100_000,
+        "\0" * 1000,
+        "\x1b[2J\u202e",
+    ],
+    ids=lambda line: ascii(line[:8]),
+)
+def test_whatever_stands_in_a_line_the_reader_goes_on(line, source, tmp_path):
+    table = said(source, tmp_path / "out9.txt", lines(bracketed) + line + "\n")[1]
+    assert list(table["fate"][:4]) == ["arrived"] * 4
