@@ -18,7 +18,7 @@ from pathlib import Path
 
 from streamlib import records, rows
 
-LITERAL = re.compile(r"""\b[bB](?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+LITERAL = re.compile(r"""\b[bB](?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=[\s),.;:\]}]|$)""")
 AHEAD = re.compile(  # time stamps, levels, labels, numbers
     r"(\W*(\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d([.,]\d+)?Z?\b\W*|\W*(DEBUG|INFO|WARNING|ERROR)\b\W*"
     r"|[A-Za-z_][\w #()]*(:|->|=>|=) *|\d+[:.)] +)*"
@@ -135,7 +135,8 @@ def _read_lines(found: Arrivals, first: dict[str, str], expected: list[dict]) ->
         (f", such as {line!r:.200} as {row}" for line, row in as_rows if way.agreement(row) == 1),
         "",
     )
-    found.read = [f"{len(found.contents):,} rows were read from lines{example}."]
+    count = len(found.contents)
+    found.read = [f"{count:,} row{'s' * (count != 1)} read from lines{example}."]
     if extra := way.columns.count(None):
         found.read.append(f"Fields of each line that are no column of the source: {extra}.")
     if skipped:
@@ -149,12 +150,14 @@ class _Way:
     def __init__(self, unwrap, mark, columns, known, values):
         self.unwrap, self.mark, self.columns, self.known = unwrap, mark, columns, known
         self.values = values  # of each column
+        self.label = re.compile(rf"^\s*({'|'.join(map(re.escape, values))}) ?[:=] ?")
         self.ahead = next(at for at, name in enumerate(columns) if name is not None)
         self.fit, self.used = 0, Counter()  # used: texts that may be one of several rows
 
     def split(self, text: str) -> list[str]:
         mark, loose = self.mark
-        return [(one.strip() if loose else one).strip("\"'") for one in text.split(mark)]
+        pieces = (self.label.sub("", one) for one in text.split(mark))
+        return [(one.strip() if loose else one).strip("\"'") for one in pieces]
 
     def row(self, text: str) -> dict | str:
         """Return the row in a text, or the text if it has none."""
