@@ -147,16 +147,16 @@ def _read_lines(found: Arrivals, first: dict[str, str], expected: list[dict]) ->
 class _Way:
     """A way in which rows are written: what is around them, between fields, in which columns."""
 
-    def __init__(self, unwrap, mark, columns, known, values):
+    def __init__(self, unwrap, mark, columns, known, values, label):
         self.unwrap, self.mark, self.columns, self.known = unwrap, mark, columns, known
         self.values = values  # of each column
-        self.label = re.compile(rf"^\s*({'|'.join(map(re.escape, values))}) ?[:=] ?")
+        self.label = label  # the name of a column before each field, if there is one
         self.ahead = next(at for at, name in enumerate(columns) if name is not None)
         self.fit, self.used = 0, Counter()  # used: texts that may be one of several rows
 
     def split(self, text: str) -> list[str]:
         mark, loose = self.mark
-        pieces = (self.label.sub("", one) for one in text.split(mark))
+        pieces = (self.label.sub("", text) if self.label else text).split(mark)
         return [(one.strip() if loose else one).strip("\"'") for one in pieces]
 
     def row(self, text: str) -> dict | str:
@@ -191,10 +191,12 @@ def _likeliest(texts: list[str], columns: list, expected: list[dict]) -> _Way:
     names = [name for name in columns if name is not None]
     distinct = {tuple(str(row.get(name, "")) for name in names): row for row in expected}
     values = dict(zip(names, map(set, zip(*distinct, strict=True)), strict=True))
+    label = re.compile(rf"\b({'|'.join(map(re.escape, names))}) ?[:=] ?")
+    label = label if any(map(label.search, texts)) else None
     for mark in MARKS:
         known = {}
         for unwrap in UNWRAP:
-            way = _Way(unwrap, mark, columns, known, values)
+            way = _Way(unwrap, mark, columns, known, values, label)
             for one in distinct if not known else ():
                 text = " ".join((mark[0] or " ").join(one).splitlines())
                 known.setdefault(tuple(way.split(text)), []).append(
