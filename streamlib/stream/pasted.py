@@ -131,16 +131,16 @@ def _read_lines(found: Arrivals, first: dict[str, str], expected: list[dict]) ->
         held = ""
     found.seqs, found.ambiguous = [None] * len(found.contents), way.used.total()
     as_rows = ((line, way.row(way.unwrap(text)[0])) for text, line in first.items())
-    example = next(
-        (f", such as {line!r:.200} as {row}" for line, row in as_rows if way.agreement(row) == 1),
-        "",
+    whole = (
+        f"such as {line!r:.200} as {row!s:.300}" for line, row in as_rows if way.agreement(row) == 1
     )
+    example = next(whole, "none of them as in the source")
     count = len(found.contents)
-    found.read = [f"{count:,} row{'s' * (count != 1)} read from lines{example}."]
+    found.read = [f"{count:,} row{'s' * (count != 1)} read from lines, {example}."]
     if extra := way.columns.count(None):
         found.read.append(f"Fields of each line that are no column of the source: {extra}.")
     if skipped:
-        some = ", ".join(map(repr, skipped[:3])) + ", ..." * (len(skipped) > 3)
+        some = ", ".join(f"{one!r:.80}" for one in skipped[:3]) + ", ..." * (len(skipped) > 3)
         found.read.append(f"Lines left out, since they are no row: {len(skipped):,} ({some}).")
 
 

@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from streamlib import records, rows, stream
-from streamlib.stream import pasted
+from streamlib import records, stream
 
 COLUMNS = ["Day", "Town", "Temp"]
 ROWS = [
