@@ -106,14 +106,10 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
 
     source = rows.read(given.source, **reading) if set(reading.values()) - {None} else given.source
     fates = stream.in_sent_order(source, given.received)
-    order = fates.attrs["order"]
-    said = [f"The source was taken {order}."] * bool(order)
-    for line in [*fates.attrs["read"], *said, *stream.told(fates)]:
-        print(line)
     sent = [one["sent"] for one in records.read(given.received) if 0 < one["sent"] < 2**32]
     if sent:  # an old file proves nothing about a new stream
         print(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
-    print(stream.verdict(fates))
+    print(*stream.told(fates), stream.verdict(fates), sep="\n")
     return 0 if stream.good(fates) else 1
 
 
