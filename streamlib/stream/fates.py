@@ -1,7 +1,6 @@
 """What became of each row: the source held against what was received, by content.
 
 A row's place is its index in the source; an arrival is the index of a line that was received.
-pandas is imported only where a table is made, since senders import this module.
 """
 
 from collections import Counter, defaultdict, deque
@@ -23,8 +22,7 @@ FINE = ("arrived", "not sent", "unknown")
 def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Path | str) -> Any:
     """Return the fate of each row: line, seq, arrival (1 came first), fate, expected, got.
 
-    source: rows in the order in which they were sent, or the path of a CSV file or of records;
-    received: records, or the path of what was received: records, or rows in lines of any form.
+    source: rows as they were sent; received: records; or the paths of files with them, in lines.
 
     A row of the source arrived, or is out of order (it came after a later row, as in RFC 4737),
     altered, lost, not sent (as the end record tells) or unknown. One more row each: duplicated,
@@ -71,19 +69,19 @@ def verdict(fates: Any) -> str:
     extra = ", ".join(f"{count[fate]:,} {fate}" for fate in BESIDES if count[fate])
     said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}"
     if good(fates) and count["unknown"]:
-        first = f"first {total:,}" if total > 1 else "first"
-        said = f"The {first} of {len(fates):,} rows arrived unaltered and in order"
+        first = f"The first {total:,}" if total > 1 else "The first"
+        said = f"{first} of {len(fates):,} rows arrived unaltered and in order"
     elif good(fates):
         rows = f"All {total:,} rows" if total > 1 else "The one row"
         said = f"{rows} arrived once, unaltered and in order"
     elif fates["arrival"].isna().all() and not attrs.get("ended", True):
         said = "Nothing was received: the file is empty"
-    columns, unclear = attrs.get("columns"), attrs.get("ambiguous")
     notes = [
         f"{count['not sent']:,} more of the source were not sent" * bool(count["not sent"]),
         "whether more were sent is not known" * bool(count["unknown"]),
-        columns and "{} of the source's {} columns were sent".format(*columns),
-        unclear and f"ambiguous lines, which may be one of several rows: {unclear:,}",
+        attrs.get("columns")
+        and "{} of the source's {} columns were sent".format(*attrs["columns"]),
+        attrs.get("ambiguous") and f"ambiguous, of several rows: {attrs['ambiguous']:,} lines",
         extra and f"also: {extra}",
     ]
     return "; ".join(filter(None, [said, *notes])) + "."
@@ -118,12 +116,9 @@ def _orders(source: list[dict]) -> dict[str, Callable]:
     for name in source[0]:
         orders[f"sorted by {name}"] = partial(rows.oldest_first, by=name)
         orders[f"sorted by {name} as text"] = partial(sorted, key=lambda row, at=name: str(row[at]))
-    down = {f"{order}, from the last": partial(_down, sort) for order, sort in orders.items()}
-    return {"reversed": lambda table: table[::-1]} | orders | down
-
-
-def _down(sort: Callable, table: list) -> list:
-    return sort(table[::-1])[::-1]
+    for name, sort in list(orders.items()):
+        orders[f"{name}, backwards"] = lambda table, sort=sort: sort(table[::-1])[::-1]
+    return {"reversed": lambda table: table[::-1]} | orders
 
 
 def told(fates: Any) -> Iterator[str]:
@@ -131,37 +126,30 @@ def told(fates: Any) -> Iterator[str]:
     yield from fates.attrs["read"]
     bad = fates[~fates["fate"].isin(FINE)]
     for row in bad.head(20).itertuples():
-        said = f"{row.expected if row.got is None else row.got!r:.200}"
-        if row.fate == "altered" and isinstance(row.got, dict):
-            pairs = [(name, str(one), str(row.got.get(name))) for name, one in row.expected.items()]
-            said = "; ".join(
-                f"{name}: {_changed(one, got)}" for name, one, got in pairs if one != got
-            )
-        yield f"line {row.line}, arrival {row.arrival}: {row.fate}: {said}"
+        shown = "; ".join(_changes(row.expected, row.got)) or f"{row.got or row.expected!r:.200}"
+        yield f"line {row.line}, arrival {row.arrival}: {row.fate}: {shown}"
     if len(bad) > 20:
         yield f"... and {len(bad) - 20:,} more that are not well."
 
 
-def _changed(one: str, other: str) -> str:
-    """Return how two texts differ, with the codes of letters that may look alike."""
-    codes = "" if (one + other).isascii() else f" ({one!a} -> {other!a})"
-    return f"{one!r} -> {other!r}{codes}"
+def _changes(expected: dict | None, got: dict | str | None) -> Iterator[str]:
+    """Yield what differs, field by field, with the codes of letters that may look alike."""
+    for name, one in expected.items() if expected and isinstance(got, dict) else ():
+        if str(one) != (other := str(got.get(name))):
+            codes = "" if f"{one}{other}".isascii() else f" ({one!a} -> {other!a})"
+            yield f"{name}: {one!r} -> {other!r}{codes}"
 
 
 def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
     """Return the rows of a source, which may be the path of a CSV file or of records."""
     if isinstance(source, str | Path):
-        path = Path(source)
-        is_stream = path.is_file() and "seq" in next(pasted.received(path), ())
+        is_stream = Path(source).is_file() and "seq" in next(pasted.received(Path(source)), ())
         source = (one["row"] for one in records.read(source)) if is_stream else rows.read(source)
     return list(source)
 
 
 def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | None]]:
-    """Return the fate and the place of each arrival, matched by number, then by content.
-
-    What is left is altered if it has the number of a missing row, or comes where that should.
-    """
+    """Return the fate and place of each arrival: by number, else by content, else where it came."""
     names, found, missing = wanted[0] if wanted else (), {}, dict.fromkeys(range(len(wanted)))
     shift = 1 + (seqs[:1] == [1] and _alike(names, contents[0]))  # the header took a number, too
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
@@ -195,8 +183,6 @@ def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | No
 def _align(wanted: Sequence, came: Sequence) -> dict[int, int]:
     """Return index in `came` -> index in `wanted` of equal items, each of them used once.
 
-    It is the next one in `wanted`, else the first that was passed over; one too many is a copy.
-
     >>> _align("ABACD", "BACA")
     {0: 1, 1: 2, 2: 3, 3: 0}
     """
@@ -227,7 +213,7 @@ def _alike(wanted: Iterable, content: dict | str) -> bool:
 
 def _table(lines, expected, seqs, contents, found, fate) -> Any:
     """Make the table; only here are rows called out of order."""
-    import pandas as pd
+    import pandas as pd  # only here, since senders import this module
 
     places, latest = [None] * len(expected), -1
     for at, (what, place) in enumerate(found):

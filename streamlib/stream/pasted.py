@@ -18,7 +18,6 @@ MARK = "\x1f"  # between fields, whatever stood there
 EDGES = " \t\r\n:=<>()[]{}'\""  # around words
 WORD = re.compile(f"{MARK}|[^{MARK}{re.escape(EDGES)}]+")
 AROUND = sorted(product(range(20), repeat=2), key=sum)  # words before and after a row
-LONGEST = 10_000  # characters of a line in which a row is searched
 
 
 def received(path: Path) -> Iterator[dict]:
@@ -47,29 +46,9 @@ def _messages(line: str) -> Iterator[str]:
         yield from filter(str.strip, TOGETHER.split(text))
 
 
-def _messages(line: str) -> Iterator[str]:
-    """Yield the messages in a line: what b'...' stands for, rows in brackets one by one."""
-    texts = LITERAL.findall(line)
-    with suppress(ValueError, SyntaxError):
-        texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
-    for text in texts or [line]:
-        yield from filter(str.strip, TOGETHER.split(text))
-
-
-def _encoding(path: Path) -> str:
-    """Return the encoding of a file: UTF-16 as Windows writes it, or a guess."""
-    with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            return "utf-16"
-    with suppress(ValueError):
-        return rows.read(path, header=False).assumed["encoding"]
-    return "utf-8"
-
-
 def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
     """Return the rows in texts, how they were read, and how many may be one of several rows."""
-    names = "|".join(map(re.escape, expected[0]))
-    label = re.compile(rf"""['"]?\b({names})['"]? ?[:=] ?""")
+    label = re.compile(rf"""['"]?\b({"|".join(map(re.escape, expected[0]))})['"]? ?[:=] ?""")
     ways = []
     for between, some in product(BETWEEN, (False, True)):
         keys = [_key(label.sub("", text), between) for text in texts]
@@ -84,8 +63,7 @@ def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
         if 2 * ways[-1][0] > len(texts):
             break
     fit, columns, known, keys, found = max(ways, key=lambda way: way[0])
-    around = Counter(part and part[0] for part in found if part or not fit)
-    usual = around.most_common(1)[0][0] or (0, 0)
+    [(usual, _)] = Counter(part[0] for part in found if part).most_common(1) or [((0, 0), 0)]
     values = {value for key in known for value in key.split(MARK)}
     contents, skipped, unclear, example = [], [], 0, texts[0]
     for text, key, part in zip(texts, keys, found, strict=True):
@@ -97,14 +75,13 @@ def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
             contents.append(same[-1])
         elif len(fields) == len(columns):
             contents.append(dict(zip(columns, fields, strict=True)))
-        elif not fit or "[" in text or values.intersection(fields):
-            contents.append(text)
         else:
-            skipped.append(text)
-    said = f"{len(contents):,} rows read from text lines, such as {example!r:.200}"
-    said += "; {} words before and {} after each are left out.".format(*usual)
-    more = f"Lines left out, since they are no row: {len(skipped):,}, such as {skipped[:1]!r:.80}."
-    return contents, [said] + [more] * bool(skipped), unclear
+            is_row = not fit or "[" in text or values.intersection(fields)
+            (contents if is_row else skipped).append(text)
+    around = "; {} words before and {} after each left out".format(*usual) * any(usual)
+    said = [f"{len(contents):,} rows read from text lines, such as {example!r:.200}{around}."]
+    said += [f"Lines that are no row: {len(skipped):,}, such as {skipped[:3]}."] * bool(skipped)
+    return contents, said, unclear
 
 
 def _key(text: str, between: re.Pattern) -> str:
@@ -116,7 +93,7 @@ def _key(text: str, between: re.Pattern) -> str:
 def _parts(key: str) -> Iterator[tuple]:
     """Yield words left out before and after, and what is between, if no field is cut off."""
     yield (0, 0), key
-    words = list(WORD.finditer(key[:LONGEST]))
+    words = list(WORD.finditer(key[:10_000]))  # a bound on the time
     for before, after in AROUND:
         if before + after < len(words):
             start, end = words[before].start(), words[-1 - after].end()
@@ -125,7 +102,7 @@ def _parts(key: str) -> Iterator[tuple]:
 
 
 def _some(keys: list[str], expected: list[dict]) -> list[str]:
-    """Return the columns whose values are in most of the lines, each held against its likest row."""
+    """Return the columns whose values are in most of these lines; each line has its likest row."""
     votes = Counter()
     for key in keys:
         fields = set(re.split(rf"[{MARK}()\[\]{{}}]", key))
