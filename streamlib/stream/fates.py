@@ -76,12 +76,12 @@ def verdict(fates: Any) -> str:
         said = f"{rows} arrived once, unaltered and in order"
     elif fates["arrival"].isna().all() and not attrs.get("ended", True):
         said = "Nothing was received: the file is empty"
+    columns, unclear = attrs.get("columns"), attrs.get("ambiguous")
     notes = [
         f"{count['not sent']:,} more of the source were not sent" * bool(count["not sent"]),
         "whether more were sent is not known" * bool(count["unknown"]),
-        attrs.get("columns")
-        and "{} of the source's {} columns were sent".format(*attrs["columns"]),
-        attrs.get("ambiguous") and f"ambiguous, of several rows: {attrs['ambiguous']:,} lines",
+        columns and "{} of the source's {} columns were sent".format(*columns),
+        unclear and f"ambiguous lines, which may be one of several rows: {unclear:,}",
         extra and f"also: {extra}",
     ]
     return "; ".join(filter(None, [said, *notes])) + "."
@@ -93,11 +93,10 @@ def good(fates: Any) -> bool:
 
 
 def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> Any:
-    """Reconcile with the source in the order in which it was sent, which attrs["read"] names."""
+    """Reconcile with the source as it was sent (by number, or as rows came): see attrs["read"]."""
     source = _rows_of(source)
     fates = reconcile(source, received)
     came = fates[fates["fate"].isin(("arrived", "out of order"))]
-    # The numbers are the sender's order, the arrivals perhaps the network's.
     places = came["arrival" if came["seq"].isna().all() else "seq"].sort_values().index
     sent, few = ([source[place] for place in of] for of in (places, sorted(places[:500])))
     for order, take in {} if places.is_monotonic_increasing else _orders(source).items():
@@ -157,13 +156,12 @@ def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | No
         if 0 <= place < len(wanted) and wanted[place] == content:
             found[at] = "arrived" if place in missing else "duplicated", place
             missing.pop(place, None)
-    left, free = [at for at in range(len(seqs)) if at not in found], list(missing)
+    left, free, before = [at for at in range(len(seqs)) if at not in found], list(missing), -1
     keys = {at: str(contents[at]) for at in left}
     for at, n in _align([str(wanted[place]) for place in free if left], [*keys.values()]).items():
         found[left[at]] = "arrived", free[n]
         del missing[free[n]]
     first = {str(row): place for place, row in reversed([*enumerate(wanted)]) if left}
-    before = -1
     for at in range(len(seqs) if left else 0):
         guess = seqs[at] - shift if seqs[at] else before + 1
         if at in found:

@@ -37,13 +37,12 @@ def received(path: Path) -> Iterator[dict]:
                     yield {"row": message}
 
 
-def _messages(line: str) -> Iterator[str]:
-    """Yield the messages in a line: what b'...' stands for, rows in brackets one by one."""
+def _messages(line: str) -> list[str]:
+    """Return the messages in a line: what b'...' stands for, rows in brackets one by one."""
     texts = LITERAL.findall(line)
     with suppress(ValueError, SyntaxError):
         texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
-    for text in texts or [line]:
-        yield from filter(str.strip, TOGETHER.split(text))
+    return [one for text in texts or [line] for one in TOGETHER.split(text) if one.strip()]
 
 
 def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
