@@ -111,13 +111,13 @@ def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> 
 
 def _orders(source: list[dict]) -> dict[str, Callable]:
     """Return orders by name, as functions that leave rows with equal values as they are."""
-    orders = {"oldest first": rows.oldest_first}
+    orders = {"oldest first": rows.oldest_first, "reversed": lambda table: table[::-1]}
     for name in source[0]:
         orders[f"sorted by {name}"] = partial(rows.oldest_first, by=name)
         orders[f"sorted by {name} as text"] = partial(sorted, key=lambda row, at=name: str(row[at]))
     for name, sort in list(orders.items()):
         orders[f"{name}, backwards"] = lambda table, sort=sort: sort(table[::-1])[::-1]
-    return {"reversed": lambda table: table[::-1]} | orders
+    return orders
 
 
 def told(fates: Any) -> Iterator[str]:

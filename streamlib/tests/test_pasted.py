@@ -199,13 +199,11 @@ def test_fields_with_delimiters_and_quotes_are_read_as_they_were_written(tmp_pat
 
 
 def test_how_the_lines_were_read_is_said(source, tmp_path):
-    plain = "Sent: {} on port 9999."
-    form = lambda row: plain.format(bracketed(row))  # noqa: E731
-    content = "Streaming...\n" + stamped(form) + "Done.\n"
-    _, table = said(source, tmp_path / "out9.txt", content)
-    line = stamped(form).splitlines()[-1]
+    content = stamped(lambda row: f"Sent: {bracketed(row)} on port 9999.")
+    _, table = said(source, tmp_path / "out9.txt", f"Streaming...\n{content}Done.\n")
+    shown = f"such as {content.splitlines()[-1]!r}; 10 words before and 3 after each left out."
     assert table.attrs["read"] == [
-        f"4 rows read from text lines, such as {line!r}; 10 words before and 3 after each left out.",
+        f"4 rows read from text lines, {shown}",
         "Lines that are no row: 2, such as ['Streaming...', 'Done.'].",
     ]
 
