@@ -111,20 +111,11 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
     from streamlib import records, rows, stream
 
     source = rows.read(given.source, **reading) if set(reading.values()) - {None} else given.source
-    found = [stream.reconcile(source, given.received)]
-    with contextlib.suppress(OSError, ValueError):  # there is nothing to sort it by
-        by_time = rows.oldest_first(rows.read(given.source, **reading))
-        found.append(stream.reconcile(by_time, given.received))
-    fates = max(found, key=lambda table: sum(table["fate"] == "arrived"))
-    if fates is not found[0]:
-        print(f"The source was taken oldest first, by {by_time.by}.")
-    bad = fates[~fates["fate"].isin(("arrived", "not sent"))]
-    if len(bad):
-        print(bad.head(20).to_string(index=False, na_rep="", max_colwidth=48))
+    fates = stream.in_sent_order(source, given.received)
     sent = [one["sent"] for one in records.read(given.received) if 0 < one["sent"] < 2**32]
     if sent:  # an old file proves nothing about a new stream
         print(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
-    print(stream.verdict(fates))
+    print(*stream.told(fates), stream.verdict(fates), sep="\n")
     return 0 if stream.good(fates) else 1
 
 

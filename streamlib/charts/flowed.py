@@ -12,6 +12,7 @@ LOOKS = {  # marker and color of each fate
     "altered": ("s", "#CC79A7"),
     "lost": ("|", "#000000"),
     "not sent": ("|", "#BBBBBB"),
+    "unknown": ("|", "#56B4E9"),
     "duplicated": ("o", "#D55E00"),
     "never in the source": ("X", "#CC79A7"),
     "header sent as data": ("P", "#009E73"),

@@ -49,7 +49,7 @@ def ten_rows_of_another_file(answer: object) -> str:
     if not {"fate", "got"} <= set(getattr(answer, "columns", ())):
         return hint
     arrived = answer[answer["fate"] == "arrived"]
-    well = set(answer["fate"]) <= {"arrived", "not sent"}
+    well = set(answer["fate"]) <= {"arrived", "not sent", "unknown"}
     another = all("icao" not in row for row in arrived["got"])
     return "" if len(arrived) >= 10 and well and another else hint
 

@@ -5,6 +5,6 @@ stream.receive("udp://localhost:9999", "outputs/out9.txt")
 stream.reconcile(rows.read("data/penguins.csv"), "outputs/out9.txt")
 """
 
-from streamlib.stream.fates import good, reconcile, verdict  # noqa: F401
+from streamlib.stream.fates import good, in_sent_order, reconcile, told, verdict  # noqa: F401
 from streamlib.stream.receiving import SILENCE_S, Received, receive  # noqa: F401
 from streamlib.stream.sending import Sent, pace, send  # noqa: F401

@@ -60,6 +60,7 @@ def test_an_empty_table_is_one_sentence(name):
 
 def test_arrivals_draws_each_fate_with_a_look_of_its_own():
     table = of_all_fates()
+    table.loc[7, "fate"] = "unknown"  # which never stands beside "not sent"
     assert set(table["fate"]) == set(fates.FATES) == set(flowed.LOOKS)
     ax = charts.arrivals(table)
     counts = table["fate"].value_counts()
@@ -92,7 +93,7 @@ def test_arrivals_reads_fates_that_are_plain_text_too():
 def test_one_among_five_thousand_rows_leaves_ink(fate):
     rows = table(5000, range(1, 5001))
     one = rows.iloc[[2500]].assign(fate=pd.Categorical([fate], fates.FATES))
-    if fate in ("lost", "not sent"):
+    if fate in ("lost", "not sent", "unknown"):
         one["arrival"] = pd.array([None], "Int64")
     one["arrival"] -= 1000  # beside the line, if it came
     others = rows if fate in fates.BESIDES else rows.drop(index=2500)

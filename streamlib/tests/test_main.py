@@ -304,7 +304,7 @@ def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
     assert (sent.returncode, sent.stderr) == (0, "")
     assert "500 rows sent; limit reached." in sent.stdout
     done = run("compare", numbers, out)
-    assert done.returncode == 0 and "The source was taken oldest first, by day" in done.stdout
+    assert done.returncode == 0 and "The source was taken oldest first." in done.stdout
     assert done.stdout.endswith("All 500 rows arrived once, unaltered and in order; 500 more of "
                                 "the source were not sent.\n")  # fmt: skip
 
@@ -473,6 +473,54 @@ def test_rows_that_the_terminal_cannot_show_are_sent_all_the_same(tmp_path):
     done = run("send", source, "--to", f"file:{out}", PYTHONIOENCODING="cp1252")
     assert done.returncode == 0
     assert len(stored(out)) == 3
+
+
+TOWNS = (
+    "Day,Town,Temp\n2024-01-01,Ames,3\n2024-01-02,Bern,4\n2024-01-03,Cork,5\n2024-01-04,Dover,6\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("received", "status", "told"),
+    [
+        (
+            "[2024-01-01, Ames, 3]\n[2024-01-02, Bern, 4]\n",
+            0,
+            "The first 2 of 4 rows arrived unaltered and in order; "
+            "whether more were sent is not known.",
+        ),
+        (TOWNS.partition("\n")[2], 0, "\nAll 4 rows arrived once, unaltered and in order."),
+        (
+            "".join(f"Sent: b'{row}'\n" for row in TOWNS.split()[:0:-1]),
+            0,
+            "The source was taken reversed.\nAll 4 rows arrived once",
+        ),
+        (
+            TOWNS.partition("\n")[2].replace("Cork", "C\x1b[2Jork"),
+            1,
+            r"line 4, arrival 3: altered: Town: 'Cork' -> 'C\x1b[2Jork'",
+        ),
+        (
+            "[2024-01-01, Ames, 3]\n[2024-01-03, Cork, 5]\n",
+            1,
+            "Of 3 rows 2 arrived in order, 1 lost;",
+        ),
+        (
+            TOWNS.replace("Day,Town,Temp", "DAY,TOWN,TEMP"),
+            1,
+            "arrival 1: header sent as data: {'Day': 'DAY', 'Town': 'TOWN', 'Temp': 'TEMP'}",
+        ),
+        ("x\n" * 30, 1, "... and 10 more that are not well."),
+        ("", 1, "Nothing was received: the file is empty"),
+    ],
+    ids=["the first", "all", "reversed", "altered", "lost", "header", "many", "empty"],
+)
+def test_compare_tells_what_is_known_and_fails_only_for_that(received, status, told, tmp_path):
+    (tmp_path / "src.csv").write_text(TOWNS, encoding="utf-8")
+    (tmp_path / "out9.txt").write_text(received, encoding="utf-8")
+    done = run("compare", tmp_path / "src.csv", tmp_path / "out9.txt")
+    assert (done.returncode, done.stderr) == (status, "") and told in done.stdout
+    assert "\n\n" not in done.stdout
 
 
 def test_compare_bears_what_is_nested_deeply(tmp_path, numbers):
