@@ -80,10 +80,10 @@ def set_aside(path: Path) -> None:
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
 
-    Raises OSError if a file is not there, ValueError if it is not a notebook; the rest is cleared.
+    Raises ValueError if one of them is not a notebook; the others are cleared.
     """
     paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
-    odd: list[OSError | ValueError] = []
+    odd = []
     for path in paths:
         try:
             notebook = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -91,10 +91,8 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
             replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-        except FileNotFoundError:
-            odd.append(OSError(f"{path} does not exist: give the path of a notebook."))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            odd.append(ValueError(f"{path} is not a notebook that can be cleared: look into it."))
+            odd.append(f"{path} is missing, or is not a notebook: give the path of one.")
     if odd:
-        raise type(odd[0])(" ".join(map(str, odd)))
+        raise ValueError(" ".join(odd))
     return paths

@@ -55,12 +55,6 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
     return extend([], [list(islice(each, n)) for n in counts])
 
 
-def owners(counts: Sequence[int]) -> dict[str, str]:
-    """Return whose insert each label is: label -> P1, P2, ..."""
-    each = [f"P{p}" for p, count in enumerate(counts, start=1) for _ in range(count)]
-    return dict(zip(labels(counts), each, strict=True))
-
-
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
     """Say how many of the possible orders were seen in some runs.
 
@@ -75,8 +69,8 @@ def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
 def schedule(order: str, owners: dict[str, str]) -> str:
     """Return the schedule that forces an order, one insert in each turn.
 
-    >>> schedule("CAEDFB", owners((2, 2, 2)))
-    '2 1 3 2 3 1'
+    >>> schedule("CABD", {"A": "P1", "B": "P1", "C": "P2", "D": "P2"})
+    '2 1 1 2'
     """
     number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
     labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SAMPLE = 64 * 1024  # bytes of text in which an encoding is told
 UNREADABLE = "\udfff"  # stands for bytes that are no character; no file can hold it
-BINARY = r"%PDF-|\WPNG\r?\n|\x1f.\x08|..\x11|[^\0]*\0"
+BINARY = r"%PDF-|[^\0-\x7f](PNG\r|[^\0-\x7f]\x11)|\x1f[^\0-\x7f]\x08|[^\0]*\0"
 FORMATS = {  # what a file is that is not a table, what to do, and how its text begins
     "an Excel workbook or a zip archive: save its sheet as CSV": r"PK\x03\x04",
     "a web page or XML: get its data as CSV": r"\s*<(!|\?xml|[\w:]+( [^<>]*)?>(\r?\n\s*)?<)",
@@ -15,7 +15,7 @@ FORMATS = {  # what a file is that is not a table, what to do, and how its text 
     "rich text (RTF): save it as plain text": r"\{\\rtf",
     "a pointer to a large file: get that, as by git lfs pull": r"version https://git-|\S*/annex/obj",
     "empty: give a CSV file with a header and rows": r"\s*\Z",
-    "not plain text: unpack it, save it as CSV, or name its encoding": BINARY,
+    "not plain text: unpack it, or name its encoding": BINARY,
 }
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 CODES = (  # what people's machines write; the first of equally likely ones is taken

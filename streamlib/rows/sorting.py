@@ -60,8 +60,7 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     if is_time and (unused := [n for n in clocks if n not in names]) and names[0] not in clocks:
         problems.append(f"Equal times stay in the order they had; not used: {', '.join(unused)}.")
     done = Sorted(rows[at] for at in sorted(range(len(rows)), key=keys.__getitem__))
-    done.by, done.columns = f"{', '.join(names)} ({kind})", list(columns)
-    done.problems = problems
+    done.by, done.columns, done.problems = f"{', '.join(names)} ({kind})", list(columns), problems
     return done
 
 

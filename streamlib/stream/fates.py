@@ -104,7 +104,7 @@ def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> 
             rest = iter(take(source) if take(few) == sent[:500] else ())
             if all(row in rest for row in sent):
                 fates = reconcile(take(source), received)
-                fates.attrs["read"].append(f"The source was taken {order}.")
+                fates.attrs["read"].append(f"The rows came {order}.")
                 break
     return fates
 
@@ -126,7 +126,8 @@ def told(fates: Any) -> Iterator[str]:
     bad = fates[~fates["fate"].isin(FINE)]
     for row in bad.head(20).itertuples():
         shown = "; ".join(_changes(row.expected, row.got)) or f"{row.got or row.expected!r:.200}"
-        yield f"line {row.line}, arrival {row.arrival}: {row.fate}: {shown}"
+        where = f"line {row.line}" if row.expected else f"arrival {row.arrival}"
+        yield f"{where}: {row.fate}: {shown}"
     if len(bad) > 20:
         yield f"... and {len(bad) - 20:,} more that are not well."
 

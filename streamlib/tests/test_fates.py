@@ -438,7 +438,7 @@ def compared(tmp_path, sent, source=SOURCE, form=records.course):
 def order_of(table):
     """The order in which the source was taken; "" as it stands."""
     said = table.attrs["read"][-1:] or [""]
-    return said[0].removeprefix("The source was taken ") if "taken" in said[0] else ""
+    return said[0].removeprefix("The rows came ") if "rows came" in said[0] else ""
 
 
 ORDERS = {
@@ -538,12 +538,12 @@ def test_equal_rows_that_were_reversed_are_named_so(tmp_path):
 def test_a_difference_is_shown_whole_and_with_what_cannot_be_seen(one, other, shown):
     source = [{"n": "1", "Town": one, "x": "y"}]
     table = fates.reconcile(source, as_records([(1, source[0] | {"Town": other})]))
-    assert list(stream.told(table)) == [f"line 1, arrival 1: altered: Town: {shown}"]
+    assert list(stream.told(table)) == [f"line 1: altered: Town: {shown}"]
 
 
 def test_what_is_not_shown_is_counted(tmp_path):
     source = [{"n": str(n), "text": "x"} for n in range(1000)]
     told = list(stream.told(compared(tmp_path, [source[-1]], source)))
-    assert told[1] == "line 1, arrival <NA>: lost: {'n': '0', 'text': 'x'}" and len(told) == 22
+    assert told[1] == "line 1: lost: {'n': '0', 'text': 'x'}" and len(told) == 22
     assert told[-1] == "... and 979 more that are not well."
     assert len(list(stream.told(compared(tmp_path, source, source)))) == 1

@@ -304,7 +304,7 @@ def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
     assert (sent.returncode, sent.stderr) == (0, "")
     assert "500 rows sent; limit reached." in sent.stdout
     done = run("compare", numbers, out)
-    assert done.returncode == 0 and "The source was taken oldest first." in done.stdout
+    assert done.returncode == 0 and "The rows came oldest first." in done.stdout
     assert done.stdout.endswith("All 500 rows arrived once, unaltered and in order; 500 more of "
                                 "the source were not sent.\n")  # fmt: skip
 
@@ -450,7 +450,7 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
         (["pets", "--timeout", "1e9"], "timeout_s is"),
         (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
         (["pets", "--db", "."], "is a folder"),
-        (["clear", "nothing.ipynb"], "nothing.ipynb does not exist"),
+        (["clear", "nothing.ipynb"], "nothing.ipynb is missing, or is not a notebook"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv does not exist"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt does not exist"),
     ],
@@ -493,12 +493,12 @@ TOWNS = (
         (
             "".join(f"Sent: b'{row}'\n" for row in TOWNS.split()[:0:-1]),
             0,
-            "The source was taken reversed.\nAll 4 rows arrived once",
+            "The rows came reversed.\nAll 4 rows arrived once",
         ),
         (
             TOWNS.partition("\n")[2].replace("Cork", "C\x1b[2Jork"),
             1,
-            r"line 4, arrival 3: altered: Town: 'Cork' -> 'C\x1b[2Jork'",
+            r"line 4: altered: Town: 'Cork' -> 'C\x1b[2Jork'",
         ),
         (
             "[2024-01-01, Ames, 3]\n[2024-01-03, Cork, 5]\n",

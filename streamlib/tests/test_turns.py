@@ -24,7 +24,10 @@ def random_schedule(counts, seed):
 
 
 def test_every_order_can_be_forced():
-    every, whose = list(orders.possible((2, 2, 2))), orders.owners((2, 2, 2))
+    every, whose = (
+        list(orders.possible((2, 2, 2))),
+        {letter: f"P{at // 2 + 1}" for at, letter in enumerate("ABCDEF")},
+    )
     texts = [orders.schedule(order, whose) for order in every]
     run = processes.run(PETS, schedule=texts)
     assert run.orders()["committed"].tolist() == every
