@@ -92,7 +92,7 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
                     cell.update(outputs=[], execution_count=None)
             replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            odd.append(f"{path} is missing, or is not a notebook: give the path of one.")
+            odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
     if odd:
         raise ValueError(" ".join(odd))
     return paths

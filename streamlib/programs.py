@@ -78,10 +78,6 @@ class Program(contextlib.AbstractContextManager):
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def __repr__(self) -> str:
-        state = f"exit status {self.status}" if self.done() else "running"
-        return f"<{self.name}: {state}>"
-
 
 def start(program: str, *arguments: object) -> Program:
     """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.

@@ -94,7 +94,7 @@ def test_all_notebooks_are_cleared_if_none_is_named(tmp_path, monkeypatch):
 
 
 def test_a_missing_notebook_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"09\.ipynb is missing"):
+    with pytest.raises(ValueError, match=r"09\.ipynb is not a notebook, or is missing"):
         home.clear_outputs([tmp_path / "09.ipynb"])
 
 
@@ -105,7 +105,7 @@ def test_what_is_no_notebook_is_left_as_it_is(tmp_path, data):
     """Another file is a ValueError that names it, and is not changed."""
     path = tmp_path / "pets.csv"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"pets\.csv is missing, or is not a notebook"):
+    with pytest.raises(ValueError, match=r"pets\.csv is not a notebook"):
         home.clear_outputs([path])
     assert path.read_bytes() == data
 
@@ -190,7 +190,7 @@ def test_odd_notebooks_are_named_and_the_rest_is_cleared(tmp_path, monkeypatch):
 
 def test_a_missing_notebook_does_not_keep_the_others_from_being_cleared(tmp_path):
     good = notebook(tmp_path / "01.ipynb")
-    with pytest.raises(ValueError, match=r"09\.ipynb is missing"):
+    with pytest.raises(ValueError, match=r"09\.ipynb is not a notebook, or is missing"):
         home.clear_outputs([tmp_path / "09.ipynb", good])
     assert json.loads(good.read_text(encoding="utf-8"))["cells"][1]["outputs"] == []
 

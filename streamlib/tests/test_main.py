@@ -450,7 +450,7 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
         (["pets", "--timeout", "1e9"], "timeout_s is"),
         (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
         (["pets", "--db", "."], "is a folder"),
-        (["clear", "nothing.ipynb"], "nothing.ipynb is missing, or is not a notebook"),
+        (["clear", "nothing.ipynb"], "nothing.ipynb is not a notebook, or is missing"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv does not exist"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt does not exist"),
     ],

@@ -34,7 +34,7 @@ def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):
     out = tmp_path / "out9.txt"
     receiver = start("receive", "udp://localhost:0", "--out", out)
     assert receiver.url.startswith("udp://127.0.0.1:") and not receiver.url.endswith(":0")
-    assert receiver.status is None and not receiver.done() and "running" in repr(receiver)
+    assert receiver.status is None and not receiver.done()
     with pytest.raises(TimeoutError, match=r"receive still runs after 0\.01 s: stop it or wait"):
         receiver.wait(0.01)
     sender = start("send", numbers, "--to", receiver.url)
