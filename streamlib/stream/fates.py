@@ -68,6 +68,7 @@ def verdict(fates: Any) -> str:
     bad = "".join(f", {count[fate]:,} {fate}" for fate in OF_SOURCE[1:4] if count[fate])
     extra = ", ".join(f"{count[fate]:,} {fate}" for fate in BESIDES if count[fate])
     said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}"
+    said = said if total else "No row of this source came, so look whether it is the right one"
     if good(fates) and count["unknown"]:
         first = f"The first {total:,}" if total > 1 else "The first"
         said = f"{first} of {len(fates):,} rows arrived unaltered and in order"
@@ -180,11 +181,7 @@ def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | No
 
 
 def _align(wanted: Sequence, came: Sequence) -> dict[int, int]:
-    """Return index in `came` -> index in `wanted` of equal items, each of them used once.
-
-    >>> _align("ABACD", "BACA")
-    {0: 1, 1: 2, 2: 3, 3: 0}
-    """
+    """Return index in `came` -> index in `wanted` of equal items, each of them used once."""
     ahead, passed, copies = defaultdict(deque), defaultdict(deque), Counter(came) - Counter(wanted)
     for place, item in enumerate(wanted):
         ahead[item].append(place)

@@ -12,7 +12,9 @@ from pathlib import Path
 from streamlib import records, rows
 
 LITERAL = re.compile(r"""(?<![\w'"])[bB](?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=\W|$)""")
-TOGETHER = re.compile(r"[\r\n]+|(?<=[\]}]) ?(?=[\[{])")  # between messages in one line
+TOGETHER = re.compile(r"(?<=[\]}])\s*(?=[\[{])")  # between messages in one line
+QUOTED = re.compile(r"""(?<!\w)(["'])(?:(?!\1)[^\\]|\\.)*\1(?!\w)""")
+ESCAPES = re.compile(r"""(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\[nrt"'\\]""")
 BETWEEN = re.compile(r"[,;|\t]"), re.compile(r"[,;|\s]+")  # fields; the likelier one first
 MARK = "\x1f"  # between fields, whatever stood there
 EDGES = " \t\r\n:=<>()[]{}'\""  # around words
@@ -42,7 +44,14 @@ def _messages(line: str) -> list[str]:
     texts = LITERAL.findall(line)
     with suppress(ValueError, SyntaxError):
         texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
-    return [one for text in texts or [line] for one in TOGETHER.split(text) if one.strip()]
+    rows = [one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one]
+    return [QUOTED.sub(lambda quoted: ESCAPES.sub(_plain, quoted[0]), one) for one in rows]
+
+
+def _plain(escapes: re.Match) -> str:
+    """Return the letters that escapes in a quoted text stand for."""
+    letters = ast.literal_eval(f'"{escapes[0]}"')
+    return letters.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
@@ -85,7 +94,8 @@ def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
 
 def _key(text: str, between: re.Pattern) -> str:
     """Return a text with one mark between fields, without what is around them."""
-    fields = between.split(text.replace('""', '"'))  # as CSV has quotes in quotes
+    text = " ".join(text.replace('""', '"').splitlines())  # as CSV has quotes in quotes
+    fields = between.split(text)
     return MARK.join(one.strip(" '\"") for one in fields).strip(EDGES)
 
 
