@@ -13,7 +13,7 @@ from streamlib import records, rows
 
 LITERAL = re.compile(r"""(?<![\w'"])[bB](?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=\W|$)""")
 TOGETHER = re.compile(r"(?<=[\]}])\s*(?=[\[{])")  # between messages in one line
-QUOTED = re.compile(r"""(?<!\w)(["'])(?:(?!\1)[^\\]|\\.)*\1(?!\w)""")
+QUOTED = re.compile(r"""[\[{(](-?[\d.]+, )?["']""")  # the beginning of JSON, a list, a dict
 ESCAPES = re.compile(r"""(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\[nrt"'\\]""")
 BETWEEN = re.compile(r"[,;|\t]"), re.compile(r"[,;|\s]+")  # fields; the likelier one first
 MARK = "\x1f"  # between fields, whatever stood there
@@ -45,11 +45,11 @@ def _messages(line: str) -> list[str]:
     with suppress(ValueError, SyntaxError):
         texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
     rows = [one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one]
-    return [QUOTED.sub(lambda quoted: ESCAPES.sub(_plain, quoted[0]), one) for one in rows]
+    return [ESCAPES.sub(_plain, one) if QUOTED.search(one) else one for one in rows]
 
 
 def _plain(escapes: re.Match) -> str:
-    """Return the letters that escapes in a quoted text stand for."""
+    """Return the letters that escapes stand for."""
     letters = ast.literal_eval(f'"{escapes[0]}"')
     return letters.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
