@@ -1,7 +1,7 @@
 """Rows in lines as learners write them: each line is searched for the rows of the source."""
 
-import ast
 import re
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -43,15 +43,14 @@ def _messages(line: str) -> list[str]:
     """Return the messages in a line: what b'...' stands for, rows in brackets one by one."""
     texts = LITERAL.findall(line)
     with suppress(ValueError, SyntaxError):
-        texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
+        texts = [literal_eval(one).decode(errors="backslashreplace") for one in texts]
     rows = [one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one]
     return [ESCAPES.sub(_plain, one) if QUOTED.search(one) else one for one in rows]
 
 
-def _plain(escapes: re.Match) -> str:
+def _plain(one: re.Match) -> str:
     """Return the letters that escapes stand for."""
-    letters = ast.literal_eval(f'"{escapes[0]}"')
-    return letters.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return literal_eval(f'"{one[0]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
