@@ -37,7 +37,7 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     """Return the rows, all of them in memory, sorted by time or number.
 
     by: a column; rows with nothing in it come last. Without it: the first time in every row, or
-    in columns together. A time without a zone counts as UTC. Raises ValueError if there is none.
+    in columns together. A time without a zone counts as UTC. Raises ValueError without one.
     """
     rows = list(table)
     if not rows:

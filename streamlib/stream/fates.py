@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlib import records, rows
-from streamlib.stream import pasted
+from streamlib.stream.pasted import read_lines, records_in
 
 OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent", "unknown")
 BESIDES = ("duplicated", "never in the source", "header sent as data")
@@ -35,7 +35,7 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     expected = _rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     seqs, contents, sent, is_path = [], [], None, isinstance(received, str | Path)
-    for record in pasted.received(Path(received)) if is_path else received:
+    for record in records_in(Path(received)) if is_path else received:
         seq, content = record.get("seq"), record.get("row")
         if content is None:
             sent = max(seq, sent or 0)
@@ -46,7 +46,7 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
         contents.append(content)
     said, unclear, ended = [], 0, sent is not None or not is_path  # a list of records is whole
     if not ended and expected and contents and not any(seqs):
-        contents, said, unclear = pasted.read(contents, expected)
+        contents, said, unclear = read_lines(contents, expected)
         seqs = [None] * len(contents)
     came = [one for one in contents if isinstance(one, dict)]
     names, columns = (one[0].keys() if one else set() for one in (came, expected))
@@ -147,7 +147,7 @@ def _changes(expected: dict | None, got: dict | str | None) -> Iterator[str]:
 def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
     """Return the rows of a source, which may be the path of a CSV file or of records."""
     if isinstance(source, str | Path):
-        is_stream = Path(source).is_file() and "seq" in next(pasted.received(Path(source)), ())
+        is_stream = Path(source).is_file() and "seq" in next(records_in(Path(source)), ())
         source = (one["row"] for one in records.read(source)) if is_stream else rows.read(source)
     return list(source)
 

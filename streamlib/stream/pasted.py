@@ -22,7 +22,7 @@ WORD = re.compile(f"{MARK}|[^{MARK}{re.escape(EDGES)}]+")
 AROUND = sorted(product(range(20), repeat=2), key=sum)  # words before and after a row
 
 
-def received(path: Path) -> Iterator[dict]:
+def records_in(path: Path) -> Iterator[dict]:
     """Yield the records in a file; a message that is not one is the `row`, without a number."""
     if not path.is_file():
         raise OSError(f"{path} does not exist: give the file that the receiver wrote.")
@@ -53,7 +53,7 @@ def _plain(one: re.Match) -> str:
     return literal_eval(f'"{one[0]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
+def read_lines(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
     """Return the rows in texts, how they were read, and how many may be one of several rows."""
     label = re.compile(rf"""['"]?\b({"|".join(map(re.escape, expected[0]))})['"]? ?[:=] ?""")
     ways = []
@@ -87,7 +87,7 @@ def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
             (contents if is_row else skipped).append(text)
     around = "; {} words before and {} after each left out".format(*usual) * any(usual)
     said = [f"{len(contents):,} rows read from text lines, such as {example!r:.200}{around}."]
-    said += [f"Lines that are no row: {len(skipped):,}, such as {skipped[:3]}."] * bool(skipped)
+    said += [f"Lines that are not rows: {len(skipped):,}, such as {skipped[:3]}."] * bool(skipped)
     return contents, said, unclear
 
 

@@ -145,7 +145,7 @@ class _Sender:
 
 
 class _Book:
-    """Who has sent what, and whether there is anybody to wait for."""
+    """What each sender has sent, and whether there is anything to wait for."""
 
     def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
         self.counts, self.silence_s, self.texts = result.counts, silence_s, texts

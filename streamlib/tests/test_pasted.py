@@ -204,7 +204,7 @@ def test_how_the_lines_were_read_is_said(source, tmp_path):
     shown = f"such as {content.splitlines()[-1]!r}; 10 words before and 3 after each left out."
     assert table.attrs["read"] == [
         f"4 rows read from text lines, {shown}",
-        "Lines that are no row: 2, such as ['Streaming...', 'Done.'].",
+        "Lines that are not rows: 2, such as ['Streaming...', 'Done.'].",
     ]
 
 
