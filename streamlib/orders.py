@@ -3,8 +3,7 @@
 An order is a text of letters, one for each insert. `counts` says how many inserts each process
 makes: with (2, 2, 2), A and B are P1's, C and D are P2's, E and F are P3's.
 
-A schedule is a text of turns, each the number of a process: the order CAEDFB is the schedule
-2 1 3 2 3 1. A turn may also name the step it takes: 2b. See `streamlib.schedule`.
+A schedule is a text of turns: 2 1 3 2 3 1 for the order CAEDFB, or with the steps taken, as in 2b.
 """
 
 import re

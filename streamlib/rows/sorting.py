@@ -49,7 +49,9 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     clocks = [n for n in rows[0] if n.lower().endswith(("time", "hour")) or ":" in str(rows[0][n])]
     ways = product([[by]], KINDS) if by else _likely(columns, clocks)
     tried = [_tried(rows, *way) for way in ways]
-    (fits, is_time, count, _), names, kind, keys = best = max(tried, key=lambda way: way[0])
+    likeliest = max(tried, key=lambda way: way[0][:3])[1]
+    best = max((way for way in tried if way[1] == likeliest), key=lambda way: way[0])
+    (fits, is_time, count, _), names, kind, keys = best
     if not fits or (count < len(rows) and not by):
         raise ValueError(_refusal(rows, lines, *best))
     if empty := [line for line, key in zip(lines, keys, strict=True) if key == LAST]:
@@ -69,7 +71,7 @@ def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[s
     fields = ([str(row.get(name, "")).strip() for name in names] for row in rows)
     keys = list(takewhile(bool, map(_key, fields, repeat(kind))))
     fits = len(keys) == len(rows) > keys.count(LAST)
-    rises = fits and keys in (sorted(keys), sorted(keys, reverse=True))  # so it is told well
+    rises = fits and keys in (sorted(keys), sorted(keys, reverse=True))  # tells day from month
     return (fits, fits and kind in TIMES, len(keys) - keys.count(LAST), rises), names, kind, keys
 
 

@@ -44,8 +44,8 @@ def _messages(line: str) -> list[str]:
     texts = LITERAL.findall(line)
     with suppress(ValueError, SyntaxError):
         texts = [literal_eval(one).decode(errors="backslashreplace") for one in texts]
-    rows = [one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one]
-    return [ESCAPES.sub(_plain, one) if QUOTED.search(one) else one for one in rows]
+    found = (one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one)
+    return [ESCAPES.sub(_plain, one) if QUOTED.search(one) else one for one in found]
 
 
 def _plain(one: re.Match) -> str:

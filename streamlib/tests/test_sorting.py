@@ -160,6 +160,15 @@ def test_where_day_and_month_fit_both_ways_it_says_so(texts, said):
         assert len(found.problems) == 1 and said in found.problems[0]
 
 
+def test_a_date_that_is_in_order_does_not_hide_its_time_of_day():
+    given = [("1/4/2024", "23:00"), ("1/5/2024", "13:08"), ("1/5/2024", "09:15")]
+    for last in ("1/6/2024", "1/16/2024"):
+        table = [{"Date": date, "Time": clock} for date, clock in [*given, (last, "08:00")]]
+        found = rows.oldest_first(table)
+        assert [row["Time"] for row in found] == ["23:00", "09:15", "13:08", "08:00"]
+        assert found.by.startswith("Date, Time (")
+
+
 @pytest.mark.parametrize(
     ("texts", "kind"),
     [
