@@ -11,7 +11,6 @@ import random
 import signal
 import sqlite3
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -128,7 +127,9 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if hasattr(os, "setsid"):  # so that the worker's own programs are known by their session
+        os.setsid()
+    sys.addaudithook(_refuse_to_fork)
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
@@ -171,10 +172,10 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
     return ""
 
 
-def _leave_with_parent() -> None:
-    """End this process when its parent has left, even if a kernel was killed."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def _refuse_to_fork(event: str, _: tuple) -> None:
+    """Raise RuntimeError where a worker forks: the copy would answer and mark in its name."""
+    if event in ("os.fork", "os.forkpty"):
+        raise RuntimeError("a worker cannot be forked: give the plan one more process")
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:

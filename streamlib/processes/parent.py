@@ -7,14 +7,18 @@ millisecond; nothing that a dead child held can block the others or the parent.
 import contextlib
 import math
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from streamlib import guard
 from streamlib.processes import child, recorder
 from streamlib.processes.child import MAIN_LINE, Answer
 
@@ -22,6 +26,7 @@ START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
 LOOK_S = 0.05  # how often the recordings are read while somebody watches
+AGAIN_S = 1  # after one Ctrl-C, until another one counts: people press it twice
 
 
 class Event(NamedTuple):
@@ -43,8 +48,49 @@ class Child:
     recording: Path
     process: multiprocessing.Process
     pipe: Connection
+    mark: str  # that of the process, and of the programs that its worker starts; see `guard`
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
+
+    def has_left(self, limit_s: float) -> bool:
+        """Wait until its process has ended, at most for this long; return whether it has."""
+        deadline = time.monotonic() + limit_s
+        while self.process.is_alive():  # `join` waits for ever if it has closed all its files
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.001)
+        return True
+
+
+class CtrlC(contextlib.AbstractContextManager):
+    """During a run, Ctrl-C interrupts what may be interrupted; what may not remembers it."""
+
+    heeded = pressed = False
+    _counts_at = 0.0
+
+    def __enter__(self) -> "CtrlC":
+        self._before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread():
+            self._before = None  # Python interrupts only the main thread
+        if self._before not in (None, signal.SIG_IGN):
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before not in (None, signal.SIG_IGN):
+            signal.signal(signal.SIGINT, self._before)
+
+    def heed(self) -> None:
+        """From now on it interrupts; it does so at once if it has been pressed already."""
+        self.heeded = True
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, *_: object) -> None:
+        self.pressed, counts = True, time.monotonic() >= self._counts_at
+        if self.heeded and counts:
+            self._counts_at = time.monotonic() + AGAIN_S
+            raise KeyboardInterrupt
 
 
 class Children:
@@ -55,15 +101,21 @@ class Children:
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
         self._watch, self._where, self._gate_ns = watch, "", math.inf
+        self._others: set[int] = set()  # the processes of this machine that are not the run's
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `child.main` needs them."""
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
-        process.start()
+        mark = f"{guard.mark()} {settings['recorder']}"
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # for it must not bear the mark
+        self._others = self._others or guard.pids()
+        with guard.marking(mark):
+            process.start()
         there.close()  # so that the pipe closes when the child ends
-        self.all.append(Child(settings["name"], settings["recorder"], process, here))
+        self.all.append(Child(settings["name"], settings["recorder"], process, here, mark))
 
     def ready(self) -> None:
         """Wait until every process has started."""
@@ -100,16 +152,22 @@ class Children:
         self.give_up(self.all, late)
         deadline = time.monotonic() + LEAVE_S
         for one in self.all:
-            one.process.join(max(0, deadline - time.monotonic()))
-            if one.process.is_alive():
+            if not one.has_left(deadline - time.monotonic()):
                 self.note(self._kill(one, late).error)
             one.pipe.close()
         self._show()
+        self._end_what_they_left()
 
     def abort(self) -> None:
         """End every process now."""
         late = "was still at work when the run was cut short"
         self.note(*(self._kill(one, late).error for one in self.all if one.alive))
+
+    def _end_what_they_left(self) -> None:
+        new = guard.pids() - self._others
+        for one in self.all:
+            for left in guard.end(guard.bearers(one.mark, new, {one.process.pid})):
+                self.note(f"{one.name} left a program running ({left}), so the lab ended it.")
 
     def note(self, *problems: str) -> None:
         """Keep what went wrong in the present round; an empty text is no problem."""
@@ -121,18 +179,22 @@ class Children:
     def _answers(self, children: list[Child], limit_s: float, late: str) -> list[Answer]:
         """Return the answers of those that are alive; for one that dies or is late, our own."""
         deadline = time.monotonic() + limit_s
-        waiting = {one.pipe: one for one in children if one.alive}
-        answers = []
+        waiting, answers = [one for one in children if one.alive], []
         while waiting:
             left = deadline - time.monotonic()
             if left <= 0:
-                return answers + [self._kill(one, late) for one in waiting.values()]
-            for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
-                one = waiting.pop(pipe)
+                return answers + [self._kill(one, late) for one in waiting]
+            heard = {one.pipe: one for one in waiting if not one.pipe.closed}
+            busy = self._watch or len(heard) < len(waiting)
+            for pipe in wait(list(heard), min(left, LOOK_S) if busy else left):
                 try:
                     answers.append(Answer(*pipe.recv()))
+                    waiting.remove(heard[pipe])
                 except (EOFError, OSError):
-                    answers.append(self._bury(one))
+                    pipe.close()  # its process has ended, or it has closed all that it had open
+            for one in [one for one in waiting if one.pipe.closed and one.has_left(LOOK_S)]:
+                waiting.remove(one)
+                answers.append(self._bury(one))
             self._show()
         return answers
 
@@ -144,7 +206,7 @@ class Children:
         """Record that a process is gone; return the answer that it cannot give."""
         noticed_ns = time.perf_counter_ns()
         self.able = one.alive = False
-        one.process.join(LEAVE_S)
+        one.has_left(LEAVE_S)
         why = why or f"ended early with {exit_words(one.process.exitcode)}"
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)

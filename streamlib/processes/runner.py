@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from streamlib import database, home
 from streamlib.orders import Turn
 from streamlib.processes.child import packed
-from streamlib.processes.parent import Children, Event
+from streamlib.processes.parent import Children, CtrlC, Event
 from streamlib.processes.turns import Round, rounds_of
 
 if TYPE_CHECKING:
@@ -132,30 +132,36 @@ def run(
     kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
-    try:
-        for number, (name, worker) in enumerate(workers.items(), start=1):
-            own = {"name": name, "db": db, "recorder": folder / f"{number}.csv"}
-            children.start(params | own | {"scheduled": schedule is not None}, worker)
-        children.ready()
-        if callable(schedule):
-            schedule(session)
-            params["rounds"] = kept["rounds_run"]
-        for turns in texts:
-            if children.able:
-                session.play_free() if turns is None else session.play_text(turns)
-    except BaseException as error:
-        children.abort()
-        children.problems.append(f"The run was cut short by {type(error).__name__}.")
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
-        raise
-    finally:
-        children.end()
-        session.count()
-        if kept["rounds_run"] < params["rounds"]:
-            children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
-        kept["exits"] = {child.name: child.process.exitcode for child in children.all}
-        home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
+    with CtrlC() as ctrl_c:
+        try:
+            for number, (name, worker) in enumerate(workers.items(), start=1):
+                own = {"name": name, "db": db, "recorder": folder / f"{number}.csv"}
+                children.start(params | own | {"scheduled": schedule is not None}, worker)
+            ctrl_c.heed()
+            children.ready()
+            if callable(schedule):
+                schedule(session)
+                params["rounds"] = kept["rounds_run"]
+            for turns in texts:
+                if children.able:
+                    session.play_free() if turns is None else session.play_text(turns)
+            ctrl_c.heeded = False  # whatever comes now has to be done to the end
+        except BaseException as error:
+            ctrl_c.heeded = False
+            children.abort()
+            children.problems.append(f"The run was cut short by {type(error).__name__}.")
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            ctrl_c.pressed = True
+        finally:
+            children.end()
+            session.count()
+            if kept["rounds_run"] < params["rounds"]:
+                children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
+            kept["exits"] = {child.name: child.process.exitcode for child in children.all}
+            home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
+    if ctrl_c.pressed:
+        raise Interrupted("Interrupted: this run is kept as processes.history()[-1].")
 
     from streamlib.processes.result import Run
 
