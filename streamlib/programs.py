@@ -3,7 +3,8 @@
     with programs.receive("outputs/out9.txt") as receiver:
         programs.start("send", "data/penguins.csv", "--to", receiver.url).wait()
 
-They end with the notebook: each watches its standard input, which ends when its starter does.
+They end with the notebook: each watches its standard input, which ends when its starter does, and
+one that is stuck is ended soon after (see `streamlib.guard`).
 """
 
 import contextlib
@@ -23,11 +24,14 @@ class Program(contextlib.AbstractContextManager):
     """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
+        from streamlib import guard  # only now: children import this module, too
+
         self.name, self.lines, self.url = arguments[0], [], ""
+        own = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
+            env=os.environ | own | {guard.VARIABLE: guard.mark()},
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
         self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
@@ -60,7 +64,9 @@ class Program(contextlib.AbstractContextManager):
 
     def stop(self) -> int:
         """End it as Ctrl-C in its terminal would; return its exit status."""
-        self._process.stdin.close()
+        with contextlib.suppress(OSError, ValueError):  # it has ended, and so has its pipe
+            self._process.stdin.write("stop")  # another process may hold this pipe open, too
+            self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
             return self.wait(LEAVE_S)
         return self.kill()

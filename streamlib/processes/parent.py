@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import guard
 from streamlib.processes import child, recorder
 from streamlib.processes.child import MAIN_LINE, Answer
 
@@ -105,13 +104,15 @@ class Children:
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `child.main` needs them."""
+        from streamlib import guard  # only now: children import this module, too
+
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
         mark = f"{guard.mark()} {settings['recorder']}"
         if os.name == "posix":
             resource_tracker.ensure_running()  # for it must not bear the mark
-        self._others = self._others or guard.pids()
+        self._others = self._others or {*guard.psutil.pids()}
         with guard.marking(mark):
             process.start()
         there.close()  # so that the pipe closes when the child ends
@@ -164,7 +165,9 @@ class Children:
         self.note(*(self._kill(one, late).error for one in self.all if one.alive))
 
     def _end_what_they_left(self) -> None:
-        new = guard.pids() - self._others
+        from streamlib import guard
+
+        new = {*guard.psutil.pids()} - self._others
         for one in self.all:
             for left in guard.end(guard.bearers(one.mark, new, {one.process.pid})):
                 self.note(f"{one.name} left a program running ({left}), so the lab ended it.")
