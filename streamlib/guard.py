@@ -40,16 +40,22 @@ def mark() -> str:
 
 @contextmanager
 def marking(text: str) -> Iterator[None]:
-    """Let whatever is started in this block bear this mark."""
+    """Let each process that is started in this block bear this mark, and miss Ctrl-C at first."""
+    from multiprocessing import resource_tracker
+
     with _lock:
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # which is to serve longer than what bears the mark
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = text
         try:
             yield
         finally:
-            del os.environ[VARIABLE]
-            if before is not None:
-                os.environ[VARIABLE] = before
+            os.environ.pop(VARIABLE)
+            os.environ.update({} if before is None else {VARIABLE: before})
+            if os.name == "posix":
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def bearers(

@@ -127,8 +127,9 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    if hasattr(os, "setsid"):  # so that the worker's own programs are known by their session
-        os.setsid()
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `guard.marking`
+        os.setsid()  # the worker's own programs are known by their session
     sys.addaudithook(_refuse_to_fork)
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115

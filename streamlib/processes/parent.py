@@ -7,13 +7,11 @@ millisecond; nothing that a dead child held can block the others or the parent.
 import contextlib
 import math
 import multiprocessing
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -110,8 +108,6 @@ class Children:
         here, there = context.Pipe()
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
         mark = f"{guard.mark()} {settings['recorder']}"
-        if os.name == "posix":
-            resource_tracker.ensure_running()  # for it must not bear the mark
         self._others = self._others or {*guard.psutil.pids()}
         with guard.marking(mark):
             process.start()
