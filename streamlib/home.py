@@ -6,6 +6,9 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 
 import json
 import os
+import shutil
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -39,15 +42,22 @@ def seconds(name: str, value: float) -> float:
     return value
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a text beside the file, then move it there: readers see all of it or the old one.
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write beside the file, then move that there: readers see all of it or all of the old one.
 
-    Raises OSError if the folder cannot be written; the old file is then still there.
+    A link goes on leading to it, and it keeps its permissions. Raises OSError if there is no room
+    or no permission; the old file is then still there.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    path, data = path.resolve(), content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.new")
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.write_bytes(data)
+        with suppress(FileNotFoundError), open(path, "r+b"):  # may it be written at all?
+            shutil.copymode(path, beside)
         os.replace(beside, path)
+    except OSError as error:
+        why = f"{path} cannot be written ({error.strerror})"
+        raise OSError(f"{why}: make room, or make it and its folder writable.") from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -55,8 +65,13 @@ def replace_file(path: Path, text: str) -> None:
 def set_aside(path: Path) -> None:
     """Rename a damaged file, so that it is kept but no longer read, and say so."""
     aside = path.with_name(f"{path.name}.damaged")
-    os.replace(path, aside)
-    print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
+    if aside.exists():  # an earlier one is kept, too
+        aside = path.with_name(f"{path.name}.{time.time_ns()}.damaged")
+    said = f"{path.name} in {path.parent} is damaged: it is "
+    with suppress(OSError):  # the folder is read-only, or another kernel was quicker
+        os.replace(path, aside)
+        said += f"kept as {aside.name} and "
+    print(f"{said}left out.")
 
 
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
@@ -73,7 +88,10 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
                     cell.update(outputs=[], execution_count=None)
         except FileNotFoundError:
             raise OSError(f"{path} does not exist: give the path of a notebook.") from None
+        except OSError as error:
+            raise OSError(f"{path} cannot be read ({error.strerror}): give a notebook.") from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
-        replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        replace_file(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate: "\\ud800"
     return paths

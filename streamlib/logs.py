@@ -28,10 +28,12 @@ class Log(contextlib.AbstractContextManager):
             raise OSError(f"{why}: give another path, in a folder that exists.") from None
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+            handler.handleError = _say_why
             self._logger.addHandler(handler)
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it takes no more, which has been said
+            self._file.close()
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""
@@ -70,3 +72,8 @@ class Log(contextlib.AbstractContextManager):
         else:
             self._logger.info(f"SUCCESS: all {expected} rows are stored")
         return 1 if lost else 0
+
+
+def _say_why(record: logging.LogRecord) -> None:
+    why = sys.exc_info()[1]
+    raise OSError(f"The log takes no more ({why}): make room, then run this again.") from None

@@ -4,6 +4,7 @@ Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
 import inspect
+import io
 import multiprocessing
 import os
 import pickle
@@ -20,7 +21,7 @@ from multiprocessing.connection import Connection
 import cloudpickle
 
 from streamlib import home
-from streamlib.processes.recorder import Recorder
+from streamlib.processes.recorder import Output, Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
@@ -132,7 +133,10 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         os.setsid()  # the worker's own programs are known by their session
     sys.addaudithook(_refuse_to_fork)
     output = settings["recorder"].with_suffix(".out")
-    sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
+    for name in ("stdout", "stderr"):  # each has room of its own: no print costs a traceback
+        file = io.BufferedWriter(Output(output, "a"))
+        text = io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
+        setattr(sys, name, text)
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0

@@ -109,8 +109,12 @@ class Children:
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
         mark = f"{guard.mark()} {settings['recorder']}"
         self._others = self._others or {*guard.psutil.pids()}
-        with guard.marking(mark):
-            process.start()
+        try:
+            with guard.marking(mark):
+                process.start()
+        except OSError as error:
+            why = f"The process {settings['name']} cannot be started ({error.strerror})"
+            raise OSError(f"{why}: plan fewer of them, or end other programs.") from None
         there.close()  # so that the pipe closes when the child ends
         self.all.append(Child(settings["name"], settings["recorder"], process, here, mark))
 
@@ -209,8 +213,10 @@ class Children:
         why = why or f"ended early with {exit_words(one.process.exitcode)}"
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
-        except OSError:  # it has no recording yet
+        except FileNotFoundError:
             why += f" before its worker began: {MAIN_LINE}   above that call"
+        except OSError as error:
+            why += f", and its recording takes no more ({error.strerror}): make room"
         return Answer(f"{one.name} {why}.")
 
     def _show(self) -> None:

@@ -23,6 +23,7 @@ Reading = namedtuple("Reading", "times seqs kinds damaged end")
 HEADER = b"t_ns,seq," + ",".join(Kind._fields).encode() + b"\n"
 WHOLE = re.compile(r"\A\d{1,18},[^\0-\x1f]+\r?\Z")
 ESCAPES = {code: repr(chr(code))[1:-1] for code in [*range(32), 127, ord("\\")]}
+PRINTED = 1_000_000  # bytes that are kept of what a worker prints, and of its tracebacks
 KINDS = 10_000  # different marks to remember, in writing and in reading
 
 
@@ -65,6 +66,20 @@ class Recorder:
         self._file.close()
 
 
+class Output(io.FileIO):
+    """A file for what a worker prints; it takes PRINTED bytes, then says so and drops the rest."""
+
+    room = PRINTED
+
+    def write(self, data: memoryview) -> int:
+        if self.room > 0:
+            super().write(data[: self.room])
+            self.room -= len(data)
+            if self.room < 0:
+                super().write(b"\n(More was printed; the first %d bytes are kept.)\n" % PRINTED)
+        return len(data)
+
+
 def died(path: Path | str, pid: int, process: str, t_ns: int, detail: str) -> None:
     """Add to a dead process's recording that it died, noticed at `t_ns`; OSError if it has none."""
     _cut_torn_line(path)
@@ -93,6 +108,12 @@ def read(path: Path | str, at: int = 0) -> Reading:
         seqs.append(seq)
         kinds.append(kind)
     return Reading(times, seqs, kinds, len(lines) - len(kinds) + bool(torn), end)
+
+
+def is_one(path: Path) -> bool:
+    """Whether a file begins as a recording does, or as one that found no room on its disk."""
+    with open(path, "rb") as file:
+        return HEADER.startswith(file.read(len(HEADER)))
 
 
 def _template(pid: int, process: str, *words: str | None) -> bytes:

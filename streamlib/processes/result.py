@@ -155,11 +155,15 @@ class Run:
         for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
             return f"unknown: {row.process} stored {row.name} twice; give each row its own name"
         total = len(self.items)
-        failed = [name for name, code in self._about["exits"].items() if code != 0]
+        failed = self._failed()
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
         if failed or self._about["rounds_run"] < self.params["rounds"]:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
+
+    def _failed(self) -> list[str]:
+        early = self._about.get("ended_early", ())  # some of them with exit code 0
+        return [name for name, code in self._about["exits"].items() if code != 0 or name in early]
 
     @property
     def ok(self) -> bool:
@@ -173,7 +177,7 @@ class Run:
         counted = self._about["rows"] is not None and not any(self.stopped)
         lost = self.items[(self.items["outcome"] == "lost") & counted]
         for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
-            if self._about["exits"][process] == 0:
+            if process not in self._failed():
                 why = "reported no error, and the row is not in the database: was it committed"
                 said.append((number, f"{process} called {item}, {why}, or an error hidden?"))
         many = self.params["rounds"] > 1

@@ -7,6 +7,7 @@ Children import this module too, so it imports pandas only where a run is looked
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from streamlib import database, home
 from streamlib.orders import Turn
+from streamlib.processes import recorder
 from streamlib.processes.child import packed
 from streamlib.processes.parent import Children, CtrlC, Event
 from streamlib.processes.turns import Round, rounds_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
+FILES = r"run\.json(\.\d+)?(\.damaged)?|\d+\.(csv|out)|lab\.(db(-\w+)?|lines)|\..*\.new"
 FOLDER = "-".join("[0-9]" * digits for digits in (8, 6, 6))  # the date and time of a run, in UTC
 
 
@@ -158,6 +161,7 @@ def run(
             session.count()
             if kept["rounds_run"] < params["rounds"]:
                 children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
+            kept["ended_early"] = [child.name for child in children.all if not child.alive]
             kept["exits"] = {child.name: child.process.exitcode for child in children.all}
             home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
     if ctrl_c.pressed:
@@ -176,12 +180,30 @@ def history(label: str | None = None) -> list["Run"]:
     for path in sorted(home.runs.glob(f"{FOLDER}/run.json")):
         try:
             found.append(Run(path.parent))
-        except (ValueError, TypeError, KeyError):  # it is not whole
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # it is not whole
             home.set_aside(path)
     return [run for run in found if label in (None, run.label)]
 
 
 def clear() -> None:
-    """Delete the folder of every run, even of one that was killed, and nothing else."""
+    """Delete the folder of every run, even of one that was killed, and nothing else.
+
+    A folder named like a run's is kept, and said, if it holds anything that no run leaves there.
+    """
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
-        shutil.rmtree(folder)
+        try:
+            if not _is_a_run(folder):
+                print(f"{folder} is kept: it holds files that no run of this lab has left there.")
+            else:
+                shutil.rmtree(folder)
+        except OSError as error:
+            print(f"{folder} is kept ({error.strerror}): make it writable, then clear again.")
+
+
+def _is_a_run(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run leaves, and a recording unless it is empty."""
+    paths = list(folder.iterdir())
+    recordings = [path for path in paths if path.suffix == ".csv"]
+    ours = all(path.is_file() and re.fullmatch(FILES, path.name) for path in paths)
+    whole = ours and not folder.is_symlink() and all(map(recorder.is_one, recordings))
+    return whole and bool(recordings or not paths)
