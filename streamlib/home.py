@@ -59,7 +59,8 @@ def replace_file(path: Path, content: str | bytes) -> None:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: make room, or make it and its folder writable.") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # it is where it should be, or was never made
+            beside.unlink()
 
 
 def set_aside(path: Path) -> None:

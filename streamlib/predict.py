@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -45,7 +46,7 @@ class Prediction(NamedTuple):
 
     def required(self) -> None:
         """Raise NotPredicted while there is no answer."""
-        if not _path(self.question).exists():
+        if self.kept["predicted"] is None or not _path(self.question).exists():
             raise NotPredicted(f"{self.question} First put your answer in place of the dots.")
 
     def answer(self, otherwise: object) -> object:
@@ -77,7 +78,8 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
     asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
     kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
     if kept["predicted"] is None:  # an old answer does not stand for a new one
-        _path(question).unlink(missing_ok=True)
+        with suppress(OSError):
+            _path(question).unlink()
     if answer is not None and kept["predicted"] is None:
         wanted = KINDS[kind][1] if isinstance(kind, str) else "one of " + ", ".join(kind)
         raise NotPredicted(f"{question} Your answer {answer!r} does not fit: write {wanted}.")

@@ -72,11 +72,12 @@ class Output(io.FileIO):
     room = PRINTED
 
     def write(self, data: memoryview) -> int:
-        if self.room > 0:
-            super().write(data[: self.room])
-            self.room -= len(data)
-            if self.room < 0:
-                super().write(b"\n(More was printed; the first %d bytes are kept.)\n" % PRINTED)
+        with contextlib.suppress(OSError):  # a full disk, which the recording tells of
+            if self.room > 0:
+                super().write(data[: self.room])
+                self.room -= len(data)
+                if self.room < 0:
+                    super().write(b"\n(More was printed; %d bytes are kept.)\n" % PRINTED)
         return len(data)
 
 

@@ -1,10 +1,15 @@
 """A scale or a duration that spoils a lesson is refused; cleared notebooks keep their text."""
 
+import errno
 import json
+import os
+import stat
+from pathlib import Path
 
 import pytest
 
 from streamlib import home
+from streamlib.tests.conftest import UNIX, aside, is_one_sentence
 
 
 @pytest.mark.parametrize("text, factor", [("1.0", 1), ("0.06", 0.06), ("10", 10), (" 0.5 ", 0.5)])
@@ -131,3 +136,69 @@ def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
     aside = tmp_path / "run.json.damaged"
     assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
     assert "run.json" in capsys.readouterr().out
+
+
+def test_a_full_disk_costs_nothing_and_is_one_sentence(tmp_path, monkeypatch):
+    path = notebook(tmp_path / "00.ipynb")
+    before = path.read_bytes()
+
+    def full(beside, data):
+        beside.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"00\.ipynb cannot be written \(No space left") as refused:
+        home.clear_outputs([path])
+    assert is_one_sentence(str(refused.value))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_replaced_is_one_sentence(tmp_path):
+    with pytest.raises(OSError, match="cannot be written") as refused:
+        home.replace_file(tmp_path, "a folder is there")
+    assert is_one_sentence(str(refused.value)) and list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="cannot be read"):
+        home.clear_outputs([tmp_path])
+
+
+def test_a_notebook_with_half_a_letter_keeps_it(tmp_path):
+    path = tmp_path / "00.ipynb"
+    path.write_text('{"cells": [], "x": "\\ud83d and \\ud83d\\ude00"}', encoding="utf-8")
+    home.clear_outputs([path])
+    assert json.loads(path.read_text(encoding="utf-8"))["x"] == "\ud83d and 😀"
+
+
+@UNIX
+def test_a_replaced_file_keeps_its_permissions_and_the_links_that_lead_to_it(tmp_path):
+    path, link = tmp_path / "own.json", tmp_path / "link.json"
+    path.write_text("old", encoding="utf-8")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    home.replace_file(link, "new")
+    assert link.is_symlink() and path.read_text(encoding="utf-8") == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_files_replaced_by_many_threads_at_once_are_whole(tmp_path):
+    path, texts = tmp_path / "answer.json", [letter * 50_000 for letter in "abcdefgh"]
+
+    def replace(text):
+        for _ in range(20):
+            home.replace_file(path, text)
+            assert path.read_text(encoding="utf-8") in texts
+        return True
+
+    assert all(ended() for ended in [aside(replace, text) for text in texts])
+
+
+def test_a_second_damaged_file_does_not_take_the_place_of_the_first(tmp_path):
+    path = tmp_path / "run.json"
+    for text in ("{", "["):
+        path.write_text(text, encoding="utf-8")
+        home.set_aside(path)
+    assert sorted(one.read_text(encoding="utf-8") for one in tmp_path.iterdir()) == ["[", "{"]
+
+
+def test_a_damaged_file_that_cannot_be_renamed_is_said(tmp_path, capsys):
+    home.set_aside(tmp_path / "run.json")  # another kernel was quicker
+    assert capsys.readouterr().out.endswith("is damaged: it is left out.\n")
