@@ -11,6 +11,7 @@ import pytest
 
 from streamlib import database, processes
 from streamlib.processes import child
+from streamlib.tests.conftest import UNIX
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -91,6 +92,45 @@ def test_a_worker_that_exits_ends_its_process_with_that_status():
         "P1 ended early with exit code 3.",
         "P2 ended early with exit code 0.",
     ]
+
+
+@UNIX
+@pytest.mark.parametrize("fork", [os.fork, lambda: os.forkpty()])
+def test_a_fork_is_refused_so_that_no_copy_answers_for_its_worker(fork):
+    def forks(me):
+        me.mark("before")
+        try:
+            fork()
+        finally:
+            me.mark("after")
+
+    run = processes.run({"P1": forks}, rounds=2)
+    assert run.problems[0].startswith("P1 raised RuntimeError: a worker cannot be forked: give")
+    assert run.events["state"].tolist() == ["started", "before", "after", "ended"] * 2
+
+
+@pytest.mark.parametrize("leave", [lambda: os._exit(0), lambda: sys.exit(256), lambda: sys.exit()])
+def test_a_worker_that_leaves_in_mid_work_has_not_ended_well_whatever_its_exit_code(leave):
+    def worker(me):
+        me.mark("at work", "Ace")
+        leave()
+
+    run = processes.run({"P1": worker})
+    assert run.workers["exit"].tolist() == [0] and not run.ok
+    assert "P1 did not end well" in run.verdict
+    assert run.why() == ["P1 ended early with exit code 0."]
+
+
+def test_what_a_worker_prints_is_kept_up_to_a_bound_and_costs_no_traceback():
+    def prints(me):
+        for _ in range(20):
+            print("x" * 100_000)
+        raise ZeroDivisionError
+
+    text = processes.run({"P1": prints}).output["P1"]
+    assert 1_000_000 < len(text) < 1_010_000 and text.count("x" * 100_000) == 9
+    assert text.count("(More was printed; 1000000 bytes are kept.)") == 1
+    assert "ZeroDivisionError" in text
 
 
 def test_a_maker_of_workers_is_not_taken_for_a_worker():

@@ -1,5 +1,7 @@
 """Children that never end, die, linger or are watched: the parent ends them and says so."""
 
+import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,10 +10,12 @@ import threading
 import time
 from contextlib import closing
 
+import psutil
 import pytest
 
 from streamlib import database, processes
-from streamlib.processes import parent
+from streamlib.processes import parent, recorder
+from streamlib.tests.conftest import UNIX, is_one_sentence
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -35,6 +39,81 @@ def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
 
     run = processes.run({"P1": threads})
     assert run.problems == ["P1 did not leave after its last round, so the lab ended it."]
+
+
+@UNIX
+def test_a_worker_that_closes_all_its_files_and_spins_is_ended_at_the_timeout():
+    def deaf(me):
+        os.closerange(0, 100)
+        while True:
+            pass
+
+    def slow(me):
+        time.sleep(0.3)
+        me.mark("after that")
+
+    run = processes.run({"P1": deaf, "P2": slow}, timeout_s=1)
+    assert run.problems == ["P1 was still running after 1 s, so the lab ended it."]
+    assert run.workers["exit"].tolist() == [-9, 0] and "after that" in set(run.events["state"])
+
+
+@UNIX
+@pytest.mark.parametrize("options", [{}, {"start_new_session": True}, {"env": {}}])
+def test_a_program_that_a_worker_leaves_running_is_ended_and_said(options):
+    def leaves(me):
+        print(subprocess.Popen(["sleep", "600"], **options).pid)
+
+    run = processes.run({"P1": leaves, "P2": lambda me: subprocess.run(["sleep", "0"])})
+    pid = int(run.output["P1"])
+    assert run.problems == [
+        f"P1 left a program running (sleep, process {pid}), so the lab ended it."
+    ]
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@UNIX
+def test_what_a_dead_or_late_worker_has_started_is_ended_too():
+    def dies(me):
+        print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+        os._exit(0)
+
+    def lingers(me):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600"]).pid)
+        time.sleep(600)
+
+    run = processes.run({"P1": dies, "P2": lingers}, timeout_s=1)
+    assert sum("left a program running (sleep" in said for said in run.problems) == 3
+    for pid in map(int, run.output.values()):
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_that_cannot_be_started_is_one_sentence(monkeypatch):
+    started = []
+
+    def start(process):
+        if started:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        started.append(process)
+        started_by_python(process)
+
+    started_by_python = multiprocessing.context.SpawnProcess.start
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start)
+    with pytest.raises(OSError, match="P2 cannot be started") as refused:
+        processes.run({"P1": database.pets(["Ace"]), "P2": database.pets(["Cooper"])})
+    assert is_one_sentence(str(refused.value))
+
+
+def test_a_recording_that_finds_no_room_is_not_taken_for_a_missing_main_line(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(recorder, "died", full)
+    run = processes.run({"P1": lambda me: os._exit(1)})
+    assert run.problems == [
+        "P1 ended early with exit code 1, and its recording takes no more (No space left on "
+        "device): make room."
+    ]
 
 
 def test_a_worker_that_is_killed_in_its_transaction_loses_only_that():
