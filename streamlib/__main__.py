@@ -194,10 +194,10 @@ def main(arguments: Sequence[str]) -> int:
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
     sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
-    if os.environ.pop("STREAMLIB_STOP_AT_EOF", ""):
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # its starter may ignore it
-        _thread.start_new_thread(_stop_at_eof, ())
     try:
+        if os.environ.pop("STREAMLIB_STOP_AT_EOF", ""):
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # its starter may ignore it
+            _thread.start_new_thread(_stop_at_eof, ())
         return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

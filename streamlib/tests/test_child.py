@@ -95,7 +95,7 @@ def test_a_worker_that_exits_ends_its_process_with_that_status():
 
 
 @UNIX
-@pytest.mark.parametrize("fork", [os.fork, lambda: os.forkpty()])
+@pytest.mark.parametrize("fork", [getattr(os, "fork", None), lambda: os.forkpty()])
 def test_a_fork_is_refused_so_that_no_copy_answers_for_its_worker(fork):
     def forks(me):
         me.mark("before")

@@ -1,5 +1,6 @@
 """Programs started from a notebook: when they have begun, how they end, what they leave."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -122,3 +123,33 @@ def test_a_line_ahead_of_its_own_does_not_hide_where_a_receiver_listens(tmp_path
 
 def test_a_program_without_a_url_has_begun_with_its_first_line(start):
     assert start("pets").lines[0].endswith(", database of this run alone")
+
+
+def test_a_program_stops_even_if_others_hold_its_pipe(start, tmp_path):
+    """As the workers of a pool do that was forked after it had begun."""
+    receiver = start("receive", "udp://localhost:0", "--out", tmp_path / "out9.txt")
+    held = os.dup(receiver._process.stdin.fileno())
+    assert receiver.stop() == 0 and receiver.lines[-1].endswith("stopped by hand.")
+    os.close(held)
+
+
+@UNIX
+def test_a_program_stops_while_it_waits_for_the_reader_of_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    words = ["receive", "udp://localhost:0", "--out", str(tmp_path / "fifo")]
+    program = programs.Program(words)
+    threads = psutil.Process(program._process.pid).num_threads
+    until(lambda: threads() == 2)  # one of them listens for the stop
+    assert program.stop() == 130
+    assert program.lines == ["Stopped; nothing was left running."]
+
+
+@UNIX
+def test_a_program_stops_although_its_starter_ignores_ctrl_c(start):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        program = start("pets", "--hold", 60)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until(lambda: any("Insert" in line for line in program.lines))
+    assert program.stop() == 130

@@ -1,15 +1,23 @@
 """A run from plan to run.json: rounds, rows, interruptions, and the history of runs."""
 
+import errno
 import json
+import os
+import random
+import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from streamlib import database, home, processes
-from streamlib.tests.conftest import PETS, TWO, counter
+from streamlib.tests.conftest import DEADLINE_S, PETS, TWO, UNIX, aside, counter, is_one_sentence
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -66,6 +74,79 @@ def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
     run = processes.history("interrupted")[-1]
     assert (run.events["state"] == "died").sum() == 2
     assert "The run was cut short by KeyboardInterrupt." in run.problems
+
+
+INTERRUPTED = """
+import json, random, signal, sys, time
+from streamlib import home, processes
+
+def lingers(me):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            pass
+
+def leaves_a_thread(me):
+    import threading
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+if __name__ == "__main__":
+    from streamlib.processes import parent
+    parent.LEAVE_S = 1
+    print("begun", flush=True)
+    try:
+        processes.run({name: globals()[sys.argv[1]] for name in ("P1", "P2")})
+    except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print(error)
+    [kept] = home.runs.glob("*/run.json")
+    print(sorted(json.loads(kept.read_text(encoding="utf-8"))["exits"].values()))
+"""
+
+
+@UNIX
+@pytest.mark.parametrize("worker", ["lingers", "leaves_a_thread"])
+@pytest.mark.parametrize("presses", [1, 2, 5])
+def test_ctrl_c_however_often_leaves_no_child_a_sound_run_and_one_sentence(
+    presses, worker, tmp_path
+):
+    """The presses reach all processes of the kernel, at times drawn with a seed."""
+    script, rng = tmp_path / "kernel.py", random.Random(f"{presses} {worker}")
+    script.write_text(INTERRUPTED, encoding="utf-8")
+    kernel = subprocess.Popen(
+        [sys.executable, script, worker],
+        cwd=home.root,
+        env=os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path), "PYTHONPATH": str(home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        encoding="utf-8",
+    )
+    assert kernel.stdout.readline() == "begun\n"
+    pauses = [0.3, *(rng.uniform(0, 0.2) for _ in range(presses - 1))]
+    for pause in pauses:
+        time.sleep(pause)
+        os.killpg(kernel.pid, signal.SIGINT)
+    said, _ = kernel.communicate(timeout=DEADLINE_S)  # all that hold this pipe have ended
+    assert said == ("Interrupted: this run is kept as processes.history()[-1].\n[-9, -9]\n")
+
+
+def test_ctrl_c_that_was_not_meant_for_a_run_is_left_to_others(monkeypatch):
+    """In a thread of its own, and where Ctrl-C is ignored, a run leaves it as it is."""
+    before = signal.getsignal(signal.SIGINT)
+    processes.run({"P1": lambda me: None})
+    aside(processes.run, {"P1": lambda me: None})()
+    assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        processes.run(
+            {"P1": lambda me: me.mark("x")},
+            watch=lambda event: os.kill(os.getpid(), signal.SIGINT),
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_setup_that_fails_in_a_later_round_ends_the_run_and_is_raised():
@@ -160,6 +241,67 @@ def test_clear_deletes_runs_and_nothing_else(monkeypatch, tmp_path):
     assert processes.history() == []
     assert sorted(home.runs.iterdir()) == sorted([file, *(path.parent for path in kept)])
     assert [path.read_text(encoding="utf-8") for path in kept] == ["{}"] * 3
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "1.csv", "lab.db/mine.txt", "run.json", "7.CSV"])
+def test_clear_keeps_and_names_a_folder_that_only_looks_like_a_run(
+    foreign, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None})
+    stranger = home.runs / "20240517-120000-123456" / foreign
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("epoch,loss\n1,0.5\n", encoding="utf-8")
+    mixed = home.runs / "20240517-120000-123457"
+    shutil.copytree(run.folder, mixed)
+    (mixed / "thesis.docx").write_text("years of work", encoding="utf-8")
+    processes.clear()
+    assert not run.folder.exists() and stranger.exists() and len(list(mixed.iterdir())) > 3
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == sorted(map(str, home.runs.iterdir()))
+    assert all(is_one_sentence(line) for line in said)
+
+
+@UNIX
+def test_clear_follows_no_link(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None})
+    run.folder.rename(tmp_path / "elsewhere")
+    run.folder.symlink_to(tmp_path / "elsewhere")
+    processes.clear()
+    assert (tmp_path / "elsewhere" / "run.json").exists() and run.folder.is_symlink()
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    bad, deep, good = (processes.run({"P1": lambda me: None}) for _ in range(3))
+    (bad.folder / "run.json").unlink()
+    (bad.folder / "run.json").mkdir()
+    (deep.folder / "run.json").write_text("[" * 10_000, encoding="utf-8")
+    assert [run.id for run in processes.history()] == [good.id]
+
+
+def test_what_a_table_holds_is_kept_up_to_a_bound_and_said():
+    def setup(path):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE large AS SELECT printf('%.*c', 3000000, 'x') AS text")
+            connection.execute("INSERT INTO large VALUES (zeroblob(2000000))")
+            connection.commit()
+
+    run = processes.run({"P1": lambda me: None}, schedule="1", setup=setup)
+    text, blob = (row["text"] for row in run.shared[0]["large"])
+    assert text == "x" * 200 + "… (3,000,000 in all)" and blob.endswith("… (2,000,000 in all)")
+    assert (run.folder / "run.json").stat().st_size < 10_000
+
+
+def test_a_run_that_finds_no_room_is_one_sentence_and_leaves_nothing_running(monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"run\.json cannot be written \(No space left") as refused:
+        processes.run(PETS)
+    assert is_one_sentence(str(refused.value))
 
 
 def test_history_is_in_the_order_of_the_runs_wherever_the_clock_stands(monkeypatch, tmp_path):
