@@ -45,12 +45,12 @@ def seconds(name: str, value: float) -> float:
 def replace_file(path: Path, content: str | bytes) -> None:
     """Write beside the file, then move that there: readers see all of it or all of the old one.
 
-    A link goes on leading to it, and it keeps its permissions. Raises OSError if there is no room
-    or no permission; the old file is then still there.
+    Links to it and its permissions stay. Raises OSError, and leaves the old file, if it cannot.
     """
     path, data = path.resolve(), content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.new")
     try:
+        beside.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(data)
         with suppress(FileNotFoundError), open(path, "r+b"):  # may it be written at all?
             shutil.copymode(path, beside)
@@ -68,11 +68,9 @@ def set_aside(path: Path) -> None:
     aside = path.with_name(f"{path.name}.damaged")
     if aside.exists():  # an earlier one is kept, too
         aside = path.with_name(f"{path.name}.{time.time_ns()}.damaged")
-    said = f"{path.name} in {path.parent} is damaged: it is "
     with suppress(OSError):  # the folder is read-only, or another kernel was quicker
         os.replace(path, aside)
-        said += f"kept as {aside.name} and "
-    print(f"{said}left out.")
+    print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
 
 
 def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
@@ -89,8 +87,6 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
                     cell.update(outputs=[], execution_count=None)
         except FileNotFoundError:
             raise OSError(f"{path} does not exist: give the path of a notebook.") from None
-        except OSError as error:
-            raise OSError(f"{path} cannot be read ({error.strerror}): give a notebook.") from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
         text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

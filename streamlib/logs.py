@@ -22,9 +22,9 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        self._path = self._beside = Path(path)
-        if self._path.is_file() or not self._path.exists():  # not a pipe, nor a device
-            self._beside = self._path.with_name(f"{self._path.name}.new")
+        self._path, self._beside = Path(path), Path(f"{path}.new")
+        if self._path.exists() and not self._path.is_file():  # it is a pipe, or a device
+            self._beside = self._path
         try:
             self._file = logging.FileHandler(self._beside, mode="w", encoding="utf-8")
         except OSError as error:
@@ -38,10 +38,9 @@ class Log(contextlib.AbstractContextManager):
     def __exit__(self, kind: type | None, *error: object) -> None:
         with contextlib.suppress(OSError):  # it takes no more, which has been said
             self._file.close()
-        if self._beside != self._path and kind and issubclass(kind, Exception):
-            self._beside.unlink()
-        elif self._beside != self._path:
-            self._beside.replace(self._path)
+        if self._beside != self._path:
+            failed = kind and issubclass(kind, Exception)
+            self._beside.unlink() if failed else self._beside.replace(self._path)
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""

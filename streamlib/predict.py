@@ -77,8 +77,8 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
         answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
     asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
     kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
-    if kept["predicted"] is None:  # an old answer does not stand for a new one
-        with suppress(OSError):
+    if kept["predicted"] is None:
+        with suppress(OSError):  # an old answer does not stand for a new one
             _path(question).unlink()
     if answer is not None and kept["predicted"] is None:
         wanted = KINDS[kind][1] if isinstance(kind, str) else "one of " + ", ".join(kind)
@@ -115,10 +115,4 @@ def _read(answer: object, kind: str | list[str]) -> float | str | None:
 
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
-    folder = home.runs / "predictions"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"Your answers cannot be kept in {folder} ({error.strerror})"
-        raise OSError(f"{why}: make it writable.") from None
-    return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"
+    return home.runs / "predictions" / f"{sha256(question.encode()).hexdigest()[:16]}.json"

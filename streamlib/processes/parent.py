@@ -8,7 +8,6 @@ import contextlib
 import math
 import multiprocessing
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
 LOOK_S = 0.05  # how often the recordings are read while somebody watches
-AGAIN_S = 1  # after one Ctrl-C, until another one counts: people press it twice
 
 
 class Event(NamedTuple):
@@ -59,34 +57,32 @@ class Child:
         return True
 
 
-class CtrlC(contextlib.AbstractContextManager):
-    """During a run, Ctrl-C interrupts what may be interrupted; what may not remembers it."""
+class CtrlC:
+    """During a run, Ctrl-C interrupts only where it is heeded; elsewhere it is remembered."""
 
     heeded = pressed = False
-    _counts_at = 0.0
 
     def __enter__(self) -> "CtrlC":
         self._before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread():
-            self._before = None  # Python interrupts only the main thread
-        if self._before not in (None, signal.SIG_IGN):
-            signal.signal(signal.SIGINT, self._press)
+        self._set(self._press if self._before is not signal.SIG_IGN else signal.SIG_IGN)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before not in (None, signal.SIG_IGN):
-            signal.signal(signal.SIGINT, self._before)
+        self._set(self._before)
+
+    def _set(self, handler: object) -> None:
+        with contextlib.suppress(ValueError, TypeError):  # only the main thread hears it at all
+            signal.signal(signal.SIGINT, handler)
 
     def heed(self) -> None:
-        """From now on it interrupts; it does so at once if it has been pressed already."""
+        """Heed it from now on, once; raise KeyboardInterrupt if it has been pressed already."""
         self.heeded = True
         if self.pressed:
             raise KeyboardInterrupt
 
     def _press(self, *_: object) -> None:
-        self.pressed, counts = True, time.monotonic() >= self._counts_at
-        if self.heeded and counts:
-            self._counts_at = time.monotonic() + AGAIN_S
+        heeded, self.heeded, self.pressed = self.heeded, False, True
+        if heeded:
             raise KeyboardInterrupt
 
 
@@ -109,12 +105,7 @@ class Children:
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
         mark = f"{guard.mark()} {settings['recorder']}"
         self._others = self._others or {*guard.psutil.pids()}
-        try:
-            with guard.marking(mark):
-                process.start()
-        except OSError as error:
-            why = f"The process {settings['name']} cannot be started ({error.strerror})"
-            raise OSError(f"{why}: plan fewer of them, or end other programs.") from None
+        guard.start(process, mark)
         there.close()  # so that the pipe closes when the child ends
         self.all.append(Child(settings["name"], settings["recorder"], process, here, mark))
 
@@ -169,8 +160,11 @@ class Children:
 
         new = {*guard.psutil.pids()} - self._others
         for one in self.all:
-            for left in guard.end(guard.bearers(one.mark, new, {one.process.pid})):
-                self.note(f"{one.name} left a program running ({left}), so the lab ended it.")
+            for left in guard.bearers(one.mark, new, {one.process.pid}):
+                with contextlib.suppress(guard.psutil.Error):  # it has just ended by itself
+                    said = f"{one.name} left a program running ({left.name()}, process {left.pid})"
+                    left.kill()
+                    self.note(f"{said}, so the lab ended it.")
 
     def note(self, *problems: str) -> None:
         """Keep what went wrong in the present round; an empty text is no problem."""
@@ -182,22 +176,20 @@ class Children:
     def _answers(self, children: list[Child], limit_s: float, late: str) -> list[Answer]:
         """Return the answers of those that are alive; for one that dies or is late, our own."""
         deadline = time.monotonic() + limit_s
-        waiting, answers = [one for one in children if one.alive], []
+        waiting = {one.pipe: one for one in children if one.alive}
+        answers = []
         while waiting:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return answers + [self._kill(one, late) for one in waiting]
-            heard = {one.pipe: one for one in waiting if not one.pipe.closed}
-            busy = self._watch or len(heard) < len(waiting)
-            for pipe in wait(list(heard), min(left, LOOK_S) if busy else left):
+            left = max(0, deadline - time.monotonic())
+            ready = wait(list(waiting), min(left, LOOK_S) if self._watch else left)
+            if not ready and not left:
+                return answers + [self._kill(one, late) for one in waiting.values()]
+            for pipe in ready:
+                one = waiting.pop(pipe)
                 try:
                     answers.append(Answer(*pipe.recv()))
-                    waiting.remove(heard[pipe])
-                except (EOFError, OSError):
-                    pipe.close()  # its process has ended, or it has closed all that it had open
-            for one in [one for one in waiting if one.pipe.closed and one.has_left(LOOK_S)]:
-                waiting.remove(one)
-                answers.append(self._bury(one))
+                except (EOFError, OSError):  # it has ended, or has closed all its files
+                    has_left = one.has_left(deadline - time.monotonic())
+                    answers.append(self._bury(one) if has_left else self._kill(one, late))
             self._show()
         return answers
 

@@ -111,12 +111,6 @@ def read(path: Path | str, at: int = 0) -> Reading:
     return Reading(times, seqs, kinds, len(lines) - len(kinds) + bool(torn), end)
 
 
-def is_one(path: Path) -> bool:
-    """Whether a file begins as a recording does, or as one that found no room on its disk."""
-    with open(path, "rb") as file:
-        return HEADER.startswith(file.read(len(HEADER)))
-
-
 def _template(pid: int, process: str, *words: str | None) -> bytes:
     """Return the line of one kind of mark, with %d for the time and for seq; cut long texts."""
     texts = [word and str(word)[:2000].translate(ESCAPES) for word in (process, *words)]

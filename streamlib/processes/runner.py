@@ -186,24 +186,21 @@ def history(label: str | None = None) -> list["Run"]:
 
 
 def clear() -> None:
-    """Delete the folder of every run, even of one that was killed, and nothing else.
-
-    A folder named like a run's is kept, and said, if it holds anything that no run leaves there.
-    """
+    """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
         try:
-            if not _is_a_run(folder):
-                print(f"{folder} is kept: it holds files that no run of this lab has left there.")
-            else:
+            if _is_a_run(folder):
                 shutil.rmtree(folder)
+            else:
+                print(f"{folder} is kept: it holds files that no run of this lab has left there.")
         except OSError as error:
             print(f"{folder} is kept ({error.strerror}): make it writable, then clear again.")
 
 
 def _is_a_run(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a run leaves, and a recording unless it is empty."""
-    paths = list(folder.iterdir())
-    recordings = [path for path in paths if path.suffix == ".csv"]
+    """Whether a folder holds only what a run leaves, and a recording unless it is empty."""
+    paths, start = list(folder.iterdir()), recorder.HEADER
+    recordings = [path.read_bytes()[: len(start)] for path in paths if path.suffix == ".csv"]
     ours = all(path.is_file() and re.fullmatch(FILES, path.name) for path in paths)
-    whole = ours and not folder.is_symlink() and all(map(recorder.is_one, recordings))
+    whole = ours and not folder.is_symlink() and all(map(start.startswith, recordings))
     return whole and bool(recordings or not paths)

