@@ -77,7 +77,7 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
         answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
     asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
     kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
-    if kept["predicted"] is None:
+    if answer is None or kept["predicted"] is None:
         with suppress(OSError):  # an old answer does not stand for a new one
             _path(question).unlink()
     if answer is not None and kept["predicted"] is None:
