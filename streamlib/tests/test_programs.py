@@ -138,8 +138,8 @@ def test_a_program_stops_while_it_waits_for_the_reader_of_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     words = ["receive", "udp://localhost:0", "--out", str(tmp_path / "fifo")]
     program = programs.Program(words)
-    threads = psutil.Process(program._process.pid).num_threads
-    until(lambda: threads() == 2)  # one of them listens for the stop
+    receiver = psutil.Process(program._process.pid)
+    until(lambda: receiver.net_connections() and receiver.status() == psutil.STATUS_SLEEPING)
     assert program.stop() == 130
     assert program.lines == ["Stopped; nothing was left running."]
 
