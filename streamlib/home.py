@@ -50,7 +50,6 @@ def replace_file(path: Path, content: str | bytes) -> None:
     path, data = path.resolve(), content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.new")
     try:
-        beside.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(data)
         with suppress(FileNotFoundError), open(path, "r+b"):  # may it be written at all?
             shutil.copymode(path, beside)

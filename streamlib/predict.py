@@ -115,4 +115,7 @@ def _read(answer: object, kind: str | list[str]) -> float | str | None:
 
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
-    return home.runs / "predictions" / f"{sha256(question.encode()).hexdigest()[:16]}.json"
+    folder = home.runs / "predictions"
+    with suppress(OSError):  # `home.replace_file` will say why
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"
