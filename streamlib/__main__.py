@@ -5,9 +5,7 @@ import argparse
 import contextlib
 import functools
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -176,13 +174,10 @@ def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Na
     return given, {name: getattr(given, name) for name in ("encoding", "delimiter", "header")}
 
 
-def _stop_at_eof() -> None:
-    """Stop as at Ctrl-C when something comes by standard input, or when its starter has died."""
+def _stop_when_told() -> None:
+    """Stop as at Ctrl-C when a word comes by standard input, or when its starter has died."""
     os.read(0, 1)  # not sys.stdin, whose lock would be held when Python ends
-    if hasattr(signal, "pthread_kill"):  # it interrupts a call that waits, too
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    else:
-        _thread.interrupt_main()
+    _thread.interrupt_main()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -194,10 +189,9 @@ def main(arguments: Sequence[str]) -> int:
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
     sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a stream
+    if os.environ.get("STREAMLIB_STOP_AT_EOF"):
+        _thread.start_new_thread(_stop_when_told, ())
     try:
-        if os.environ.pop("STREAMLIB_STOP_AT_EOF", ""):
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # its starter may ignore it
-            _thread.start_new_thread(_stop_at_eof, ())
         return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

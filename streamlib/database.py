@@ -137,19 +137,13 @@ def rows(path: Path | str) -> list[dict]:
 
 
 def tables(path: Path | str) -> dict[str, list[dict]]:
-    """Return the first 20 rows of each table, as others see them; long values say how long."""
+    """Return the first 20 rows of each table, as another process sees them: committed ones."""
     try:
         names = _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'")
         quoted = {row["name"]: row["name"].replace('"', '""') for row in names}
-        found = {n: _select(path, 0, f'SELECT * FROM "{q}" LIMIT 20') for n, q in quoted.items()}
-        return {n: [{k: _short(row[k]) for k in row} for row in found[n]] for n in found}
+        return {n: _select(path, 0, f'SELECT * FROM "{q}" LIMIT 20') for n, q in quoted.items()}
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
-
-
-def _short(value: object) -> object:
-    is_long = isinstance(value, str | bytes) and len(value) > 200
-    return f"{value[:200]}… ({len(value):,} in all)" if is_long else value
 
 
 def _select(path: Path | str, timeout_s: float, sql: str) -> list[dict]:

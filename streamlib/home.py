@@ -6,9 +6,6 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 
 import json
 import os
-import shutil
-import threading
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -42,31 +39,24 @@ def seconds(name: str, value: float) -> float:
     return value
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Write beside the file, then move that there: readers see all of it or all of the old one.
+def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
+    """Write a text beside the file, then move it there: readers see all of it or the old one.
 
-    Links to it and its permissions stay. Raises OSError, and leaves the old file, if it cannot.
+    Raises OSError if that fails; the old file is then still there.
     """
-    path, data = path.resolve(), content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{os.getpid()}-{threading.get_ident()}.new")
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
-        beside.write_bytes(data)
-        with suppress(FileNotFoundError), open(path, "r+b"):  # may it be written at all?
-            shutil.copymode(path, beside)
+        beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
         os.replace(beside, path)
     except OSError as error:
-        why = f"{path} cannot be written ({error.strerror})"
-        raise OSError(f"{why}: make room, or make it and its folder writable.") from None
+        raise OSError(f"{path} cannot be written ({error.strerror}): mend that first.") from None
     finally:
-        with suppress(OSError):  # it is where it should be, or was never made
-            beside.unlink()
+        beside.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> None:
     """Rename a damaged file, so that it is kept but no longer read, and say so."""
     aside = path.with_name(f"{path.name}.damaged")
-    if aside.exists():  # an earlier one is kept, too
-        aside = path.with_name(f"{path.name}.{time.time_ns()}.damaged")
     with suppress(OSError):  # the folder is read-only, or another kernel was quicker
         os.replace(path, aside)
     print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
@@ -88,6 +78,5 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             raise OSError(f"{path} does not exist: give the path of a notebook.") from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is not a notebook: give a file ending in .ipynb.") from None
-        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        replace_file(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate: "\\ud800"
+        replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     return paths

@@ -13,34 +13,25 @@ from streamlib import database, home
 
 
 class Log(contextlib.AbstractContextManager):
-    """A log on the screen and in a file, which takes the place of the one at `path` at the end.
+    """A log on the screen and in a new file at `path`, which is closed when its `with` block ends.
 
-    Until its `with` block ends, its name ends in `.new`; if the block fails, the old one stays.
-    Raises OSError if it cannot be written.
+    Raises OSError if the file cannot be written.
     """
 
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        self._path, self._beside = Path(path), Path(f"{path}.new")
-        if self._path.exists() and not self._path.is_file():  # it is a pipe, or a device
-            self._beside = self._path
         try:
-            self._file = logging.FileHandler(self._beside, mode="w", encoding="utf-8")
+            self._file = logging.FileHandler(path, mode="w", encoding="utf-8")
         except OSError as error:
             why = f"The log {path} cannot be written ({error.strerror})"
             raise OSError(f"{why}: give another path, in a folder that exists.") from None
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
-            handler.handleError = _say_why
             self._logger.addHandler(handler)
 
-    def __exit__(self, kind: type | None, *error: object) -> None:
-        with contextlib.suppress(OSError):  # it takes no more, which has been said
-            self._file.close()
-        if self._beside != self._path:
-            failed = kind and issubclass(kind, Exception)
-            self._beside.unlink() if failed else self._beside.replace(self._path)
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""
@@ -79,9 +70,3 @@ class Log(contextlib.AbstractContextManager):
         else:
             self._logger.info(f"SUCCESS: all {expected} rows are stored")
         return 1 if lost else 0
-
-
-def _say_why(record: logging.LogRecord) -> None:
-    error = sys.exc_info()[1]
-    why = getattr(error, "strerror", None) or error
-    raise OSError(f"The log takes no more ({why}): make room, then run this again.") from None

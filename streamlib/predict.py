@@ -12,7 +12,6 @@ import json
 import os
 import re
 import time
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +45,7 @@ class Prediction(NamedTuple):
 
     def required(self) -> None:
         """Raise NotPredicted while there is no answer."""
-        if self.kept["predicted"] is None or not _path(self.question).exists():
+        if not _path(self.question).exists():
             raise NotPredicted(f"{self.question} First put your answer in place of the dots.")
 
     def answer(self, otherwise: object) -> object:
@@ -73,13 +72,11 @@ def ask(question: str, answer: object, kind: str | list[str] = "number") -> Pred
 
     Raises NotPredicted if the answer is not of that kind.
     """
+    _path(question).unlink(missing_ok=True)  # an old answer does not stand for a new one
     if answer in (..., None) or not str(answer).strip():
         answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
     asked = time.time(), time.perf_counter()  # on some systems the first one is too coarse
     kept = {"asked": asked, "prediction": question, "predicted": _read(answer, kind)}
-    if answer is None or kept["predicted"] is None:
-        with suppress(OSError):  # an old answer does not stand for a new one
-            _path(question).unlink()
     if answer is not None and kept["predicted"] is None:
         wanted = KINDS[kind][1] if isinstance(kind, str) else "one of " + ", ".join(kind)
         raise NotPredicted(f"{question} Your answer {answer!r} does not fit: write {wanted}.")
@@ -116,6 +113,5 @@ def _read(answer: object, kind: str | list[str]) -> float | str | None:
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
     folder = home.runs / "predictions"
-    with suppress(OSError):  # `home.replace_file` will say why
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"

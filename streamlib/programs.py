@@ -3,8 +3,7 @@
     with programs.receive("outputs/out9.txt") as receiver:
         programs.start("send", "data/penguins.csv", "--to", receiver.url).wait()
 
-They end with the notebook: each watches its standard input, which ends when its starter does, and
-one that is stuck is ended soon after (see `streamlib.guard`).
+They end with the notebook: each watches its standard input, and `guard` ends one that is stuck.
 """
 
 import contextlib
@@ -15,7 +14,10 @@ import threading
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
+from streamlib import guard
+
 BEGIN_S, LEAVE_S = 30.0, 5.0
+OWN = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
@@ -24,14 +26,11 @@ class Program(contextlib.AbstractContextManager):
     """A program beside the notebook: its `lines` of output so far, and the first `url` in them."""
 
     def __init__(self, arguments: list[str]):
-        from streamlib import guard  # only now: children import this module, too
-
         self.name, self.lines, self.url = arguments[0], [], ""
-        own = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            env=os.environ | own | {guard.VARIABLE: guard.mark()},
+            env=os.environ | OWN | {guard.mark(): ""},
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
         self._has_url, self._begun = "://" in " ".join(arguments), threading.Event()
@@ -64,10 +63,9 @@ class Program(contextlib.AbstractContextManager):
 
     def stop(self) -> int:
         """End it as Ctrl-C in its terminal would; return its exit status."""
-        with contextlib.suppress(OSError, ValueError):  # it has ended, and so has its pipe
-            self._process.stdin.write("stop")  # another process may hold this pipe open, too
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or does not end
+            self._process.stdin.write("stop")  # others may hold this pipe open
             self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
             return self.wait(LEAVE_S)
         return self.kill()
 

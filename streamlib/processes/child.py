@@ -4,7 +4,6 @@ Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
 import inspect
-import io
 import multiprocessing
 import os
 import pickle
@@ -21,7 +20,7 @@ from multiprocessing.connection import Connection
 import cloudpickle
 
 from streamlib import home
-from streamlib.processes.recorder import Output, Recorder
+from streamlib.processes.recorder import Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
@@ -128,15 +127,11 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
+    os.environ[settings["mark"]] = ""
     if os.name == "posix":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `guard.marking`
-        os.setsid()  # the worker's own programs are known by their session
-    sys.addaudithook(_refuse_to_fork)
+        os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
     output = settings["recorder"].with_suffix(".out")
-    for name in ("stdout", "stderr"):  # each has room of its own: no print costs a traceback
-        file = io.BufferedWriter(Output(output, "a"))
-        text = io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
-        setattr(sys, name, text)
+    sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0
@@ -175,12 +170,6 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
-
-
-def _refuse_to_fork(event: str, _: tuple) -> None:
-    """Raise RuntimeError where a worker forks: the copy would answer and mark in its name."""
-    if event in ("os.fork", "os.forkpty"):
-        raise RuntimeError("a worker cannot be forked: give the plan one more process")
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:

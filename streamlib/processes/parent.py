@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from streamlib import guard
 from streamlib.processes import child, recorder
 from streamlib.processes.child import MAIN_LINE, Answer
 
@@ -43,47 +44,8 @@ class Child:
     recording: Path
     process: multiprocessing.Process
     pipe: Connection
-    mark: str  # that of the process, and of the programs that its worker starts; see `guard`
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
-
-    def has_left(self, limit_s: float) -> bool:
-        """Wait until its process has ended, at most for this long; return whether it has."""
-        deadline = time.monotonic() + limit_s
-        while self.process.is_alive():  # `join` waits for ever if it has closed all its files
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.001)
-        return True
-
-
-class CtrlC:
-    """During a run, Ctrl-C interrupts only where it is heeded; elsewhere it is remembered."""
-
-    heeded = pressed = False
-
-    def __enter__(self) -> "CtrlC":
-        self._before = signal.getsignal(signal.SIGINT)
-        self._set(self._press if self._before is not signal.SIG_IGN else signal.SIG_IGN)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._set(self._before)
-
-    def _set(self, handler: object) -> None:
-        with contextlib.suppress(ValueError, TypeError):  # only the main thread hears it at all
-            signal.signal(signal.SIGINT, handler)
-
-    def heed(self) -> None:
-        """Heed it from now on, once; raise KeyboardInterrupt if it has been pressed already."""
-        self.heeded = True
-        if self.pressed:
-            raise KeyboardInterrupt
-
-    def _press(self, *_: object) -> None:
-        heeded, self.heeded, self.pressed = self.heeded, False, True
-        if heeded:
-            raise KeyboardInterrupt
 
 
 class Children:
@@ -94,20 +56,16 @@ class Children:
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
         self._watch, self._where, self._gate_ns = watch, "", math.inf
-        self._others: set[int] = set()  # the processes of this machine that are not the run's
+        self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `child.main` needs them."""
-        from streamlib import guard  # only now: children import this module, too
-
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
-        mark = f"{guard.mark()} {settings['recorder']}"
-        self._others = self._others or {*guard.psutil.pids()}
-        guard.start(process, mark)
+        self.all.append(Child(settings["name"], settings["recorder"], process, here))
+        guard.start(process)
         there.close()  # so that the pipe closes when the child ends
-        self.all.append(Child(settings["name"], settings["recorder"], process, here, mark))
 
     def ready(self) -> None:
         """Wait until every process has started."""
@@ -144,27 +102,20 @@ class Children:
         self.give_up(self.all, late)
         deadline = time.monotonic() + LEAVE_S
         for one in self.all:
-            if not one.has_left(deadline - time.monotonic()):
+            while one.process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.001)  # `join` waits for ever for one that has closed its files
+            if one.process.is_alive():
                 self.note(self._kill(one, late).error)
-            one.pipe.close()
         self._show()
-        self._end_what_they_left()
 
     def abort(self) -> None:
-        """End every process now."""
+        """End every process now, and what the workers have left running."""
         late = "was still at work when the run was cut short"
-        self.note(*(self._kill(one, late).error for one in self.all if one.alive))
-
-    def _end_what_they_left(self) -> None:
-        from streamlib import guard
-
-        new = {*guard.psutil.pids()} - self._others
+        self.note(*(self._kill(one, late).error for one in self.all if one.process.is_alive()))
         for one in self.all:
-            for left in guard.bearers(one.mark, new, {one.process.pid}):
-                with contextlib.suppress(guard.psutil.Error):  # it has just ended by itself
-                    said = f"{one.name} left a program running ({left.name()}, process {left.pid})"
-                    left.kill()
-                    self.note(f"{said}, so the lab ended it.")
+            one.pipe.close()
+        if left := guard.end(self.mark):
+            self.note(f"Programs left running by the workers, which the lab ended: {left}.")
 
     def note(self, *problems: str) -> None:
         """Keep what went wrong in the present round; an empty text is no problem."""
@@ -179,17 +130,18 @@ class Children:
         waiting = {one.pipe: one for one in children if one.alive}
         answers = []
         while waiting:
-            left = max(0, deadline - time.monotonic())
-            ready = wait(list(waiting), min(left, LOOK_S) if self._watch else left)
-            if not ready and not left:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return answers + [self._kill(one, late) for one in waiting.values()]
-            for pipe in ready:
-                one = waiting.pop(pipe)
+            for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
                 try:
                     answers.append(Answer(*pipe.recv()))
-                except (EOFError, OSError):  # it has ended, or has closed all its files
-                    has_left = one.has_left(deadline - time.monotonic())
-                    answers.append(self._bury(one) if has_left else self._kill(one, late))
+                except (EOFError, OSError):
+                    if waiting[pipe].process.is_alive():  # at its end, or without its files
+                        time.sleep(0.001)
+                        continue
+                    answers.append(self._bury(waiting[pipe]))
+                del waiting[pipe]
             self._show()
         return answers
 
@@ -201,14 +153,12 @@ class Children:
         """Record that a process is gone; return the answer that it cannot give."""
         noticed_ns = time.perf_counter_ns()
         self.able = one.alive = False
-        one.has_left(LEAVE_S)
+        one.process.join(LEAVE_S)
         why = why or f"ended early with {exit_words(one.process.exitcode)}"
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
-        except FileNotFoundError:
+        except OSError:  # it has no recording yet
             why += f" before its worker began: {MAIN_LINE}   above that call"
-        except OSError as error:
-            why += f", and its recording takes no more ({error.strerror}): make room"
         return Answer(f"{one.name} {why}.")
 
     def _show(self) -> None:

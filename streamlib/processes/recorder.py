@@ -23,7 +23,6 @@ Reading = namedtuple("Reading", "times seqs kinds damaged end")
 HEADER = b"t_ns,seq," + ",".join(Kind._fields).encode() + b"\n"
 WHOLE = re.compile(r"\A\d{1,18},[^\0-\x1f]+\r?\Z")
 ESCAPES = {code: repr(chr(code))[1:-1] for code in [*range(32), 127, ord("\\")]}
-PRINTED = 1_000_000  # bytes that are kept of what a worker prints, and of its tracebacks
 KINDS = 10_000  # different marks to remember, in writing and in reading
 
 
@@ -64,21 +63,6 @@ class Recorder:
         """Stop recording; later marks are dropped."""
         self._write = len
         self._file.close()
-
-
-class Output(io.FileIO):
-    """A file for what a worker prints; it takes PRINTED bytes, then says so and drops the rest."""
-
-    room = PRINTED
-
-    def write(self, data: memoryview) -> int:
-        with contextlib.suppress(OSError):  # a full disk, which the recording tells of
-            if self.room > 0:
-                super().write(data[: self.room])
-                self.room -= len(data)
-                if self.room < 0:
-                    super().write(b"\n(More was printed; %d bytes are kept.)\n" % PRINTED)
-        return len(data)
 
 
 def died(path: Path | str, pid: int, process: str, t_ns: int, detail: str) -> None:

@@ -53,9 +53,9 @@ class Run:
 
     @property
     def output(self) -> dict[str, str]:
-        """What the workers printed, tracebacks included: process -> text."""
+        """What the workers printed, tracebacks included: process -> text, cut if it is long."""
         texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self.folder.glob("*.out")}
-        return {name: texts.get(str(number), "") for name, number in self._number.items()}
+        return {name: _ends(texts.get(str(number), "")) for name, number in self._number.items()}
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class Run:
 
     @cached_property
     def workers(self) -> pd.DataFrame:
-        """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
+        """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
         outcome = self.items["outcome"]
         items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
         by = items.groupby("process", observed=False)
@@ -155,15 +155,11 @@ class Run:
         for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
             return f"unknown: {row.process} stored {row.name} twice; give each row its own name"
         total = len(self.items)
-        failed = self._failed()
+        failed = [name for name, code in self._about["exits"].items() if code != 0]
         said = f"{total - self.lost} of {total} rows are stored, {self.lost} lost"
         if failed or self._about["rounds_run"] < self.params["rounds"]:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
-
-    def _failed(self) -> list[str]:
-        early = self._about.get("ended_early", ())  # some of them with exit code 0
-        return [name for name, code in self._about["exits"].items() if code != 0 or name in early]
 
     @property
     def ok(self) -> bool:
@@ -177,7 +173,7 @@ class Run:
         counted = self._about["rows"] is not None and not any(self.stopped)
         lost = self.items[(self.items["outcome"] == "lost") & counted]
         for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
-            if process not in self._failed():
+            if self._about["exits"][process] == 0:
                 why = "reported no error, and the row is not in the database: was it committed"
                 said.append((number, f"{process} called {item}, {why}, or an error hidden?"))
         many = self.params["rounds"] > 1
@@ -218,3 +214,9 @@ def _labels(items: pd.DataFrame) -> list[str]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
     label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
     return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]
+
+
+def _ends(text: str) -> str:
+    """Return a text, or the first and the last 500,000 letters of a longer one."""
+    said = f"\n({len(text) - 1_000_000:,} letters are left out here.)\n"
+    return text if len(text) <= 1_000_000 else text[:500_000] + said + text[-500_000:]

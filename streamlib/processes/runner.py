@@ -7,7 +7,6 @@ Children import this module too, so it imports pandas only where a run is looked
 
 import json
 import random
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from streamlib import database, home
 from streamlib.orders import Turn
-from streamlib.processes import recorder
 from streamlib.processes.child import packed
-from streamlib.processes.parent import Children, CtrlC, Event
+from streamlib.processes.parent import Children, Event
+from streamlib.processes.recorder import HEADER
 from streamlib.processes.turns import Round, rounds_of
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
+INTERRUPTED = "Interrupted: this run is kept as processes.history()[-1]."
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
-FILES = r"run\.json(\.\d+)?(\.damaged)?|\d+\.(csv|out)|lab\.(db(-\w+)?|lines)|\..*\.new"
 FOLDER = "-".join("[0-9]" * digits for digits in (8, 6, 6))  # the date and time of a run, in UTC
 
 
@@ -35,6 +34,15 @@ class Interrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:  # IPython shows this in place of a traceback
         return [str(self)]
+
+
+def _in_any_case(work: Callable[[], object]) -> bool:
+    """Do this, from its beginning again if Ctrl-C interrupts it; return whether that happened."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        return _in_any_case(work) or True
+    return False
 
 
 class Session:
@@ -62,6 +70,16 @@ class Session:
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
         return played
+
+    def close(self, folder: Path) -> None:
+        """End what is still running, and keep what happened in the run's folder."""
+        self.children.abort()
+        self.count()
+        if self.kept["rounds_run"] < (rounds := self.kept["params"]["rounds"]):
+            self.children.note(f"{self.kept['rounds_run']} of {rounds} rounds were run.")
+        codes = {one.name: (one.process.exitcode, one.alive) for one in self.children.all}
+        self.kept["exits"] = {n: code or (0 if well else None) for n, (code, well) in codes.items()}
+        home.replace_file(folder / "run.json", json.dumps(self.kept, indent=1, default=str))
 
     def count(self) -> None:
         """Keep the rows that this run has put into the table of pets since the last count."""
@@ -135,37 +153,26 @@ def run(
     kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
-    with CtrlC() as ctrl_c:
-        try:
-            for number, (name, worker) in enumerate(workers.items(), start=1):
-                own = {"name": name, "db": db, "recorder": folder / f"{number}.csv"}
-                children.start(params | own | {"scheduled": schedule is not None}, worker)
-            ctrl_c.heed()
-            children.ready()
-            if callable(schedule):
-                schedule(session)
-                params["rounds"] = kept["rounds_run"]
-            for turns in texts:
-                if children.able:
-                    session.play_free() if turns is None else session.play_text(turns)
-            ctrl_c.heeded = False  # whatever comes now has to be done to the end
-        except BaseException as error:
-            ctrl_c.heeded = False
-            children.abort()
-            children.problems.append(f"The run was cut short by {type(error).__name__}.")
-            if not isinstance(error, KeyboardInterrupt):
-                raise
-            ctrl_c.pressed = True
-        finally:
-            children.end()
-            session.count()
-            if kept["rounds_run"] < params["rounds"]:
-                children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
-            kept["ended_early"] = [child.name for child in children.all if not child.alive]
-            kept["exits"] = {child.name: child.process.exitcode for child in children.all}
-            home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
-    if ctrl_c.pressed:
-        raise Interrupted("Interrupted: this run is kept as processes.history()[-1].")
+    try:
+        for number, (name, worker) in enumerate(workers.items(), start=1):
+            own = {"name": name, "recorder": folder / f"{number}.csv", "mark": children.mark}
+            children.start(params | own | {"db": db, "scheduled": schedule is not None}, worker)
+        children.ready()
+        if callable(schedule):
+            schedule(session)
+            params["rounds"] = kept["rounds_run"]
+        for turns in texts:
+            if children.able:
+                session.play_free() if turns is None else session.play_text(turns)
+        children.end()
+    except BaseException as error:
+        children.problems.append(f"The run was cut short by {type(error).__name__}.")
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(INTERRUPTED) from None
+        raise
+    finally:
+        if _in_any_case(lambda: session.close(folder)):
+            raise Interrupted(INTERRUPTED) from None
 
     from streamlib.processes.result import Run
 
@@ -188,19 +195,9 @@ def history(label: str | None = None) -> list["Run"]:
 def clear() -> None:
     """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
-        try:
-            if _is_a_run(folder):
-                shutil.rmtree(folder)
-            else:
-                print(f"{folder} is kept: it holds files that no run of this lab has left there.")
-        except OSError as error:
-            print(f"{folder} is kept ({error.strerror}): make it writable, then clear again.")
-
-
-def _is_a_run(folder: Path) -> bool:
-    """Whether a folder holds only what a run leaves, and a recording unless it is empty."""
-    paths, start = list(folder.iterdir()), recorder.HEADER
-    recordings = [path.read_bytes()[: len(start)] for path in paths if path.suffix == ".csv"]
-    ours = all(path.is_file() and re.fullmatch(FILES, path.name) for path in paths)
-    whole = ours and not folder.is_symlink() and all(map(start.startswith, recordings))
-    return whole and bool(recordings or not paths)
+        files = [path for path in folder.glob("*.[cj]s*") if path.is_file()]
+        ours = any(path.read_bytes().startswith((HEADER, b'{\n "label": ')) for path in files)
+        if ours or not any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")

@@ -86,7 +86,7 @@ def test_a_worker_that_raises_is_told_with_its_line_and_the_others_go_on():
 
 def test_a_worker_that_exits_ends_its_process_with_that_status():
     run = processes.run({"P1": lambda me: sys.exit(3), "P2": lambda me: sys.exit()}, rounds=2)
-    assert run.workers["exit"].tolist() == [3, 0]
+    assert run.workers["exit"].isna().tolist() == [False, True]
     assert sorted(run.problems) == [
         "1 of 2 rounds were run.",
         "P1 ended early with exit code 3.",
@@ -95,42 +95,33 @@ def test_a_worker_that_exits_ends_its_process_with_that_status():
 
 
 @UNIX
-@pytest.mark.parametrize("fork", [getattr(os, "fork", None), lambda: os.forkpty()])
-def test_a_fork_is_refused_so_that_no_copy_answers_for_its_worker(fork):
+def test_a_fork_in_a_worker_loses_no_mark_and_does_not_answer_for_it():
     def forks(me):
         me.mark("before")
-        try:
-            fork()
-        finally:
-            me.mark("after")
+        if os.fork() == 0:
+            me.mark("copy")
+            return
+        os.wait()
+        me.mark("after")
 
     run = processes.run({"P1": forks}, rounds=2)
-    assert run.problems[0].startswith("P1 raised RuntimeError: a worker cannot be forked: give")
-    assert run.events["state"].tolist() == ["started", "before", "after", "ended"] * 2
+    states = ["started", "before", "copy", "ended", "after", "ended"]
+    assert run.problems == [] and run.events["state"].tolist() == states * 2
 
 
-@pytest.mark.parametrize("leave", [lambda: os._exit(0), lambda: sys.exit(256), lambda: sys.exit()])
-def test_a_worker_that_leaves_in_mid_work_has_not_ended_well_whatever_its_exit_code(leave):
-    def worker(me):
-        me.mark("at work", "Ace")
-        leave()
+def test_a_worker_that_leaves_in_mid_work_has_not_ended_well_whatever_its_exit_code():
+    def leaves(leave):
+        def worker(me):
+            me.mark("at work", "Ace")
+            leave()
 
-    run = processes.run({"P1": worker})
-    assert run.workers["exit"].tolist() == [0] and not run.ok
-    assert "P1 did not end well" in run.verdict
-    assert run.why() == ["P1 ended early with exit code 0."]
+        return worker
 
-
-def test_what_a_worker_prints_is_kept_up_to_a_bound_and_costs_no_traceback():
-    def prints(me):
-        for _ in range(20):
-            print("x" * 100_000)
-        raise ZeroDivisionError
-
-    text = processes.run({"P1": prints}).output["P1"]
-    assert 1_000_000 < len(text) < 1_010_000 and text.count("x" * 100_000) == 9
-    assert text.count("(More was printed; 1000000 bytes are kept.)") == 1
-    assert "ZeroDivisionError" in text
+    exits = [lambda: os._exit(0), lambda: sys.exit(256), lambda: sys.exit()]
+    run = processes.run({f"P{n}": leaves(leave) for n, leave in enumerate(exits)})
+    assert run.workers["exit"].isna().all() and not run.ok
+    assert "P0, P1, P2 did not end well" in run.verdict
+    assert sorted(run.why()) == [f"P{n} ended early with exit code 0." for n in range(3)]
 
 
 def test_a_maker_of_workers_is_not_taken_for_a_worker():

@@ -1,14 +1,12 @@
 """The log of tasks 1 and 2: what it says of each insert, and when it cannot be written."""
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from streamlib import database, logs
-from streamlib.tests.conftest import is_one_sentence
 
 NAMES = ["Ace", "Buddy"]
 
@@ -98,27 +96,3 @@ def test_it_closes_with_failure_and_the_reasons_when_rows_were_lost(messages, tm
 def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(OSError, match=r"^The log .* cannot be written .*: give another path.*\.$"):
         logs.Log(tmp_path / "nowhere" / "out.txt")
-
-
-def test_a_log_that_fails_leaves_the_older_one_as_it_was(tmp_path):
-    path = tmp_path / "out0.txt"
-    path.write_text("an older log", encoding="utf-8")
-    with pytest.raises(ZeroDivisionError), logs.Log(path) as log:
-        log.opening(0, 5, "pets.db")
-        raise ZeroDivisionError
-    assert path.read_text(encoding="utf-8") == "an older log"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_log_that_is_interrupted_is_kept_as_far_as_it_came(tmp_path):
-    with pytest.raises(KeyboardInterrupt), logs.Log(tmp_path / "out0.txt") as log:
-        log.opening(0, 5, "pets.db")
-        raise KeyboardInterrupt
-    assert "lock timeout 5 s" in (tmp_path / "out0.txt").read_text(encoding="utf-8")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
-def test_a_full_disk_ends_a_log_with_one_sentence(capsys):
-    with pytest.raises(OSError, match="takes no more") as refused, logs.Log("/dev/full") as log:
-        log.opening(0, 5, "pets.db")
-    assert is_one_sentence(str(refused.value)) and capsys.readouterr().err == ""

@@ -1,6 +1,5 @@
 """Children that never end, die, linger or are watched: the parent ends them and says so."""
 
-import errno
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from streamlib import database, processes
-from streamlib.processes import parent, recorder
+from streamlib.processes import parent
 from streamlib.tests.conftest import UNIX, is_gone, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
@@ -56,45 +55,24 @@ def test_a_worker_that_closes_all_its_files_and_spins_is_ended_at_the_timeout():
 
 
 @UNIX
-@pytest.mark.parametrize("options", [{}, {"start_new_session": True}, {"env": {}}])
-def test_a_program_that_a_worker_leaves_running_is_ended_and_said(options):
+def test_what_workers_leave_running_is_ended_and_said():
+    """A program, a daemon, and those of workers that die or are late."""
+
     def leaves(me):
-        print(subprocess.Popen(["sleep", "600"], **options).pid)
+        print(subprocess.Popen(["sleep", "600"]).pid)
 
-    run = processes.run({"P1": leaves, "P2": lambda me: subprocess.run(["sleep", "0"])})
-    pid = int(run.output["P1"])
-    assert run.problems == [
-        f"P1 left a program running (sleep, process {pid}), so the lab ended it."
-    ]
-    until(lambda: is_gone(pid))
-
-
-@UNIX
-def test_what_a_dead_or_late_worker_has_started_is_ended_too():
     def dies(me):
         print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
         os._exit(0)
 
     def lingers(me):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600"]).pid)
         time.sleep(600)
 
-    run = processes.run({"P1": dies, "P2": lingers}, timeout_s=1)
-    assert sum("left a program running (sleep" in said for said in run.problems) == 3
-    until(lambda: all(is_gone(int(pid)) for pid in run.output.values()))
-
-
-def test_a_recording_that_finds_no_room_is_not_taken_for_a_missing_main_line(monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(recorder, "died", full)
-    run = processes.run({"P1": lambda me: os._exit(1)})
-    assert run.problems == [
-        "P1 ended early with exit code 1, and its recording takes no more (No space left on "
-        "device): make room."
-    ]
+    plan = {"P1": leaves, "P2": dies, "P3": lingers}
+    run = processes.run(plan | {"P4": lambda me: subprocess.run(["sleep", "0"])}, timeout_s=1)
+    assert run.problems[-1] == "Programs left running by the workers, which the lab ended: 5."
+    until(lambda: all(is_gone(int(run.output[name])) for name in plan))
 
 
 def test_a_worker_that_is_killed_in_its_transaction_loses_only_that():

@@ -1,15 +1,12 @@
 """A prediction comes first: without one nothing is revealed; then it is held against the result."""
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamlib import home, predict
-from streamlib.tests.conftest import is_one_sentence
 
 QUESTION = "How many rows are lost?"
 
@@ -229,25 +226,3 @@ def test_two_kernels_at_once_lose_no_answers(tmp_path, monkeypatch):
     for name in "AB":
         mine = score[score["prediction"].str.startswith(name)]
         assert mine["predicted"].tolist() == list(range(100))
-
-
-@pytest.mark.parametrize("kind", ["number", "text"])
-def test_an_answer_that_is_taken_back_is_no_longer_there(kind):
-    predict.ask("What is it?", "4", kind).required()
-    with pytest.raises(predict.NotPredicted):
-        predict.ask("What is it?", ..., kind).required()
-
-
-def test_a_new_answer_that_finds_no_room_costs_no_old_one(monkeypatch):
-    old = predict.ask("How many fit?", 4)
-
-    def full(path, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="cannot be written") as refused:
-        predict.ask("How many fit?", 5)
-    assert is_one_sentence(str(refused.value))
-    assert old.answer(None) == 4
-    [kept] = (home.runs / "predictions").glob("*.json")
-    assert json.loads(kept.read_text(encoding="utf-8"))["predicted"] == 4

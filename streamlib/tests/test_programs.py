@@ -131,25 +131,3 @@ def test_a_program_stops_even_if_others_hold_its_pipe(start, tmp_path):
     held = os.dup(receiver._process.stdin.fileno())
     assert receiver.stop() == 0 and receiver.lines[-1].endswith("stopped by hand.")
     os.close(held)
-
-
-@UNIX
-def test_a_program_stops_while_it_waits_for_the_reader_of_a_pipe(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    words = ["receive", "udp://localhost:0", "--out", str(tmp_path / "fifo")]
-    program = programs.Program(words)
-    receiver = psutil.Process(program._process.pid)
-    until(lambda: receiver.net_connections() and receiver.status() == psutil.STATUS_SLEEPING)
-    assert program.stop() == 130
-    assert program.lines == ["Stopped; nothing was left running."]
-
-
-@UNIX
-def test_a_program_stops_although_its_starter_ignores_ctrl_c(start):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        program = start("pets", "--hold", 60)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    until(lambda: any("Insert" in line for line in program.lines))
-    assert program.stop() == 130
