@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import cache
+from multiprocessing import resource_tracker
 from subprocess import DEVNULL, Popen
 
 
@@ -28,6 +29,7 @@ def start(process) -> None:
     """Start a process of `multiprocessing` with the mark, and deaf to Ctrl-C while it starts up."""
     os.environ[mark()] = ""
     if os.name == "posix":
+        resource_tracker.ensure_running()  # or it would end the block
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()

@@ -102,8 +102,7 @@ class Children:
         self.give_up(self.all, late)
         deadline = time.monotonic() + LEAVE_S
         for one in self.all:
-            while one.process.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.001)  # `join` waits for ever for one that has closed its files
+            one.process.join(max(0, deadline - time.monotonic()))
             if one.process.is_alive():
                 self.note(self._kill(one, late).error)
         self._show()
@@ -112,8 +111,6 @@ class Children:
         """End every process now, and what the workers have left running."""
         late = "was still at work when the run was cut short"
         self.note(*(self._kill(one, late).error for one in self.all if one.process.is_alive()))
-        for one in self.all:
-            one.pipe.close()
         if left := guard.end(self.mark):
             self.note(f"Programs left running by the workers, which the lab ended: {left}.")
 

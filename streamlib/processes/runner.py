@@ -8,6 +8,7 @@ Children import this module too, so it imports pandas only where a run is looked
 import json
 import random
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,7 +25,6 @@ from streamlib.processes.turns import Round, rounds_of
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
-INTERRUPTED = "Interrupted: this run is kept as processes.history()[-1]."
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
 FOLDER = "-".join("[0-9]" * digits for digits in (8, 6, 6))  # the date and time of a run, in UTC
 
@@ -36,13 +36,10 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
-def _in_any_case(work: Callable[[], object]) -> bool:
-    """Do this, from its beginning again if Ctrl-C interrupts it; return whether that happened."""
-    try:
-        work()
-    except KeyboardInterrupt:
-        return _in_any_case(work) or True
-    return False
+def _interrupt_once(*_: object) -> None:
+    """Raise KeyboardInterrupt at Ctrl-C; the next ones do not disturb what the run does then."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 class Session:
@@ -153,6 +150,9 @@ def run(
     kept = {"label": label, "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(ValueError):  # only the main thread hears it
+        signal.signal(signal.SIGINT, _interrupt_once if callable(before) else before)
     try:
         for number, (name, worker) in enumerate(workers.items(), start=1):
             own = {"name": name, "recorder": folder / f"{number}.csv", "mark": children.mark}
@@ -165,14 +165,16 @@ def run(
             if children.able:
                 session.play_free() if turns is None else session.play_text(turns)
         children.end()
+        session.close(folder)
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
+        session.close(folder)
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(INTERRUPTED) from None
+            raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
         raise
     finally:
-        if _in_any_case(lambda: session.close(folder)):
-            raise Interrupted(INTERRUPTED) from None
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
 
     from streamlib.processes.result import Run
 
@@ -195,9 +197,8 @@ def history(label: str | None = None) -> list["Run"]:
 def clear() -> None:
     """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
-        files = [path for path in folder.glob("*.[cj]s*") if path.is_file()]
-        ours = any(path.read_bytes().startswith((HEADER, b'{\n "label": ')) for path in files)
-        if ours or not any(folder.iterdir()):
+        text = b"".join(path.read_bytes() for path in folder.glob("*.[cj]s*") if path.is_file())
+        if HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")
