@@ -13,7 +13,6 @@ import reprlib
 import signal
 import sqlite3
 import sys
-import threading
 import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
@@ -134,7 +133,9 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
     os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    os.environ[settings["mark"]] = ""
+    if os.name == "posix":
+        os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
@@ -183,12 +184,6 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent has left, even if a kernel was killed."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
