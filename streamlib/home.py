@@ -93,9 +93,10 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
-            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
+        else:
+            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     if odd:
         raise ValueError(" ".join(odd))
     return paths
