@@ -12,6 +12,7 @@ from pathlib import Path
 
 from streamlib import database, home
 
+logging.raiseExceptions = False  # a screen that takes no more stops nothing
 OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
 
 

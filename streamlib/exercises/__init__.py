@@ -26,11 +26,7 @@ def check(exercise: str, answer: object = ...) -> None:
 
 
 def is_number(answer: object, right: float) -> bool:
-    """Return whether an answer is this number, in whatever way it is written.
-
-    >>> [is_number(answer, 2520) for answer in (2520, 2520.0, "2,520", 90, None)]
-    [True, True, True, False, False]
-    """
+    """Return whether an answer is this number, in whatever way it is written."""
     try:
         return float(str(answer).replace(",", "")) == right
     except ValueError:

@@ -118,9 +118,10 @@ class Rows:
         return [in_lines(few, count, what) for what, (count, few) in self._seen.items()]
 
     def __repr__(self) -> str:
-        encoding, mark, _, header, _, *guess = self.assumed.values()
+        encoding, mark, _, header, titles, *guess = self.assumed.values()
         fields = f"{DELIMITERS.get(mark, repr(mark))} between fields"
-        header = "the first row is a header" if header else "no header"
+        first = f"row {titles + 1} is the" if titles else "the first row is a"
+        header = f"{first} header" if header else "no header"
         assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
         plural = "s" * (len(self.columns) > 1)
         return f"<rows of {self.path.name}: {len(self.columns)} column{plural}; assumed: {assumed}>"
@@ -178,7 +179,8 @@ def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
 def _titles(rows: list[list[str]], mark: str) -> int:
     """How many rows are above the table: comments, single fields, or others above a header."""
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    is_title = [len(row) != width or bool(TITLE.search(mark.join(row))) for row in rows]
+    tells = not TITLE.search(mark.join(rows[-1]))  # if not, all rows may look like that
+    is_title = [len(r) != width or (tells and bool(TITLE.search(mark.join(r)))) for r in rows]
     above = [*is_title, False].index(False)
     sure = all(len(row) == 1 < width or re.match("#|sep=", row[0]) for row in rows[:above])
     return above if sure or _is_header(rows[above:]) else 0

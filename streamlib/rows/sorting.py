@@ -37,7 +37,7 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     """Return the rows, all of them in memory, sorted by time or number.
 
     by: a column; rows with nothing in it come last. Without it: the first time in every row, or
-    in columns together. A time without a zone counts as UTC. Raises ValueError if there is none.
+    in columns together. A time without a zone counts as UTC. Raises ValueError without one.
     """
     rows = list(table)
     if not rows:
@@ -49,12 +49,12 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     clocks = [n for n in rows[0] if n.lower().endswith(("time", "hour")) or ":" in str(rows[0][n])]
     ways = product([[by]], KINDS) if by else _likely(columns, clocks)
     tried = [_tried(rows, *way) for way in ways]
-    (fits, is_time, count), names, kind, keys = best = max(tried, key=lambda way: way[0])
+    (fits, is_time, count, _), names, kind, keys = best = max(tried, key=lambda way: way[0])
     if not fits or (count < len(rows) and not by):
         raise ValueError(_refusal(rows, lines, *best))
     if empty := [line for line, key in zip(lines, keys, strict=True) if key == LAST]:
         problems.append(in_lines(empty, len(empty), f"no {by}, so sorted last"))
-    for (_, also_time, _), others, other, found in tried:
+    for (_, also_time, *_), others, other, found in tried:
         if also_time and others == names and found != keys:
             problems.append(f"{names[0]} could also be a {other}: it was taken as a {kind}.")
     if is_time and (unused := [n for n in clocks if n not in names]) and names[0] not in clocks:
@@ -69,7 +69,8 @@ def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[s
     fields = ([str(row.get(name, "")).strip() for name in names] for row in rows)
     keys = list(takewhile(bool, map(_key, fields, repeat(kind))))
     fits = len(keys) == len(rows) > keys.count(LAST)
-    return (fits, fits and kind in TIMES, len(keys) - keys.count(LAST)), names, kind, keys
+    rises = fits and keys in (sorted(keys), sorted(keys, reverse=True))  # so it is told well
+    return (fits, fits and kind in TIMES, len(keys) - keys.count(LAST), rises), names, kind, keys
 
 
 def _likely(columns: Iterable[str], clocks: list[str]) -> Iterator[tuple[list[str], str]]:

@@ -3,6 +3,7 @@
 A row's place is its index in the source; an arrival is the index of a line that was received.
 """
 
+import gc
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from streamlib import records, rows
-from streamlib.stream import pasted
+from streamlib.stream.pasted import read_lines, records_in
 
 OF_SOURCE = ("arrived", "out of order", "altered", "lost", "not sent", "unknown")
 BESIDES = ("duplicated", "never in the source", "header sent as data")
 FATES = OF_SOURCE + BESIDES
 FINE = ("arrived", "not sent", "unknown")
+gc.set_threshold(100_000)  # or it would go through all rows again and again
 
 
 def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Path | str) -> Any:
@@ -26,16 +28,17 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
 
     A row of the source arrived, or is out of order (it came after a later row, as in RFC 4737),
     altered, lost, not sent (as the end record tells) or unknown. One more row each: duplicated,
-    never in the source, header sent as data. attrs: read (how lines were read), ambiguous (how
-    many), ended (False: the end may be missing), columns (how many of how many, if not all).
+    never in the source, header sent as data. Without numbers a line is the next equal row of the
+    source, else the first passed over; one that comes too often is a copy. attrs: read (how lines
+    were read), ambiguous (how many), ended (False: the end may be missing), columns (some of all).
     """
     expected = _rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     seqs, contents, sent, is_path = [], [], None, isinstance(received, str | Path)
-    for record in pasted.received(Path(received)) if is_path else received:
+    for record in records_in(Path(received)) if is_path else received:
         seq, content = record.get("seq"), record.get("row")
         if content is None:
-            sent = seq
+            sent = max(seq, sent or 0)
             continue
         if seq and seq <= len(expected) and content == expected[seq - 1]:
             content = expected[seq - 1]  # equal rows are kept in memory once
@@ -43,19 +46,19 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
         contents.append(content)
     said, unclear, ended = [], 0, sent is not None or not is_path  # a list of records is whole
     if not ended and expected and contents and not any(seqs):
-        contents, said, unclear = pasted.read(contents, expected)
+        contents, said, unclear = read_lines(contents, expected)
         seqs = [None] * len(contents)
     came = [one for one in contents if isinstance(one, dict)]
     names, columns = (one[0].keys() if one else set() for one in (came, expected))
     some = set() < set(names) < set(columns) and all(row.keys() == names for row in came)
     if some:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
-    found = _match(expected, seqs, contents)
-    last = max((place for fate, place in found if fate not in BESIDES), default=-1)
-    number = last + 1 if not ended else len(expected) if sent is None else sent
+    found, places, shift = _match(expected, seqs, contents)
+    last = max((place for place in places if place is not None), default=-1)
+    number = sent + 1 - shift if sent is not None else len(expected) if ended else last + 1
     beyond = "not sent" if ended else "unknown"
     fate = ["lost" if place < number else beyond for place in range(len(expected))]
-    table = _table(lines, expected, seqs, contents, found, fate)
+    table = _table(lines, expected, seqs, contents, zip(found, places, strict=True), fate)
     table.attrs |= {"read": said, "ambiguous": unclear, "ended": ended}
     table.attrs["columns"] = (len(names), len(columns)) if some else None
     return table
@@ -68,6 +71,7 @@ def verdict(fates: Any) -> str:
     bad = "".join(f", {count[fate]:,} {fate}" for fate in OF_SOURCE[1:4] if count[fate])
     extra = ", ".join(f"{count[fate]:,} {fate}" for fate in BESIDES if count[fate])
     said = f"Of {total:,} rows {count['arrived']:,} arrived in order{bad}"
+    said = said if total else "No row of this source came, so look whether it is the right one"
     if good(fates) and count["unknown"]:
         first = f"The first {total:,}" if total > 1 else "The first"
         said = f"{first} of {len(fates):,} rows arrived unaltered and in order"
@@ -104,7 +108,7 @@ def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> 
             rest = iter(take(source) if take(few) == sent[:500] else ())
             if all(row in rest for row in sent):
                 fates = reconcile(take(source), received)
-                fates.attrs["read"].append(f"The rows came {order}.")
+                fates.attrs["read"].append(f"The rows came {repr(order)[1:-1]}.")
                 break
     return fates
 
@@ -137,54 +141,49 @@ def _changes(expected: dict | None, got: dict | str | None) -> Iterator[str]:
     for name, one in expected.items() if expected and isinstance(got, dict) else ():
         if str(one) != (other := str(got.get(name))):
             codes = "" if f"{one}{other}".isascii() else f" ({one!a} -> {other!a})"
-            yield f"{name}: {one!r} -> {other!r}{codes}"
+            yield f"{str(name)!r}"[1:-1] + f": {one!r} -> {other!r}{codes}"
 
 
 def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
     """Return the rows of a source, which may be the path of a CSV file or of records."""
     if isinstance(source, str | Path):
-        is_stream = Path(source).is_file() and "seq" in next(pasted.received(Path(source)), ())
+        is_stream = Path(source).is_file() and "seq" in next(records_in(Path(source)), ())
         source = (one["row"] for one in records.read(source)) if is_stream else rows.read(source)
     return list(source)
 
 
-def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | None]]:
-    """Return the fate and place of each arrival: by number, else by content, else where it came."""
-    names, found, missing = wanted[0] if wanted else (), {}, dict.fromkeys(range(len(wanted)))
-    shift = 1 + (seqs[:1] == [1] and _alike(names, contents[0]))  # the header took a number, too
+def _match(wanted: list, seqs: list, contents: list) -> tuple[list, list, int]:
+    """Return fates and places by number, content, or where it came; and which row is first."""
+    names, missing = wanted[0] if wanted else (), dict.fromkeys(range(len(wanted)), "arrived")
+    found, places = [""] * len(seqs), [None] * len(seqs)
+    shift = 1 + (seqs[:1] == [1] and contents[0] not in wanted[:1] and _alike(names, contents[0]))
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1
         if 0 <= place < len(wanted) and wanted[place] == content:
-            found[at] = "arrived" if place in missing else "duplicated", place
-            missing.pop(place, None)
-    left, free, before = [at for at in range(len(seqs)) if at not in found], list(missing), -1
+            found[at], places[at] = missing.pop(place, "duplicated"), place
+    left, free, before = [at for at, fate in enumerate(found) if not fate], list(missing), -1
     keys = {at: str(contents[at]) for at in left}
     for at, n in _align([str(wanted[place]) for place in free if left], [*keys.values()]).items():
-        found[left[at]] = "arrived", free[n]
-        del missing[free[n]]
+        found[left[at]], places[left[at]] = missing.pop(free[n]), free[n]
     first = {str(row): place for place, row in reversed([*enumerate(wanted)]) if left}
     for at in range(len(seqs) if left else 0):
         guess = seqs[at] - shift if seqs[at] else before + 1
-        if at in found:
-            before = found[at][1]
+        if found[at]:
+            before = places[at]
         elif keys[at] in first:
-            found[at] = "duplicated", first[keys[at]]
+            found[at], places[at] = "duplicated", first[keys[at]]
         elif _alike(names, contents[at]):
-            found[at] = "header sent as data", None
+            found[at] = "header sent as data"
         elif guess in missing and _alike(wanted[guess].values(), contents[at]):
-            found[at], before = ("altered", guess), guess
+            found[at], places[at], before = "altered", guess, guess
             del missing[guess]
         else:
-            found[at] = "never in the source", None
-    return [found[at] for at in range(len(seqs))]
+            found[at] = "never in the source"
+    return found, places, shift
 
 
 def _align(wanted: Sequence, came: Sequence) -> dict[int, int]:
-    """Return index in `came` -> index in `wanted` of equal items, each of them used once.
-
-    >>> _align("ABACD", "BACA")
-    {0: 1, 1: 2, 2: 3, 3: 0}
-    """
+    """Return index in `came` -> index in `wanted` of equal items, each of them used once."""
     ahead, passed, copies = defaultdict(deque), defaultdict(deque), Counter(came) - Counter(wanted)
     for place, item in enumerate(wanted):
         ahead[item].append(place)

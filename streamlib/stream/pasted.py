@@ -1,7 +1,7 @@
 """Rows in lines as learners write them: each line is searched for the rows of the source."""
 
-import ast
 import re
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +12,9 @@ from pathlib import Path
 from streamlib import records, rows
 
 LITERAL = re.compile(r"""(?<![\w'"])[bB](?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=\W|$)""")
-TOGETHER = re.compile(r"[\r\n]+|(?<=[\]}]) ?(?=[\[{])")  # between messages in one line
+TOGETHER = re.compile(r"(?<=[\]}])\s*(?=[\[{])")  # between messages in one line
+QUOTED = re.compile(r"""[\[{(](-?[\d.]+, )?["']""")  # the beginning of JSON, a list, a dict
+ESCAPES = re.compile(r"""(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\[nrt"'\\]""")
 BETWEEN = re.compile(r"[,;|\t]"), re.compile(r"[,;|\s]+")  # fields; the likelier one first
 MARK = "\x1f"  # between fields, whatever stood there
 EDGES = " \t\r\n:=<>()[]{}'\""  # around words
@@ -20,7 +22,7 @@ WORD = re.compile(f"{MARK}|[^{MARK}{re.escape(EDGES)}]+")
 AROUND = sorted(product(range(20), repeat=2), key=sum)  # words before and after a row
 
 
-def received(path: Path) -> Iterator[dict]:
+def records_in(path: Path) -> Iterator[dict]:
     """Yield the records in a file; a message that is not one is the `row`, without a number."""
     if not path.is_file():
         raise OSError(f"{path} does not exist: give the file that the receiver wrote.")
@@ -41,11 +43,17 @@ def _messages(line: str) -> list[str]:
     """Return the messages in a line: what b'...' stands for, rows in brackets one by one."""
     texts = LITERAL.findall(line)
     with suppress(ValueError, SyntaxError):
-        texts = [ast.literal_eval(one).decode(errors="backslashreplace") for one in texts]
-    return [one for text in texts or [line] for one in TOGETHER.split(text) if one.strip()]
+        texts = [literal_eval(one).decode(errors="backslashreplace") for one in texts]
+    rows = [one for text in texts or [line] for one in TOGETHER.split(text.strip()) if one]
+    return [ESCAPES.sub(_plain, one) if QUOTED.search(one) else one for one in rows]
 
 
-def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
+def _plain(one: re.Match) -> str:
+    """Return the letters that escapes stand for."""
+    return literal_eval(f'"{one[0]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def read_lines(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
     """Return the rows in texts, how they were read, and how many may be one of several rows."""
     label = re.compile(rf"""['"]?\b({"|".join(map(re.escape, expected[0]))})['"]? ?[:=] ?""")
     ways = []
@@ -79,13 +87,14 @@ def read(texts: list[str], expected: list[dict]) -> tuple[list, list[str], int]:
             (contents if is_row else skipped).append(text)
     around = "; {} words before and {} after each left out".format(*usual) * any(usual)
     said = [f"{len(contents):,} rows read from text lines, such as {example!r:.200}{around}."]
-    said += [f"Lines that are no row: {len(skipped):,}, such as {skipped[:3]}."] * bool(skipped)
+    said += [f"Lines that are not rows: {len(skipped):,}, such as {skipped[:3]}."] * bool(skipped)
     return contents, said, unclear
 
 
 def _key(text: str, between: re.Pattern) -> str:
     """Return a text with one mark between fields, without what is around them."""
-    fields = between.split(text.replace('""', '"'))  # as CSV has quotes in quotes
+    text = " ".join(text.replace('""', '"').splitlines())  # as CSV has quotes in quotes
+    fields = between.split(text)
     return MARK.join(one.strip(" '\"") for one in fields).strip(EDGES)
 
 

@@ -42,15 +42,13 @@ class Received:
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
         told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
-        return told + [f"{n:,} rows of another sender: {name}." for name, n in self.others.items()]
+        return told + [
+            f"Rows of another sender, in {file}: {n:,}." for file, n in self.others.items()
+        ]
 
     @property
     def ok(self) -> bool:
         return not any(self.counts[loss] for loss in ("missing", "malformed", "dropped"))
-
-    def __repr__(self) -> str:
-        trouble = " ".join(self.problems) or "nothing missing or odd"
-        return f"<received {self.rows:,} rows; {self.ended}; {trouble}>"
 
 
 def receive(
@@ -147,7 +145,7 @@ class _Sender:
 
 
 class _Book:
-    """Who has sent what, and whether there is anybody to wait for."""
+    """What each sender has sent, and whether there is anything to wait for."""
 
     def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
         self.counts, self.silence_s, self.texts = result.counts, silence_s, texts

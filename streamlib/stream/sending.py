@@ -43,8 +43,7 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 class Sent:
     """What `send` did: how many rows, in how many seconds, and how it ended.
 
-    ended: "all rows sent", "limit reached", "stopped by hand" or "no answer"; acknowledged: whether
-    the receiver echoed the end; refused: rows for which nobody was listening, as far as is known.
+    ended: "all rows sent", "limit reached", "stopped by hand", "no answer"; acknowledged: the end.
     """
 
     url: str
@@ -52,7 +51,6 @@ class Sent:
     seconds: float = 0.0
     ended: str = "all rows sent"
     acknowledged: bool = False
-    refused: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -107,5 +105,5 @@ def send(
             sink.end(records.encode_end(result.rows) if as_records else None)
     result.seconds = time.perf_counter() - began
     result.problems += sink.problems
-    result.acknowledged, result.refused = sink.acknowledged, sink.refused
+    result.acknowledged = sink.acknowledged
     return result

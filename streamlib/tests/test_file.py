@@ -17,7 +17,7 @@ def test_a_file_takes_lines_at_once_and_begins_anew(tmp_path):
             assert path.read_bytes() == b"[a, b]\n"
             sink.end(records.encode_end(1))
         assert len(path.read_bytes().splitlines()) == 2
-        assert (sink.acknowledged, sink.refused, sink.problems) == (True, 0, [])
+        assert (sink.acknowledged, sink.problems) == (True, [])
 
 
 def test_a_file_or_folder_that_cannot_be_written_is_one_sentence(tmp_path):

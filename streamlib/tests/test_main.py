@@ -599,3 +599,12 @@ def test_clear_names_an_odd_notebook_and_clears_the_rest(tmp_path):
     done = run("clear", odd, good)
     assert done.returncode == 2 and f"{odd} is not a notebook" in done.stderr
     assert json.loads(good.read_text(encoding="utf-8"))["cells"][0]["outputs"] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
+def test_a_reader_that_leaves_early_ends_no_log_and_causes_no_traceback(outputs, tmp_path):
+    log, command = tmp_path / "out0.txt", f"{sys.executable} -m streamlib pets --hold 0.01 --out"
+    piped = f"{command} '{log}' | head -1"
+    done = subprocess.run(piped, shell=True, capture_output=True, text=True, cwd=home.root)
+    assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
+    assert log.read_text(encoding="utf-8").splitlines()[-1].endswith("all 6 rows are stored")

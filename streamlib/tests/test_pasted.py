@@ -204,7 +204,7 @@ def test_how_the_lines_were_read_is_said(source, tmp_path):
     shown = f"such as {content.splitlines()[-1]!r}; 10 words before and 3 after each left out."
     assert table.attrs["read"] == [
         f"4 rows read from text lines, {shown}",
-        "Lines that are no row: 2, such as ['Streaming...', 'Done.'].",
+        "Lines that are not rows: 2, such as ['Streaming...', 'Done.'].",
     ]
 
 
@@ -212,8 +212,8 @@ def test_a_file_that_has_nothing_of_the_source_is_not_called_chatter(source, tmp
     verdict, table = said(source, tmp_path / "out9.txt", "hello\nworld\n")
     assert Counter(table["fate"]) == {"unknown": 4, "never in the source": 2}
     assert verdict == (
-        "Of 0 rows 0 arrived in order; whether more were sent is not known; "
-        "also: 2 never in the source."
+        "No row of this source came, so look whether it is the right one; "
+        "whether more were sent is not known; also: 2 never in the source."
     )
 
 
@@ -239,3 +239,26 @@ def test_a_file_that_has_nothing_of_the_source_is_not_called_chatter(source, tmp
 def test_whatever_stands_in_a_line_the_reader_goes_on(line, source, tmp_path):
     table = said(source, tmp_path / "out9.txt", lines(bracketed) + line + "\n")[1]
     assert list(table["fate"][:4]) == ["arrived"] * 4
+
+
+ODD = ["Łódź", 'say "hi"', "one\ntwo", "C:\\new\\temp", "it's", "a, b", "😀"]
+ESCAPING = {
+    "JSON": json.dumps,
+    "JSON in UTF-8": lambda row: json.dumps(row, ensure_ascii=False),
+    "a dict": str,
+    "a list": lambda row: str(list(row.values())),
+    "bytes of JSON": lambda row: repr(json.dumps(row).encode()),
+    "bytes": lambda row: repr(bracketed(row.values()).encode()),
+    "bars, in one line": lambda row: "|".join(row.values()).replace("\n", " "),
+}
+
+
+@pytest.mark.parametrize("form", ESCAPING)
+@pytest.mark.parametrize("stamp", ["", "2024-02-01 10:00:00 "])
+def test_letters_that_a_format_escapes_are_read_as_they_were(form, stamp, tmp_path):
+    source = [{"n": str(n), "text": text, "m": "x"} for n, text in enumerate(ODD)]
+    out = tmp_path / "out9.txt"
+    text = "".join(f"{stamp}{ESCAPING[form](row)}\n" for row in source)
+    out.write_text(text, encoding="utf-8", newline="")
+    table = stream.reconcile(source, out)
+    assert stream.verdict(table) == "All 7 rows arrived once, unaltered and in order."

@@ -282,8 +282,10 @@ def test_a_guess_at_the_encoding_says_so_and_names_the_override(csv_file):
         ("town  temp\nAmes  3\nBern  14\n", "town temp", "Ames 3"),
         (" town temp\n Ames 3.5\n Bern 14\n", "town temp", "Ames 3.5"),
         ("name\nTin_Frog\nRed_Dog\n", "name", "Tin_Frog"),
+        ('"Source","Bank",\n\n"Name","1990","1991",\n"Chad","5","",\n"Fiji","7","8",\n',
+         "Name 1990 1991 column_4", "Chad 5  "),
     ],
-)
+)  # fmt: skip
 def test_a_header_is_found_below_what_is_not_one(csv_file, text, columns, first):
     table = rows.read(csv_file(text))
     assert " ".join(name.replace(" ", "_") for name in table.columns) == columns

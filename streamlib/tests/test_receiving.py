@@ -48,8 +48,9 @@ def test_the_receiver_leaves_when_the_last_of_two_senders_has_ended(tmp_path, ur
     other = tmp_path / "out9-2.txt"
     assert receiver.end().rows == 60 and receiver.done.ok
     assert receiver.done.others == {str(other): 60}
-    told = f"60 rows of another sender: {other}."
-    assert repr(receiver.done) == f"<received 60 rows; the sender ended; {told}>"
+    told = f"Rows of another sender, in {other}: 60."
+    assert (receiver.done.rows, receiver.done.ended) == (60, "the sender ended")
+    assert " ".join(receiver.done.problems) == told
     for name, out in (("second", receiver.out), ("first", other)):
         assert [one["row"] for one in stored(out)[:-1]] == [{name: n} for n in range(60)]
 
@@ -145,7 +146,7 @@ def test_rows_of_another_sender_never_land_in_the_file_of_the_first(tmp_path, fo
         assert len(lines) == 3 + (format == "json")
         assert all(name in line for line in lines[:3])
     assert theirs.read_text(encoding="utf-8") == "a text of somebody else\n"
-    assert done.problems == [f"3 rows of another sender: {tmp_path / 'out9-3.txt'}."]
+    assert done.problems == [f"Rows of another sender, in {tmp_path / 'out9-3.txt'}: 3."]
 
 
 def test_a_sender_that_comes_after_the_first_has_ended_gets_a_file_of_its_own(tmp_path, soon):

@@ -160,6 +160,23 @@ def test_where_day_and_month_fit_both_ways_it_says_so(texts, said):
         assert len(found.problems) == 1 and said in found.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (
+            ["12/05/2024", "03/05/2024", "11/04/2024", "02/04/2024"],
+            "day/month/year",
+        ),  # newest first
+        (["02/04/2024", "11/04/2024", "03/05/2024", "12/05/2024"], "day/month/year"),
+        (["01/12/2024", "02/03/2024", "02/04/2024"], "month/day/year"),
+    ],
+)
+def test_where_both_ways_fit_the_one_in_which_the_file_is_in_order_is_taken(texts, kind):
+    found = rows.oldest_first([{"n": text} for text in texts])
+    assert kind in found.by and kind in found.problems[0].rpartition("taken")[2]
+    assert [row["n"] for row in found] in (texts, texts[::-1])
+
+
 @pytest.mark.parametrize("texts", [["1/5/2024", "1/13/2024"], ["5/5/2024", "6/6/2024"]])
 def test_where_day_and_month_fit_one_way_nothing_is_said(texts):
     assert rows.oldest_first([{"n": text} for text in texts]).problems == []

@@ -83,7 +83,7 @@ def test_what_a_full_buffer_drops_is_counted_as_missing(tmp_path, monkeypatch):
     counts = received.counts
     assert sink.acknowledged and received.rows + counts["missing"] == sent
     assert counts["missing"] > 0 and not received.ok
-    assert f"{counts['missing']:,} missing" in repr(received)
+    assert f"{counts['missing']:,} missing" in received.problems[0]
     assert len(stored(receiver.out)) == received.rows + 1
 
 
@@ -99,13 +99,13 @@ def test_the_end_of_a_short_stream_is_acknowledged(tmp_path, every):
 def test_rows_sent_to_nobody_are_refused(nobody, every):
     done = stream.send(table(300), nobody, every=every)
     assert (done.rows, done.acknowledged, done.ok) == (300, False, False)
-    assert 0 < done.refused <= 300 and "start a receiver first" in done.problems[-1]
+    assert "start a receiver first" in done.problems[-1]
 
 
 def test_a_listener_that_never_answers_gets_the_rows_all_the_same():
     with wire.source("udp://localhost:0") as deaf:
         done = stream.send(table(150), deaf.endpoint.url)
-    assert (done.rows, done.refused, done.acknowledged) == (150, 0, False)
+    assert (done.rows, done.acknowledged) == (150, False)
     assert done.problems == ["The receiver acknowledged nothing, so nothing kept it in step."]
 
 

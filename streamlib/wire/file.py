@@ -59,7 +59,7 @@ def write_line(file: "FileSink", line: bytes) -> None:
 class FileSink(io.FileIO):
     """A file that takes lines, without a buffer, which a killed process would lose."""
 
-    acknowledged, refused, problems, begun = True, 0, [], False  # no receiver has to answer
+    acknowledged, problems, begun = True, [], False  # no receiver has to answer
     send = write_line
 
     def end(self, line: bytes | None) -> None:

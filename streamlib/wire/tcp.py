@@ -23,8 +23,6 @@ class TcpSink(contextlib.AbstractContextManager):
     At full speed it gathers lines; a thread sends those that are left when no more come.
     """
 
-    refused = 0
-
     def __init__(self, endpoint: Endpoint, full_speed: bool, stopping: Callable[[], bool]):
         self.problems, self.acknowledged, self._sent = [], False, 0
         self._stopping, self._out, self._room = stopping, bytearray(), CHUNK * full_speed

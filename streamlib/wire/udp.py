@@ -10,8 +10,7 @@ from pathlib import Path
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LARGEST = 65_536  # more bytes than a datagram can have
-# Bytes of a window, and what each datagram costs besides its own: Linux's usual buffer of 212,992
-# has room for the windows of two senders, though it frees a quarter of itself late.
+# Bytes, with what each datagram costs besides its own: Linux's usual buffer holds two windows.
 WINDOW, OVERHEAD = 49_152, 768
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
 
