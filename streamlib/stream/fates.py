@@ -26,7 +26,8 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
 
     A row of the source arrived, or is out of order (it came after a later row, as in RFC 4737),
     altered, lost, not sent (as the end record tells) or unknown. One more row each: duplicated,
-    never in the source, header sent as data. attrs: read (how lines were read), ambiguous (how
+    never in the source, header sent as data. Without numbers a line is the next equal row of the
+    source, else the first that was passed over; one that comes too often is a copy. attrs: read (how lines were read), ambiguous (how
     many), ended (False: the end may be missing), columns (how many of how many, if not all).
     """
     expected = _rows_of(source)
@@ -35,7 +36,7 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     for record in pasted.received(Path(received)) if is_path else received:
         seq, content = record.get("seq"), record.get("row")
         if content is None:
-            sent = seq
+            sent = max(seq, sent or 0)
             continue
         if seq and seq <= len(expected) and content == expected[seq - 1]:
             content = expected[seq - 1]  # equal rows are kept in memory once
@@ -50,12 +51,13 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     some = set() < set(names) < set(columns) and all(row.keys() == names for row in came)
     if some:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
-    found = _match(expected, seqs, contents)
-    last = max((place for fate, place in found if fate not in BESIDES), default=-1)
-    number = last + 1 if not ended else len(expected) if sent is None else sent
+    found, places, shift = _match(expected, seqs, contents)
+    came = (place for fate, place in zip(found, places, strict=True) if fate not in BESIDES)
+    number = len(expected) if sent is None else sent + 1 - shift
+    number = number if ended else max(came, default=-1) + 1
     beyond = "not sent" if ended else "unknown"
     fate = ["lost" if place < number else beyond for place in range(len(expected))]
-    table = _table(lines, expected, seqs, contents, found, fate)
+    table = _table(lines, expected, seqs, contents, zip(found, places, strict=True), fate)
     table.attrs |= {"read": said, "ambiguous": unclear, "ended": ended}
     table.attrs["columns"] = (len(names), len(columns)) if some else None
     return table
@@ -148,35 +150,36 @@ def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
     return list(source)
 
 
-def _match(wanted: list, seqs: list, contents: list) -> list[tuple[str, int | None]]:
-    """Return the fate and place of each arrival: by number, else by content, else where it came."""
-    names, found, missing = wanted[0] if wanted else (), {}, dict.fromkeys(range(len(wanted)))
-    shift = 1 + (seqs[:1] == [1] and _alike(names, contents[0]))  # the header took a number, too
+def _match(wanted: list, seqs: list, contents: list) -> tuple[list, list, int]:
+    """Return fates and places of arrivals (by number, content, or where they came), first number.
+    """
+    names, missing = wanted[0] if wanted else (), dict.fromkeys(range(len(wanted)), "arrived")
+    found, places = [""] * len(seqs), [None] * len(seqs)
+    has_header = seqs[:1] == [1] and contents[0] not in wanted[:1] and _alike(names, contents[0])
+    shift = 1 + has_header  # which took a number, too
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1
         if 0 <= place < len(wanted) and wanted[place] == content:
-            found[at] = "arrived" if place in missing else "duplicated", place
-            missing.pop(place, None)
-    left, free, before = [at for at in range(len(seqs)) if at not in found], list(missing), -1
+            found[at], places[at] = missing.pop(place, "duplicated"), place
+    left, free, before = [at for at, fate in enumerate(found) if not fate], list(missing), -1
     keys = {at: str(contents[at]) for at in left}
     for at, n in _align([str(wanted[place]) for place in free if left], [*keys.values()]).items():
-        found[left[at]] = "arrived", free[n]
-        del missing[free[n]]
+        found[left[at]], places[left[at]] = missing.pop(free[n]), free[n]
     first = {str(row): place for place, row in reversed([*enumerate(wanted)]) if left}
     for at in range(len(seqs) if left else 0):
         guess = seqs[at] - shift if seqs[at] else before + 1
-        if at in found:
-            before = found[at][1]
+        if found[at]:
+            before = places[at]
         elif keys[at] in first:
-            found[at] = "duplicated", first[keys[at]]
+            found[at], places[at] = "duplicated", first[keys[at]]
         elif _alike(names, contents[at]):
-            found[at] = "header sent as data", None
+            found[at] = "header sent as data"
         elif guess in missing and _alike(wanted[guess].values(), contents[at]):
-            found[at], before = ("altered", guess), guess
+            found[at], places[at], before = "altered", guess, guess
             del missing[guess]
         else:
-            found[at] = "never in the source", None
-    return [found[at] for at in range(len(seqs))]
+            found[at] = "never in the source"
+    return found, places, shift
 
 
 def _align(wanted: Sequence, came: Sequence) -> dict[int, int]:

@@ -4,15 +4,18 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
 MOST = 100  # clients at once; together with LONGEST this bounds memory
+IDLE_S = 10.0  # a client that is silent for longer may have to make room
 CHUNK = 65_536  # bytes that are sent or read together
 FLUSH_S, STOP_S, ECHO_S = 0.05, 1.0, 10.0  # to gather lines; to give up; to wait for the last echo
 
@@ -81,7 +84,7 @@ class TcpSource(contextlib.AbstractContextManager):
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
-        self._heard: set[socket.socket] = set()  # clients that have sent a whole line
+        self._heard_at: dict[socket.socket, float] = {}  # when each sent a whole line; 0: never
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
@@ -93,20 +96,27 @@ class TcpSource(contextlib.AbstractContextManager):
                 ready = self._selector.select(LOOK_S)
             for key, _ in ready:
                 if key.fileobj is self._socket:
-                    self._accept()
+                    yield from self._accept()
                 elif key.fileobj in self._rests:
                     for line in self._read(key.fileobj):
                         yield line, key.fileobj
 
-    def _accept(self) -> None:
-        """Take a new client; if there are too many, the first that sent no line has to go."""
-        with contextlib.suppress(OSError):  # it may have left already
+    def _accept(self) -> Iterator[tuple[None, socket.socket]]:
+        """Take a new client; without room, the first that sent no line has to go, or the idlest."""
+        try:
             client, _ = self._socket.accept()
             client.setblocking(False)
-            self._rests[client] = bytearray()
+            self._rests[client], self._heard_at[client] = bytearray(), 0
             self._selector.register(client, selectors.EVENT_READ)
-            if len(self._rests) > MOST:
-                self._cut_off(next(one for one in self._rests if one not in self._heard))
+            is_full = len(self._rests) > MOST
+        except OSError as error:  # it may have left already
+            is_full = self._rests and error.errno == errno.EMFILE  # no descriptor is free
+        if is_full:
+            *old, last = self._rests
+            idlest = min(old, key=self._heard_at.get, default=last)
+            is_idle = time.monotonic() > self._heard_at[idlest] + IDLE_S
+            self._cut_off(idlest if is_idle else last)
+            yield None, idlest if is_idle else last
 
     def _read(self, client: socket.socket) -> list[bytes | None]:
         """Return the lines that are whole now, and None after the last one of a client."""
@@ -117,7 +127,7 @@ class TcpSource(contextlib.AbstractContextManager):
         if lines:
             lines[0] = bytes(rest + lines[0])
             rest.clear()
-            self._heard.add(client)
+            self._heard_at[client] = time.monotonic()
         rest += tail
         if not data or len(rest) > LONGEST:
             lines += [bytes(rest), None] if rest else [None]
@@ -127,8 +137,7 @@ class TcpSource(contextlib.AbstractContextManager):
     def _cut_off(self, client: socket.socket) -> None:
         self._selector.unregister(client)
         client.close()
-        self._heard.discard(client)
-        del self._rests[client]
+        del self._rests[client], self._heard_at[client]
 
     def reply(self, line: bytes, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # a client that has left, or does not read

@@ -5,6 +5,8 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
@@ -85,10 +87,11 @@ class UdpSink(contextlib.AbstractContextManager):
 class UdpSource(contextlib.AbstractContextManager):
     """Yields datagrams and the addresses of their senders."""
 
-    silence_s = 10.0  # a sender that is silent for longer has left
+    silence_s = 20.0  # a sender that is silent for longer may have left
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
+        self._times = lru_cache(10_000)(lambda line, sender: count(1))  # that it was answered
 
     def __iter__(self) -> Iterator[tuple[bytes, tuple] | None]:
         while True:
@@ -102,7 +105,8 @@ class UdpSource(contextlib.AbstractContextManager):
 
     def reply(self, line: bytes, sender: tuple) -> None:
         with contextlib.suppress(OSError):  # a sender that has left does not matter
-            self._socket.sendto(line, sender)
+            if next(self._times(hash(line), sender)) <= ASKS:  # no two receivers go on for ever
+                self._socket.sendto(line, sender)
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
