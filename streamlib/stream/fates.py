@@ -27,8 +27,8 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     A row of the source arrived, or is out of order (it came after a later row, as in RFC 4737),
     altered, lost, not sent (as the end record tells) or unknown. One more row each: duplicated,
     never in the source, header sent as data. Without numbers a line is the next equal row of the
-    source, else the first that was passed over; one that comes too often is a copy. attrs: read (how lines were read), ambiguous (how
-    many), ended (False: the end may be missing), columns (how many of how many, if not all).
+    source, else the first passed over; one that comes too often is a copy. attrs: read (how lines
+    were read), ambiguous (how many), ended (False: the end may be missing), columns (some of all).
     """
     expected = _rows_of(source)
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
@@ -52,9 +52,8 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     if some:
         expected = [{name: row[name] for name in names if name in row} for row in expected]
     found, places, shift = _match(expected, seqs, contents)
-    came = (place for fate, place in zip(found, places, strict=True) if fate not in BESIDES)
-    number = len(expected) if sent is None else sent + 1 - shift
-    number = number if ended else max(came, default=-1) + 1
+    last = max((place for place in places if place is not None), default=-1)
+    number = sent + 1 - shift if sent is not None else len(expected) if ended else last + 1
     beyond = "not sent" if ended else "unknown"
     fate = ["lost" if place < number else beyond for place in range(len(expected))]
     table = _table(lines, expected, seqs, contents, zip(found, places, strict=True), fate)
@@ -106,7 +105,7 @@ def in_sent_order(source: Iterable[dict] | Path | str, received: Path | str) -> 
             rest = iter(take(source) if take(few) == sent[:500] else ())
             if all(row in rest for row in sent):
                 fates = reconcile(take(source), received)
-                fates.attrs["read"].append(f"The rows came {order}.")
+                fates.attrs["read"].append(f"The rows came {repr(order)[1:-1]}.")
                 break
     return fates
 
@@ -139,7 +138,7 @@ def _changes(expected: dict | None, got: dict | str | None) -> Iterator[str]:
     for name, one in expected.items() if expected and isinstance(got, dict) else ():
         if str(one) != (other := str(got.get(name))):
             codes = "" if f"{one}{other}".isascii() else f" ({one!a} -> {other!a})"
-            yield f"{name}: {one!r} -> {other!r}{codes}"
+            yield f"{str(name)!r}"[1:-1] + f": {one!r} -> {other!r}{codes}"
 
 
 def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
@@ -151,12 +150,11 @@ def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
 
 
 def _match(wanted: list, seqs: list, contents: list) -> tuple[list, list, int]:
-    """Return fates and places of arrivals (by number, content, or where they came), first number.
-    """
+    """Return fates and places by number, content, or where it came; and the first row's number."""
     names, missing = wanted[0] if wanted else (), dict.fromkeys(range(len(wanted)), "arrived")
     found, places = [""] * len(seqs), [None] * len(seqs)
-    has_header = seqs[:1] == [1] and contents[0] not in wanted[:1] and _alike(names, contents[0])
-    shift = 1 + has_header  # which took a number, too
+    # A header may have taken a number, too.
+    shift = 1 + (seqs[:1] == [1] and contents[0] not in wanted[:1] and _alike(names, contents[0]))
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1
         if 0 <= place < len(wanted) and wanted[place] == content:

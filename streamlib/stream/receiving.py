@@ -70,9 +70,8 @@ def receive(
     text; stamp: put a time ahead of a text, or `received`, seconds since 1970, into a record.
 
     Each sender but the first gets a file of its own, `out` with a number. It leaves when all have
-    ended (late rows have a second), SILENCE_S after the end or last text of the first, whatever
-    others do, at the limit, and at Ctrl-C or a cell's stop button.
-    Raises OSError or ValueError if the URL or the file cannot be used.
+    ended (late rows have a second), SILENCE_S after the end or last text of the first at latest, at
+    the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
     check_limit(limit)
     result, is_text, opened = Received(url), format == "course", ExitStack()
@@ -80,32 +79,29 @@ def receive(
         book = _Book(result, source.silence_s, is_text, partial(next, _files(first, opened), first))
         listening(source.endpoint)
         for item in source:
+            drain_s = 0 if item is None else DRAIN_S
+            is_stopped = stop.asked and time.monotonic() >= stop.at + drain_s
+            if is_stopped or book.is_over(drain_s) or result.rows == limit:
+                break
             if item is None:
-                if stop.asked or book.is_over():
-                    break
                 continue
             line, sender = item
             kind, one = book.enter(line, sender), book.senders.get(sender)
             if kind in ("row", "end"):
-                file = one.file
                 line = line.rstrip(b" \r\n\0").replace(b"\n", b" ")  # one record, one line
                 if stamp and is_text:
                     line = time.strftime("%Y-%m-%d %H:%M:%S ").encode() + line
                 elif stamp and kind == "row":
                     line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
-                wire.write_line(file, line)
-            if kind == "row" and file is not first:
-                result.others[str(file.name)] += 1
+                wire.write_line(one.file, line)
+            if kind == "row" and one.file is not first:
+                result.others[str(one.file.name)] += 1
             elif kind == "row":
                 result.rows += 1
                 result.arrivals.append(one.heard_at)
                 watch(result.rows, line)
             elif kind:
                 source.reply(line, sender)
-            is_late = stop.asked and time.monotonic() > stop.at + DRAIN_S
-            is_first = kind == "row" and one is book.first  # nobody else keeps it from leaving
-            if result.rows == limit or is_late or (not is_first and book.is_over(DRAIN_S)):
-                break
         result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
@@ -129,9 +125,8 @@ class _Sender:
     """The file of one sender, and what its sequence numbers tell, in bounded memory."""
 
     def __init__(self, counts: Counter, file: wire.FileSink, ended: bool, wait_s: float):
-        self.counts, self.file, self.next, self.ended = counts, file, 1, ended
-        self.heard_at, self.wait_s = 0.0, wait_s  # how long it may be silent
-        self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
+        self.counts, self.file, self.ended, self.wait_s = counts, file, ended, wait_s
+        self.next, self.heard_at, self.gaps = 1, 0.0, deque(maxlen=GAPS)  # the latest missing ones
 
     def skip_to(self, seq: int) -> None:
         self.counts["missing"] += seq - self.next
@@ -160,8 +155,9 @@ class _Book:
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
         if line is None:
-            self.someone_ended |= sender in self.senders
-            self._forget(sender)
+            if one := self.senders.pop(sender, None):
+                self.someone_ended, one.wait_s = True, SILENCE_S if self.texts else 0
+                self.counts["vanished"] += not one.ended
             return ""
         try:
             record = {"seq": 0, "row": {}} if self.texts and line.strip() else records.decode(line)
@@ -198,15 +194,10 @@ class _Book:
         if is_row and sender not in self.senders:
             others = [(one.heard_at, at) for at, one in self.senders.items() if one != self.first]
             if others and len(self.senders) >= SENDERS:
-                self._forget(min(others)[1])  # who was heard of least lately makes room
+                self.counts["vanished"] += not self.senders.pop(min(others)[1]).ended
             self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)
-
-    def _forget(self, sender: object) -> None:
-        if one := self.senders.pop(sender, None):
-            one.wait_s = SILENCE_S if self.texts else 0
-            self.counts["vanished"] += not one.ended
 
     def is_over(self, grace_s: float = 0) -> bool:
         """Whether the first has ended, left or fallen silent, and others had SILENCE_S more."""

@@ -292,7 +292,7 @@ def test_numbered_rows_have_the_fates_of_the_oracle(source, header, data):
     if header:
         arrivals.insert(0, (1, dict(zip(row(0), row(0), strict=True))))
     table = fates.reconcile(source, as_records(arrivals, sent=sent + shift))
-    fate, besides = oracle(source, arrivals, shift, sent + shift)
+    fate, besides = oracle(source, arrivals, shift, sent)
     assert list(table["fate"]) == fate + besides
 
 

@@ -7,11 +7,6 @@ from pathlib import Path
 
 from streamlib import home, records
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 
 def open_for_lines(path: Path | str) -> "FileSink":
     """Open a file for `write_line`; what it holds stays there until its first line is written.
@@ -22,12 +17,14 @@ def open_for_lines(path: Path | str) -> "FileSink":
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
         file = FileSink(path, "a")
-        if fcntl and Path(path).is_file():
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+        with suppress(ImportError):  # Windows has no such lock
+            from fcntl import LOCK_EX, LOCK_NB, flock
+
+            if Path(path).is_file():
+                flock(file, LOCK_EX | LOCK_NB)
         return file
     except BlockingIOError:
-        why = f"{path} is being written by another program"
-        raise OSError(f"{why}: stop that one, or give another name.") from None
+        raise OSError(f"{path} is in use: stop its other writer, or give another name.") from None
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None

@@ -15,7 +15,6 @@ from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
 MOST = 100  # clients at once; together with LONGEST this bounds memory
-IDLE_S = 10.0  # a client that is silent for longer may have to make room
 CHUNK = 65_536  # bytes that are sent or read together
 FLUSH_S, STOP_S, ECHO_S = 0.05, 1.0, 10.0  # to gather lines; to give up; to wait for the last echo
 
@@ -112,11 +111,9 @@ class TcpSource(contextlib.AbstractContextManager):
         except OSError as error:  # it may have left already
             is_full = self._rests and error.errno == errno.EMFILE  # no descriptor is free
         if is_full:
-            *old, last = self._rests
-            idlest = min(old, key=self._heard_at.get, default=last)
-            is_idle = time.monotonic() > self._heard_at[idlest] + IDLE_S
-            self._cut_off(idlest if is_idle else last)
-            yield None, idlest if is_idle else last
+            gone = min(self._heard_at, key=self._heard_at.get)
+            yield from [(None, gone)] * bool(self._heard_at[gone])
+            self._cut_off(gone)
 
     def _read(self, client: socket.socket) -> list[bytes | None]:
         """Return the lines that are whole now, and None after the last one of a client."""

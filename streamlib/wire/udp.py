@@ -6,7 +6,6 @@ import select
 import socket
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
@@ -91,7 +90,7 @@ class UdpSource(contextlib.AbstractContextManager):
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
-        self._times = lru_cache(10_000)(lambda line, sender: count(1))  # that it was answered
+        self._asks = lru_cache(10_000)(lambda line, sender: iter(range(ASKS)))
 
     def __iter__(self) -> Iterator[tuple[bytes, tuple] | None]:
         while True:
@@ -104,18 +103,17 @@ class UdpSource(contextlib.AbstractContextManager):
                 pass  # Windows says here that somebody we answered has left
 
     def reply(self, line: bytes, sender: tuple) -> None:
-        with contextlib.suppress(OSError):  # a sender that has left does not matter
-            if next(self._times(hash(line), sender)) <= ASKS:  # no two receivers go on for ever
-                self._socket.sendto(line, sender)
+        with contextlib.suppress(OSError, StopIteration):  # it has left, or asks without end
+            next(self._asks(hash(line), sender))
+            self._socket.sendto(line, sender)
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
         with contextlib.suppress(OSError):
             inode = str(os.fstat(self._socket.fileno()).st_ino)
-            for table in Path("/proc/net").glob("udp*"):
-                for fields in map(str.split, table.read_text(encoding="ascii").splitlines()):
-                    if fields[9] == inode:
-                        return int(fields[-1])
+            tables = [one.read_text(encoding="ascii") for one in Path("/proc/net").glob("udp*")]
+            lines = map(str.split, "".join(tables).splitlines())
+            return sum(int(fields[-1]) for fields in lines if fields[9] == inode)
         return 0
 
     def __exit__(self, *error: object) -> None:
