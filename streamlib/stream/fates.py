@@ -150,10 +150,9 @@ def _rows_of(source: Iterable[dict] | Path | str) -> list[dict]:
 
 
 def _match(wanted: list, seqs: list, contents: list) -> tuple[list, list, int]:
-    """Return fates and places by number, content, or where it came; and the first row's number."""
+    """Return fates and places by number, content, or where it came; and which row is first."""
     names, missing = wanted[0] if wanted else (), dict.fromkeys(range(len(wanted)), "arrived")
     found, places = [""] * len(seqs), [None] * len(seqs)
-    # A header may have taken a number, too.
     shift = 1 + (seqs[:1] == [1] and contents[0] not in wanted[:1] and _alike(names, contents[0]))
     for at, (seq, content) in enumerate(zip(seqs, contents, strict=True)):
         place = seq - shift if seq else -1

@@ -203,7 +203,6 @@ class _Book:
         """Whether the first has ended, left or fallen silent, and others had SILENCE_S more."""
         if not (self.first and self.someone_ended):
             return False
-        due = {one: one.heard_at + one.wait_s for one in [self.first, *self.senders.values()]}
-        mine = due.pop(self.first)
-        over_at = max(mine, min(mine + SILENCE_S, max(due.values(), default=0)))
+        mine, *all_s = (one.heard_at + one.wait_s for one in [self.first, *self.senders.values()])
+        over_at = max(mine, min(mine + SILENCE_S, max(all_s, default=0)))
         return time.monotonic() >= over_at + grace_s

@@ -1,5 +1,6 @@
 """What became of each row: a plan of faults is made, and its counts must come out exactly."""
 
+import os
 import random
 from collections import Counter
 from itertools import islice, takewhile
@@ -12,6 +13,7 @@ from streamlib import home, records, rows, stream
 from streamlib.stream import fates
 
 OPS = ("keep", "drop", "duplicate", "alter", "swap")
+STREAMS = int(os.environ.get("STREAMLIB_STREAMS", "150"))
 UNKNOWN = "; whether more were sent is not known"
 
 
@@ -547,3 +549,86 @@ def test_what_is_not_shown_is_counted(tmp_path):
     assert told[1] == "line 1: lost: {'n': '0', 'text': 'x'}" and len(told) == 22
     assert told[-1] == "... and 979 more that are not well."
     assert len(list(stream.told(compared(tmp_path, source, source)))) == 1
+
+
+# streams at random; the environment variable STREAMLIB_STREAMS asks for more of them
+
+
+def numbered(rng, source):
+    """A stream with numbers in which anything may befall, and its fates."""
+    shift, arrivals, sent = rng.randrange(2), [], rng.randint(0, len(source))
+    for seq, one in enumerate(source[:sent], start=1 + shift):
+        op = rng.choice(OPS)
+        content = one | {"name": f"changed {seq}"} if op == "alter" else one
+        arrivals += [(seq, content)] * {"drop": 0, "duplicate": 2}.get(op, 1)
+    rng.shuffle(arrivals)
+    arrivals += [(len(source) + 9, FOREIGN)] * rng.randrange(2)
+    arrivals = [(1, dict(zip(row(0), row(0), strict=True)))] * shift + arrivals
+    return as_records(arrivals, sent=sent + shift), *oracle(source, arrivals, shift, sent)
+
+
+def unnumbered(rng, source):
+    """Rows without numbers, and their fates by the rule that the docstring states."""
+    came = [one for one in source for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+    came += [FOREIGN] * rng.randrange(2)
+    if rng.randrange(2):
+        rng.shuffle(came)
+    fate, besides, taken, latest = ["lost"] * len(source), [], set(), -1
+    for at, one in enumerate(came):
+        free = [n for n, other in enumerate(source) if other == one and n not in taken]
+        ahead = [n for n in free if n > latest]
+        too_many = came[at:].count(one) > len(free) and one in came[:at]
+        if one not in source or (too_many and ahead[:1] != [latest + 1]):
+            besides.append("duplicated" if one in source else "never in the source")
+            continue
+        place = min(ahead or free)
+        fate[place] = "arrived" if ahead else "out of order"
+        taken.add(place)
+        latest = max(latest, place)
+    return [{"row": one} for one in came], fate, besides
+
+
+@pytest.mark.parametrize("make", [numbered, unnumbered])
+def test_streams_at_random_have_the_fates_of_a_slow_oracle(make):
+    for seed in range(STREAMS // 2):
+        rng = random.Random(seed)
+        source = [row(rng.randrange(rng.choice((1, 3, 99)))) for _ in range(rng.randint(1, 12))]
+        arrivals, fate, besides = make(rng, source)
+        table = fates.reconcile(source, arrivals)
+        assert list(table["fate"]) == fate + besides, f"{make.__name__}, seed {seed}"
+
+
+@pytest.mark.parametrize(
+    "content", [row(1), {}, {"a": "A"}, {"a": "a", "b": "b"}, {"a": 1}, {"a": ""}, {"": None}]
+)
+def test_whatever_equal_rows_hold_their_numbers_tell_which_is_lost(content, tmp_path):
+    source, out = [dict(content) for _ in range(4)], tmp_path / "out9.txt"
+    lines = [records.encode(seq, content) for seq in (1, 1, 3, 4)]
+    out.write_bytes(b"\n".join([*lines, records.encode_end(4)]))
+    for received in ([records.decode(line) for line in lines], out):
+        table = fates.reconcile(source, received)
+        assert list(table["fate"]) == ["arrived", "lost", "arrived", "arrived", "duplicated"]
+        assert list(table["line"]) == [1, 2, 3, 4, 1]
+
+
+def test_rows_past_the_end_record_are_not_lost():
+    """The header took a number; and of two end records the greater counts."""
+    source = [row(n) for n in range(5)]
+    sent = [{name: name for name in row(0)}, *source[:3]]
+    table = fates.reconcile(source, as_records(enumerate(sent, 1), sent=4))
+    assert Counter(table["fate"]) == {"arrived": 3, "not sent": 2, "header sent as data": 1}
+    arrivals = as_records(enumerate(source[:4], 1), sent=4) + as_records([], sent=1)
+    assert Counter(fates.reconcile(source, arrivals)["fate"]) == {"arrived": 4, "not sent": 1}
+
+
+ESCAPES = "\x1b[31m\x07\x9b2J\r\u202e"
+
+
+def test_what_came_is_told_without_escape_sequences(tmp_path):
+    source = [{"n": str(n), f"a{ESCAPES}": f"{n * 7 % 5}{ESCAPES}"} for n in range(5)]
+    by_name = sorted(source, key=lambda one: one[f"a{ESCAPES}"])
+    for sent in (by_name, [source[0] | {f"a{ESCAPES}": f"b{ESCAPES}"}, {ESCAPES: ESCAPES}]):
+        for form in (str, records.course, lambda one: records.encode(1, one).decode()):
+            told = [*stream.told(table := compared(tmp_path, sent, source, form))]
+            assert "".join([*told, fates.verdict(table)]).isprintable()
+    assert order_of(compared(tmp_path, by_name, source)).startswith(r"sorted by a\x1b[31m")

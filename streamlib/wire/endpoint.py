@@ -55,8 +55,7 @@ def parse(url: str) -> Endpoint:
     except (OSError, UnicodeError):
         raise OSError(f"The host {host!r} is unknown: check its name, or use localhost.") from None
     note = f"{host} is beyond this machine: others on the network can read the rows, or send some."
-    is_here = address[0].startswith("127.") or address[0] == "::1"
-    return Endpoint(scheme, address=address, note="" if is_here else note)
+    return Endpoint(scheme, None, address, "" if re.match(r"127\.|::1$", address[0]) else note)
 
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
