@@ -78,7 +78,7 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = float("inf")  # a client that has left is known to have gone
+    silence_s = 20.0  # an open connection that is silent for longer keeps nobody waiting
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
