@@ -9,19 +9,24 @@ repeat it: what happens to the nth datagram in a direction depends on the seed a
 
 import asyncio
 import contextlib
+import functools
 import random
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from streamlib import processes, records, stream, wire
+from streamlib import home, processes, records, stream, wire
 
 MOST_CLIENTS, MOST_LOGGED = 100, 100_000
 MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each packet
+PACKET, PAUSE_S = 1_448, 0.01  # bytes of a stream in a packet; between newcomers if it is full
+TIMER_S, MOST_LOST = 0.2, 6  # what Linux's TCP waits for beyond a round trip; losses in a row
+LIMIT_S, SILENCE_S = 15.0, 0.5  # of a trial over a fast network
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,11 @@ class Network:
     delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
     rate: bytes a second, None for no limit; seed: for everything that is random here.
 
-    TCP hides loss and pays with time: in a stream of bytes, a lost packet holds up all that follow
-    by one round trip, at least 10 ms (fast retransmission, RFC 5681). It repeats and reorders none.
+    TCP hides loss and pays with time: a lost packet holds up all that follow. It comes a round trip
+    (at least 10 ms) after the third later one, which tells of the loss (RFC 5681), or after a timer
+    of a round trip and 0.2 s (as on Linux; RFC 6298: 1 s), doubled each time it is lost again.
+    This is a stand-in: the bytes go by this machine's own TCP, which loses none. Lost handshakes
+    and acknowledgments, slow start and probes are left out; `duplicate` and `reorder` do nothing.
     """
 
     loss: float = 0
@@ -59,7 +67,7 @@ class _Lane:
     def __init__(self, network: Network, way: str, counts: Counter):
         self.network, self.counts = network, counts if way == "there" else Counter()
         self.rng = random.Random(f"{network.seed} {way}")
-        self.free_at = self.latest = 0.0
+        self.free_at, self.holes = 0.0, []  # lost packets of a stream
 
     def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
         """Return the times at which it arrives, none, one or two; always draws four numbers."""
@@ -74,15 +82,26 @@ class _Lane:
         due = self.through(size, now) + net.jitter_s * more + is_late * max(0.005, net.delay_s)
         return [due, due + 0.001] if is_repeated else [due]
 
-    def segment(self, size: int, now: float) -> float:
-        """Return when a packet of a stream arrives: never before those ahead of it."""
-        self.counts["came"] += 1
-        due = self.through(size, now) + self.network.jitter_s * self.rng.random()
-        while self.rng.random() < min(self.network.loss, 0.99):  # at 1 nothing would ever arrive
-            self.counts["lost"] += 1
-            due += max(0.010, 2 * self.network.delay_s)
-        self.latest = max(self.latest + 1e-6, due)  # equal times would have no order
-        return self.latest
+    def segment(self, data: bytes, now: float) -> SimpleNamespace:
+        """Return a packet of a stream; the third after a lost one brings forward when that is due.
+
+        As many numbers are drawn as it is lost, and two.
+        """
+        round_trip = max(0.010, 2 * self.network.delay_s)
+        due = self.through(len(data), now) + self.network.jitter_s * self.rng.random()
+        packet = SimpleNamespace(data=data, due=due, later=0, timer_at=due + round_trip + TIMER_S)
+        lost = 0
+        while lost < MOST_LOST and self.rng.random() < self.network.loss:
+            packet.due += (round_trip + TIMER_S) * 2**lost
+            lost += 1
+        self.counts.update({"came": 1, "lost": lost})
+        for hole in () if lost else self.holes:
+            hole.later += 1
+            if hole.later == 3:
+                hole.due -= max(0, hole.timer_at - due - round_trip)
+        self.holes += [packet] if lost else []
+        self.holes = [hole for hole in self.holes if hole.later < 3 and hole.due > now]
+        return packet
 
     def through(self, size: int, now: float) -> float:
         self.free_at = max(now, self.free_at) + size / (self.network.rate or float("inf"))
@@ -97,6 +116,9 @@ class Proxy(contextlib.AbstractContextManager):
 
     `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
     came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
+    `note` warns if other machines can take part. A newcomer for whom there is no room replaces who
+    has been idle for longest, at most 100 times a second. So bad networks in a ring pass a datagram
+    round for ever, but cost no more than that.
     Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
@@ -106,18 +128,23 @@ class Proxy(contextlib.AbstractContextManager):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
-        self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
+        self._open, self._rear, self._held = contextlib.ExitStack(), None, 0
+        self._clients: dict[object, SimpleNamespace] = {}  # task, socket onward, when heard
         self._front, self.url = self._bound(here)
+        if to and _is_here(self._to, self._front.getsockname()[1]):
+            self._open.close()
+            raise ValueError(f"{self.url} cannot lead to {to}: give the URL of a receiver.")
+        self.note = " ".join({end.note: 1 for end in (here, self._to) if end and end.note})
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
-        if here.scheme == "tcp":
-            self._loop.create_task(asyncio.start_server(self._carry_both_ways, sock=self._front))
-        elif self._to:
-            self._hear(self._front, self._sent)
+        takes = (self._accept,) if here.scheme == "tcp" else (self._read, self._front, self._sent)
+        self._listen = functools.partial(self._loop.add_reader, self._front, *takes)
+        if self._to:
+            self._listen()
         else:
             self._rear, self.back_url = self._bound(wire.parse("udp://localhost:0"))
-            self._hear(self._rear, self._greeted)
+            self._loop.add_reader(self._rear, self._read, self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -133,72 +160,107 @@ class Proxy(contextlib.AbstractContextManager):
         sock, here = wire.listen(endpoint)
         return self._open.enter_context(sock), here.url
 
-    def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
-        """Call take(datagram, sender) for whatever comes to a socket from now on."""
+    def _has_room(self) -> bool:
+        """Whether there is room for a newcomer, who may need two descriptors."""
+        with contextlib.suppress(OSError), socket.socket(), socket.socket():
+            return len(self._clients) < MOST_CLIENTS
+        return False
 
-        def read() -> None:
-            with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
-                take(*sock.recvfrom(65_535))
+    def _make_room(self) -> None:
+        """Send away the client idle for longest, one heard at most once if there is any."""
+        self._loop.remove_reader(self._front)
+        self._loop.call_later(PAUSE_S, self._listen)  # newcomers wait in the system's queue
+        for idle in sorted(self._clients.values(), key=lambda one: one.heard_at)[:1]:
+            idle.task.cancel()
+            self.counts["clients sent away to make room"] += 1
 
-        self._loop.add_reader(sock, read)
+    def _take_in(self, client: object, onward: socket.socket, work: Coroutine) -> None:
+        task = self._loop.create_task(work)
+        task.add_done_callback(lambda _: self._clients.pop(client))
+        self._clients[client] = SimpleNamespace(task=task, onward=onward, heard_at=0.0)
+
+    def _read(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
+        with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
+            take(*sock.recvfrom(65_535))
 
     def _greeted(self, greeting: bytes, receiver: tuple) -> None:
         self._rear.connect(receiver)
-        self._hear(self._front, self._sent)  # what was sent before has waited there
+        self._loop.remove_reader(self._rear)
+        self._listen()  # what was sent before has waited there
 
     def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
-        if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
-            sock = self._rear or _connected(self._to.url, 0)
-            self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
-            self._clients[sender] = self._open.enter_context(sock)
         if sender in self._clients:
-            self._impair("there", data, self._clients[sender].send)
+            self._clients[sender].heard_at = self._loop.time()
+        elif self._clients and not self._has_room():
+            self._loop.call_later(PAUSE_S, self._sent, data, sender)
+            return self._make_room()
+        else:
+            onward = self._rear.dup() if self._rear else _connected(self._to.url, 0)
+            self._take_in(sender, onward, self._answer(onward, sender))
+        self._impair("there", data, self._clients[sender].onward.send)
 
-    def _impair(self, way: str, data: bytes, send: Callable, *to: tuple) -> None:
+    async def _answer(self, onward: socket.socket, sender: tuple) -> None:
+        with onward:
+            while True:
+                with contextlib.suppress(OSError):  # nobody was there for an earlier one
+                    data = await self._loop.sock_recv(onward, 65_535)
+                    self._impair("back", data, self._front.sendto, sender)
+
+    def _impair(self, way: str, data: bytes, *send: object) -> None:
         now = self._loop.time()
         dues = self._lanes[way].datagram(len(data), now, self._held > MOST_HELD)
         for due in dues:
-            self._later(due, data, send, *to)
+            self._held += len(data) + EACH
+            self._loop.call_at(due, self._pass_on, data, *send)
         if len(self.log) < MOST_LOGGED:
             self.log.append((now, way, data[:40], dues))
 
-    def _later(self, due: float, data: bytes, send: Callable, *to: tuple) -> None:
-        def deliver() -> None:
-            self._held -= len(data) + EACH
-            with contextlib.suppress(OSError):  # the program there has left
-                send(data, *to)
+    def _pass_on(self, data: bytes, send: Callable, *to: tuple) -> None:
+        self._held -= len(data) + EACH
+        with contextlib.suppress(OSError):  # the program there has left
+            send(data, *to)
 
-        self._held += len(data) + EACH
-        self._loop.call_at(due, deliver)
+    def _accept(self) -> None:
+        """Take in a client that has connected."""
+        if not self._has_room():
+            return self._make_room()
+        with contextlib.suppress(OSError):  # it has left already
+            client, _ = self._front.accept()
+            onward = socket.socket(self._to.family)
+            self._take_in(client, onward, self._carry_both_ways(client, onward))
 
-    async def _carry_both_ways(self, client, to_client) -> None:
-        self._clients[client] = to_server = to_client  # until the receiver is connected, too
-        try:
-            if len(self._clients) > MOST_CLIENTS:
-                raise ConnectionRefusedError
-            server, to_server = await asyncio.open_connection(*self._to.address[:2])
-            there = self._carry(client, to_server, "there")
-            await asyncio.gather(there, self._carry(server, to_client, "back"))
-        except (OSError, asyncio.CancelledError):
-            self.counts["connections cut off or without a receiver"] += 1
-        finally:
-            del self._clients[client]
-            to_client.transport.abort()
-            to_server.transport.abort()
+    async def _carry_both_ways(self, client: socket.socket, onward: socket.socket) -> None:
+        with client, onward:
+            for sock in (client, onward):
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                await self._loop.sock_connect(onward, self._to.address)
+                async with asyncio.TaskGroup() as group:
+                    for way, here, there in (("there", client, onward), ("back", onward, client)):
+                        packets = asyncio.Queue()
+                        group.create_task(self._take(way, here, packets, self._clients[client]))
+                        group.create_task(self._deliver(packets, there))
+            except* (OSError, asyncio.CancelledError):
+                self.counts["connections cut off or without a receiver"] += 1
 
-    async def _carry(self, reader, writer, way: str) -> None:
+    async def _take(self, way: str, here: socket.socket, packets: asyncio.Queue, client) -> None:
         lane = _Lane(self._network, way, self.counts)
-        writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all is sent
-        while data := await reader.read(1_448):  # bytes in one packet on an Ethernet
-            due = lane.segment(len(data), self._loop.time())
-            self._later(due, data, lambda part: writer.is_closing() or writer.write(part))
-            await writer.drain()
-            while self._held > MOST_HELD:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(lane.latest + 0.001 - self._loop.time())
-        await writer.drain()
-        writer.write_eof()
+        while data := await self._loop.sock_recv(here, PACKET):
+            client.heard_at = self._loop.time()
+            packets.put_nowait(lane.segment(data, client.heard_at))
+            await asyncio.sleep(0)  # others have their turn
+            while packets.qsize() * (PACKET + EACH) > MOST_HELD / 2 / len(self._clients):
+                await asyncio.sleep(PAUSE_S)
+        packets.put_nowait(None)
+
+    async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
+        while packet := await packets.get():
+            while (left := packet.due - self._loop.time()) > 0:
+                await asyncio.sleep(min(left, 0.005))  # a later one may bring it forward
+            await self._loop.sock_sendall(there, packet.data)
+        there.shutdown(socket.SHUT_WR)
 
 
 class Trial(NamedTuple):
@@ -220,24 +282,38 @@ class Trial(NamedTuple):
 
 
 def trial(
-    send: Callable, receive: Callable, lines: list[bytes], network: Network, timeout_s: float = 15
+    send: Callable,
+    receive: Callable,
+    lines: list[bytes],
+    network: Network,
+    timeout_s: float | None = None,
 ) -> Trial:
     """Send lines over a bad network with a learner's two functions, as workers of `processes.run`.
 
     send(sock, lines) returns when every line has been acknowledged; receive(sock, deliver) calls
     deliver(line) for each line, once and in order. `sock` is a connected UDP socket; its `recv`
-    raises TimeoutError after half a second of silence, which ends `receive`.
-    lines: records, as `records.encode` makes them; timeout_s: when the lab ends the trial, seconds.
+    raises TimeoutError after a silence, which ends `receive`: half a second, or on a slow network
+    as long as ten answers take. lines: records, as `records.encode` makes them;
+    timeout_s: when the lab ends the trial, seconds; by default after 15, and what the network takes
+    to carry each line twice, one by one.
     """
+    late_s = network.delay_s if network.reorder else 0
+    trip_s = network.delay_s + network.jitter_s + late_s
+    trip_s += max(map(len, lines), default=0) / (network.rate or float("inf"))
+    answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # it may be lost there, or back
+    silence_s = max(SILENCE_S, 10 * answer_s)
+    if timeout_s is None:
+        timeout_s = min(LIMIT_S + 2 * len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
 
         def sends(me, url=proxy.url):
-            with _connected(url) as sock:
+            with _connected(url, silence_s) as sock:
                 send(sock, lines)
                 me.mark("sent")
 
         def receives(me, url=proxy.back_url):
-            with _connected(url) as sock, wire.open_for_lines(me.db.with_suffix(".lines")) as file:
+            out = wire.open_for_lines(me.db.with_suffix(".lines"))
+            with out as file, _connected(url, silence_s) as sock:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
@@ -253,9 +329,18 @@ def trial(
     return Trial(fates, seconds, proxy.log, problems, run.output)
 
 
-def _connected(url: str, timeout_s: float = 0.5) -> socket.socket:
+def _connected(url: str, timeout_s: float) -> socket.socket:
     to = wire.parse(url)
     sock = socket.socket(to.family, socket.SOCK_DGRAM)
     sock.connect(to.address)
     sock.settimeout(timeout_s)
     return sock
+
+
+def _is_here(to: wire.Endpoint, port: int) -> bool:
+    """Whether an endpoint is that port of this machine, by whatever address, or no port at all."""
+    host, its_port, *rest = to.address
+    with contextlib.suppress(OSError), socket.socket(to.family) as sock:
+        sock.bind((host, 0, *rest))  # no other machine's address can be bound
+        return its_port in (0, port)
+    return False

@@ -7,6 +7,7 @@ import struct
 import sys
 import threading
 import time
+import types
 from collections import Counter
 from itertools import pairwise
 
@@ -154,18 +155,23 @@ def test_a_network_that_is_asked_too_much_still_delivers_at_its_rate():
     assert 190 <= delivered <= 220
 
 
-def test_parts_of_a_stream_keep_their_order_and_loss_costs_time():
-    one = lane(loss=0.3, jitter_s=0.1, delay_s=0.05, seed=2)
-    dues = [one.segment(1448, n / 1000) for n in range(1000)]
-    assert dues == sorted(dues) and all(due >= n / 1000 + 0.05 for n, due in enumerate(dues))
-    assert abs(one.counts["lost"] - 1000 * 0.3 / 0.7) < 4 * 25
-    assert [lane(rate=1000).segment(100, 5)] == pytest.approx([5.1])
+def stream_of(times, lost=(), **values):
+    """When the packets of a stream arrive that are sent at these times; `lost`: how often each."""
+    one, draws = lane(**values, loss=0.5), []
+    for n in range(len(times)):
+        often = Counter(lost)[n]
+        draws += [0, *[0] * often, *[1] * (often < network.MOST_LOST)]
+    one.rng = types.SimpleNamespace(random=iter(draws).__next__)
+    packets = [one.segment(b"x", time) for time in times]
+    return [packet.due for packet in packets]
 
 
-def test_a_stream_on_a_network_that_loses_everything_still_arrives():
-    assert lane(loss=1).segment(100, 0) > 0
-
-
+def test_a_lost_packet_of_a_stream_comes_a_round_trip_after_the_third_later_one():
+    assert stream_of([0, 1, 2, 3, 4], lost=[1], delay_s=0.5) == [0.5, 2.7, 2.5, 3.5, 4.5]
+    sent = [n / 100 for n in range(5)]
+    dues = stream_of(sent, lost=[1], delay_s=0.04)
+    assert dues == pytest.approx([0.04, 0.04 + 0.04 + 0.08, 0.06, 0.07, 0.08])
+    assert stream_of([0, 0, 0, 0], lost=[0]) == pytest.approx([0.010, 0, 0, 0])
 @pytest.mark.parametrize(
     ("values", "words"),
     [
