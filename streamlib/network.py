@@ -9,7 +9,6 @@ repeat it: what happens to the nth datagram in a direction depends on the seed a
 
 import asyncio
 import contextlib
-import functools
 import random
 import socket
 import threading
@@ -17,16 +16,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from streamlib import home, processes, records, stream, wire
 
-MOST_CLIENTS, MOST_LOGGED = 100, 100_000
-MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each packet
-PACKET, PAUSE_S = 1_448, 0.01  # bytes of a stream in a packet; between newcomers if it is full
-TIMER_S, MOST_LOST = 0.2, 6  # what Linux's TCP waits for beyond a round trip; losses in a row
-LIMIT_S, SILENCE_S = 15.0, 0.5  # of a trial over a fast network
+MOST_CLIENTS, MOST_LOGGED, PAUSE_S = 100, 100_000, 0.01  # seconds between newcomers when full
+MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each datagram
+PACKET, WINDOW = 1_448, 200  # of TCP: bytes in a packet on an Ethernet; packets under way, each way
+TIMER_S, MOST_LOST = 0.2, 6  # of TCP: what Linux waits beyond a round trip; how often one is lost
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Network:
     TCP hides loss and pays with time: a lost packet holds up all that follow. It comes a round trip
     (at least 10 ms) after the third later one, which tells of the loss (RFC 5681), or after a timer
     of a round trip and 0.2 s (as on Linux; RFC 6298: 1 s), doubled each time it is lost again.
-    This is a stand-in: the bytes go by this machine's own TCP, which loses none. Lost handshakes
-    and acknowledgments, slow start and probes are left out; `duplicate` and `reorder` do nothing.
+    This is a stand-in: this machine's own TCP carries the bytes, and loses none. It leaves out lost
+    handshakes and acknowledgments, slow start and probes, and ignores `duplicate` and `reorder`.
     """
 
     loss: float = 0
@@ -83,24 +82,19 @@ class _Lane:
         return [due, due + 0.001] if is_repeated else [due]
 
     def segment(self, data: bytes, now: float) -> SimpleNamespace:
-        """Return a packet of a stream; the third after a lost one brings forward when that is due.
-
-        As many numbers are drawn as it is lost, and two.
-        """
-        round_trip = max(0.010, 2 * self.network.delay_s)
+        """Return a packet of a stream; as the third after a lost one it makes that due sooner."""
+        again_s = max(0.010, 2 * self.network.delay_s)
         due = self.through(len(data), now) + self.network.jitter_s * self.rng.random()
-        packet = SimpleNamespace(data=data, due=due, later=0, timer_at=due + round_trip + TIMER_S)
-        lost = 0
-        while lost < MOST_LOST and self.rng.random() < self.network.loss:
-            packet.due += (round_trip + TIMER_S) * 2**lost
-            lost += 1
+        lost = next(n for n in count() if n == MOST_LOST or self.rng.random() >= self.network.loss)
         self.counts.update({"came": 1, "lost": lost})
         for hole in () if lost else self.holes:
             hole.later += 1
             if hole.later == 3:
-                hole.due -= max(0, hole.timer_at - due - round_trip)
-        self.holes += [packet] if lost else []
-        self.holes = [hole for hole in self.holes if hole.later < 3 and hole.due > now]
+                hole.due = min(hole.due, due + again_s + hole.more_s)
+        timer_s = again_s + TIMER_S
+        packet = SimpleNamespace(data=data, due=due + timer_s * (2**lost - 1), later=0)
+        packet.more_s = timer_s * (2**lost - 2)  # if it is lost more than once
+        self.holes = [one for one in (*self.holes, packet) if one.due > now]
         return packet
 
     def through(self, size: int, now: float) -> float:
@@ -116,9 +110,8 @@ class Proxy(contextlib.AbstractContextManager):
 
     `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
     came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
-    `note` warns if other machines can take part. A newcomer for whom there is no room replaces who
-    has been idle for longest, at most 100 times a second. So bad networks in a ring pass a datagram
-    round for ever, but cost no more than that.
+    `note` warns if other machines can take part. If there is no room for a newcomer, the client
+    idle for longest goes, 100 times a second at most; so a ring of bad networks is bounded, too.
     Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
@@ -131,20 +124,21 @@ class Proxy(contextlib.AbstractContextManager):
         self._open, self._rear, self._held = contextlib.ExitStack(), None, 0
         self._clients: dict[object, SimpleNamespace] = {}  # task, socket onward, when heard
         self._front, self.url = self._bound(here)
-        if to and _is_here(self._to, self._front.getsockname()[1]):
-            self._open.close()
-            raise ValueError(f"{self.url} cannot lead to {to}: give the URL of a receiver.")
+        if to and self._to.address[1] in (0, self._front.getsockname()[1]):
+            with contextlib.suppress(OSError), socket.socket(self._to.family) as sock:
+                sock.bind((self._to.address[0], 0, *self._to.address[2:]))  # if it is this machine
+                self._open.close()
+                raise ValueError(f"{self.url} cannot lead to {to}: give the URL of a receiver.")
         self.note = " ".join({end.note: 1 for end in (here, self._to) if end and end.note})
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
-        takes = (self._accept,) if here.scheme == "tcp" else (self._read, self._front, self._sent)
-        self._listen = functools.partial(self._loop.add_reader, self._front, *takes)
+        self._come = self._accept if here.scheme == "tcp" else self._sent
         if self._to:
-            self._listen()
+            self._loop.add_reader(self._front, self._come)
         else:
             self._rear, self.back_url = self._bound(wire.parse("udp://localhost:0"))
-            self._loop.add_reader(self._rear, self._read, self._rear, self._greeted)
+            self._loop.add_reader(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -161,44 +155,40 @@ class Proxy(contextlib.AbstractContextManager):
         return self._open.enter_context(sock), here.url
 
     def _has_room(self) -> bool:
-        """Whether there is room for a newcomer, who may need two descriptors."""
-        with contextlib.suppress(OSError), socket.socket(), socket.socket():
-            return len(self._clients) < MOST_CLIENTS
-        return False
-
-    def _make_room(self) -> None:
-        """Send away the client idle for longest, one heard at most once if there is any."""
-        self._loop.remove_reader(self._front)
-        self._loop.call_later(PAUSE_S, self._listen)  # newcomers wait in the system's queue
+        """Whether there is room for a newcomer; if not, the client idle for longest has to go."""
+        with contextlib.suppress(OSError), socket.socket(), socket.socket():  # what it may need
+            if len(self._clients) < MOST_CLIENTS:
+                return True
+        self._loop.remove_reader(self._front)  # newcomers wait in the system's queue
+        self._loop.call_later(PAUSE_S, self._loop.add_reader, self._front, self._come)
         for idle in sorted(self._clients.values(), key=lambda one: one.heard_at)[:1]:
             idle.task.cancel()
             self.counts["clients sent away to make room"] += 1
+        return False
 
     def _take_in(self, client: object, onward: socket.socket, work: Coroutine) -> None:
         task = self._loop.create_task(work)
         task.add_done_callback(lambda _: self._clients.pop(client))
         self._clients[client] = SimpleNamespace(task=task, onward=onward, heard_at=0.0)
 
-    def _read(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
-        with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
-            take(*sock.recvfrom(65_535))
-
-    def _greeted(self, greeting: bytes, receiver: tuple) -> None:
-        self._rear.connect(receiver)
+    def _greeted(self) -> None:
+        self._rear.connect(self._rear.recvfrom(65_535)[1])
         self._loop.remove_reader(self._rear)
-        self._listen()  # what was sent before has waited there
+        self._loop.add_reader(self._front, self._come)  # what was sent before has waited there
 
-    def _sent(self, data: bytes, sender: tuple) -> None:
+    def _sent(self) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
-        if sender in self._clients:
-            self._clients[sender].heard_at = self._loop.time()
-        elif self._clients and not self._has_room():
-            self._loop.call_later(PAUSE_S, self._sent, data, sender)
-            return self._make_room()
-        else:
-            onward = self._rear.dup() if self._rear else _connected(self._to.url, 0)
-            self._take_in(sender, onward, self._answer(onward, sender))
-        self._impair("there", data, self._clients[sender].onward.send)
+        with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
+            data, sender = self._front.recvfrom(65_535, socket.MSG_PEEK)
+            if sender not in self._clients:
+                if not self._has_room():
+                    return
+                onward = self._rear.dup() if self._rear else _connected(self._to.url, 0)
+                self._take_in(sender, onward, self._answer(onward, sender))
+            else:
+                self._clients[sender].heard_at = self._loop.time()
+            self._front.recvfrom(65_535)
+            self._impair("there", data, self._clients[sender].onward.send)
 
     async def _answer(self, onward: socket.socket, sender: tuple) -> None:
         with onward:
@@ -223,12 +213,11 @@ class Proxy(contextlib.AbstractContextManager):
 
     def _accept(self) -> None:
         """Take in a client that has connected."""
-        if not self._has_room():
-            return self._make_room()
-        with contextlib.suppress(OSError):  # it has left already
-            client, _ = self._front.accept()
-            onward = socket.socket(self._to.family)
-            self._take_in(client, onward, self._carry_both_ways(client, onward))
+        if self._has_room():
+            with contextlib.suppress(OSError):  # it has left already
+                client, _ = self._front.accept()
+                onward = socket.socket(self._to.family)
+                self._take_in(client, onward, self._carry_both_ways(client, onward))
 
     async def _carry_both_ways(self, client: socket.socket, onward: socket.socket) -> None:
         with client, onward:
@@ -239,7 +228,7 @@ class Proxy(contextlib.AbstractContextManager):
                 await self._loop.sock_connect(onward, self._to.address)
                 async with asyncio.TaskGroup() as group:
                     for way, here, there in (("there", client, onward), ("back", onward, client)):
-                        packets = asyncio.Queue()
+                        packets = asyncio.Queue(WINDOW)
                         group.create_task(self._take(way, here, packets, self._clients[client]))
                         group.create_task(self._deliver(packets, there))
             except* (OSError, asyncio.CancelledError):
@@ -249,11 +238,8 @@ class Proxy(contextlib.AbstractContextManager):
         lane = _Lane(self._network, way, self.counts)
         while data := await self._loop.sock_recv(here, PACKET):
             client.heard_at = self._loop.time()
-            packets.put_nowait(lane.segment(data, client.heard_at))
-            await asyncio.sleep(0)  # others have their turn
-            while packets.qsize() * (PACKET + EACH) > MOST_HELD / 2 / len(self._clients):
-                await asyncio.sleep(PAUSE_S)
-        packets.put_nowait(None)
+            await packets.put(lane.segment(data, client.heard_at))
+        await packets.put(None)
 
     async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
         while packet := await packets.get():
@@ -282,28 +268,21 @@ class Trial(NamedTuple):
 
 
 def trial(
-    send: Callable,
-    receive: Callable,
-    lines: list[bytes],
-    network: Network,
-    timeout_s: float | None = None,
+    send: Callable, receive: Callable, lines: list[bytes], network: Network, timeout_s: float = 0
 ) -> Trial:
     """Send lines over a bad network with a learner's two functions, as workers of `processes.run`.
 
     send(sock, lines) returns when every line has been acknowledged; receive(sock, deliver) calls
     deliver(line) for each line, once and in order. `sock` is a connected UDP socket; its `recv`
-    raises TimeoutError after a silence, which ends `receive`: half a second, or on a slow network
-    as long as ten answers take. lines: records, as `records.encode` makes them;
-    timeout_s: when the lab ends the trial, seconds; by default after 15, and what the network takes
-    to carry each line twice, one by one.
+    raises TimeoutError after half a second of silence, or more on a slow network, which ends
+    `receive`. lines: records, as `records.encode` makes them; timeout_s: when the lab ends the
+    trial, seconds; 0: after 15 and what this network takes to carry each line twice, one by one.
     """
-    late_s = network.delay_s if network.reorder else 0
-    trip_s = network.delay_s + network.jitter_s + late_s
-    trip_s += max(map(len, lines), default=0) / (network.rate or float("inf"))
-    answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # it may be lost there, or back
-    silence_s = max(SILENCE_S, 10 * answer_s)
-    if timeout_s is None:
-        timeout_s = min(LIMIT_S + 2 * len(lines) * answer_s + silence_s, home.LONGEST_S)
+    longest_s = max(map(len, lines), default=0) / (network.rate or float("inf"))
+    trip_s = 2 * network.delay_s + network.jitter_s + longest_s
+    answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # the line or its answer may be lost
+    silence_s = max(0.5, 5 * answer_s)
+    timeout_s = timeout_s or min(15 + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
 
         def sends(me, url=proxy.url):
@@ -335,12 +314,3 @@ def _connected(url: str, timeout_s: float) -> socket.socket:
     sock.connect(to.address)
     sock.settimeout(timeout_s)
     return sock
-
-
-def _is_here(to: wire.Endpoint, port: int) -> bool:
-    """Whether an endpoint is that port of this machine, by whatever address, or no port at all."""
-    host, its_port, *rest = to.address
-    with contextlib.suppress(OSError), socket.socket(to.family) as sock:
-        sock.bind((host, 0, *rest))  # no other machine's address can be bound
-        return its_port in (0, port)
-    return False
