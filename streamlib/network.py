@@ -9,97 +9,20 @@ repeat it: what happens to the nth datagram in a direction depends on the seed a
 
 import asyncio
 import contextlib
-import random
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from itertools import count
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from streamlib import home, processes, records, stream, wire
+from streamlib.lanes import Lane, Network
 
 MOST_CLIENTS, MOST_LOGGED, PAUSE_S = 100, 100_000, 0.01  # seconds between newcomers when full
 MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each datagram
 PACKET, WINDOW = 1_448, 200  # of TCP: bytes in a packet on an Ethernet; packets under way, each way
-TIMER_S, MOST_LOST = 0.2, 6  # of TCP: what Linux waits beyond a round trip; how often one is lost
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a network does to each datagram, independently of the others.
-
-    loss, duplicate, reorder: probabilities; a reordered datagram is `delay_s` late, at least 5 ms;
-    delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
-    rate: bytes a second, None for no limit; seed: for everything that is random here.
-
-    TCP hides loss and pays with time: a lost packet holds up all that follow. It comes a round trip
-    (at least 10 ms) after the third later one, which tells of the loss (RFC 5681), or after a timer
-    of a round trip and 0.2 s (as on Linux; RFC 6298: 1 s), doubled each time it is lost again.
-    This is a stand-in: this machine's own TCP carries the bytes, and loses none. It leaves out lost
-    handshakes and acknowledgments, slow start and probes, and ignores `duplicate` and `reorder`.
-    """
-
-    loss: float = 0
-    duplicate: float = 0
-    reorder: float = 0
-    delay_s: float = 0
-    jitter_s: float = 0
-    rate: float | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("loss", "duplicate", "reorder", "delay_s", "jitter_s"):
-            most = 60 if name.endswith("_s") else 1
-            if not 0 <= (value := getattr(self, name)) <= most:
-                raise ValueError(f"{name} is {value!r}: give a number from 0 to {most}.")
-        if self.rate is not None and not self.rate > 0:
-            raise ValueError(f"rate is {self.rate!r}: give bytes a second, or leave it out.")
-
-
-class _Lane:
-    """One direction: when each packet arrives, and how often."""
-
-    def __init__(self, network: Network, way: str, counts: Counter):
-        self.network, self.counts = network, counts if way == "there" else Counter()
-        self.rng = random.Random(f"{network.seed} {way}")
-        self.free_at, self.holes = 0.0, []  # lost packets of a stream
-
-    def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
-        """Return the times at which it arrives, none, one or two; always draws four numbers."""
-        net = self.network
-        lost, twice, late, more = (self.rng.random() for _ in range(4))
-        self.counts["came"] += 1
-        if lost < net.loss or is_full or self.free_at > now + 1.0:  # or too long a queue
-            self.counts["lost"] += 1
-            return []
-        is_late, is_repeated = late < net.reorder, twice < net.duplicate
-        self.counts.update({"held back": is_late, "repeated": is_repeated})
-        due = self.through(size, now) + net.jitter_s * more + is_late * max(0.005, net.delay_s)
-        return [due, due + 0.001] if is_repeated else [due]
-
-    def segment(self, data: bytes, now: float) -> SimpleNamespace:
-        """Return a packet of a stream; as the third after a lost one it makes that due sooner."""
-        again_s = max(0.010, 2 * self.network.delay_s)
-        due = self.through(len(data), now) + self.network.jitter_s * self.rng.random()
-        lost = next(n for n in count() if n == MOST_LOST or self.rng.random() >= self.network.loss)
-        self.counts.update({"came": 1, "lost": lost})
-        for hole in () if lost else self.holes:
-            hole.later += 1
-            if hole.later == 3:
-                hole.due = min(hole.due, due + again_s + hole.more_s)
-        timer_s = again_s + TIMER_S
-        packet = SimpleNamespace(data=data, due=due + timer_s * (2**lost - 1), later=0)
-        packet.more_s = timer_s * (2**lost - 2)  # if it is lost more than once
-        self.holes = [one for one in (*self.holes, packet) if one.due > now]
-        return packet
-
-    def through(self, size: int, now: float) -> float:
-        self.free_at = max(now, self.free_at) + size / (self.network.rate or float("inf"))
-        return self.free_at + self.network.delay_s
 
 
 class Proxy(contextlib.AbstractContextManager):
@@ -120,9 +43,9 @@ class Proxy(contextlib.AbstractContextManager):
         if {here.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         self._network, self.counts, self.log = network, Counter(), []
-        self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
+        self._lanes = {way: Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._rear, self._held = contextlib.ExitStack(), None, 0
-        self._clients: dict[object, SimpleNamespace] = {}  # task, socket onward, when heard
+        self._clients, self._room = {}, MOST_CLIENTS  # of each: task, socket onward, when heard
         self._front, self.url = self._bound(here)
         if to and self._to.address[1] in (0, self._front.getsockname()[1]):
             with contextlib.suppress(OSError), socket.socket(self._to.family) as sock:
@@ -148,7 +71,8 @@ class Proxy(contextlib.AbstractContextManager):
 
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
+            runner.get_loop().run_forever()
+            self._room = 0  # the runner cancels all tasks, and nobody new is to come meanwhile
 
     def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
         sock, here = wire.listen(endpoint)
@@ -156,8 +80,8 @@ class Proxy(contextlib.AbstractContextManager):
 
     def _has_room(self) -> bool:
         """Whether there is room for a newcomer; if not, the client idle for longest has to go."""
-        with contextlib.suppress(OSError), socket.socket(), socket.socket():  # what it may need
-            if len(self._clients) < MOST_CLIENTS:
+        with contextlib.suppress(OSError), socket.socket(), socket.socket():  # it may need two
+            if len(self._clients) < self._room:
                 return True
         self._loop.remove_reader(self._front)  # newcomers wait in the system's queue
         self._loop.call_later(PAUSE_S, self._loop.add_reader, self._front, self._come)
@@ -180,14 +104,15 @@ class Proxy(contextlib.AbstractContextManager):
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
             data, sender = self._front.recvfrom(65_535, socket.MSG_PEEK)
-            if sender not in self._clients:
-                if not self._has_room():
-                    return
+            is_new = sender not in self._clients
+            if is_new and not self._has_room():
+                return
+            self._front.recvfrom(65_535)
+            if is_new:
                 onward = self._rear.dup() if self._rear else _connected(self._to.url, 0)
                 self._take_in(sender, onward, self._answer(onward, sender))
             else:
                 self._clients[sender].heard_at = self._loop.time()
-            self._front.recvfrom(65_535)
             self._impair("there", data, self._clients[sender].onward.send)
 
     async def _answer(self, onward: socket.socket, sender: tuple) -> None:
@@ -235,7 +160,7 @@ class Proxy(contextlib.AbstractContextManager):
                 self.counts["connections cut off or without a receiver"] += 1
 
     async def _take(self, way: str, here: socket.socket, packets: asyncio.Queue, client) -> None:
-        lane = _Lane(self._network, way, self.counts)
+        lane = Lane(self._network, way, self.counts)
         while data := await self._loop.sock_recv(here, PACKET):
             client.heard_at = self._loop.time()
             await packets.put(lane.segment(data, client.heard_at))

@@ -14,7 +14,7 @@ from itertools import pairwise
 import cloudpickle
 import pytest
 
-from streamlib import network, records, stream, wire
+from streamlib import lanes, network, records, stream, wire
 from streamlib.network import Network, Proxy
 from streamlib.tests import reliable
 from streamlib.tests.conftest import DEADLINE_S, aside, until
@@ -33,7 +33,7 @@ def no_errors_in_the_loop(caplog):
 
 
 def lane(way="there", **values):
-    return network._Lane(Network(**values), way, Counter())
+    return network.Lane(Network(**values), way, Counter())
 
 
 def udp():
@@ -160,7 +160,7 @@ def stream_of(times, lost=(), **values):
     one, draws = lane(**values, loss=0.5), []
     for n in range(len(times)):
         often = Counter(lost)[n]
-        draws += [0, *[0] * often, *[1] * (often < network.MOST_LOST)]
+        draws += [0, *[0] * often, *[1] * (often < lanes.MOST_LOST)]
     one.rng = types.SimpleNamespace(random=iter(draws).__next__)
     packets = [one.segment(b"x", time) for time in times]
     return [packet.due for packet in packets]
@@ -172,6 +172,8 @@ def test_a_lost_packet_of_a_stream_comes_a_round_trip_after_the_third_later_one(
     dues = stream_of(sent, lost=[1], delay_s=0.04)
     assert dues == pytest.approx([0.04, 0.04 + 0.04 + 0.08, 0.06, 0.07, 0.08])
     assert stream_of([0, 0, 0, 0], lost=[0]) == pytest.approx([0.010, 0, 0, 0])
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
