@@ -73,8 +73,9 @@ class Lane:
             if hole.later == 3:
                 hole.due = min(hole.due, due + again_s + hole.more_s)
         timer_s = again_s + TIMER_S
-        packet = SimpleNamespace(data=data, due=due + timer_s * (2**lost - 1), later=0)
-        packet.more_s = timer_s * (2**lost - 2)  # if it is lost more than once
+        more_s = timer_s * max(0, 2**lost - 2)  # for each loss after the first
+        due += timer_s + more_s if lost else 0
+        packet = SimpleNamespace(data=data, due=due, later=0, more_s=more_s)
         self.holes = [one for one in (*self.holes, packet) if one.due > now]
         return packet
 

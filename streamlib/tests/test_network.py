@@ -155,23 +155,72 @@ def test_a_network_that_is_asked_too_much_still_delivers_at_its_rate():
     assert 190 <= delivered <= 220
 
 
-def stream_of(times, lost=(), **values):
-    """When the packets of a stream arrive that are sent at these times; `lost`: how often each."""
+def arrivals(times, lost=(), **values):
+    """When the packets of a stream arrive that are sent at these times; `lost`: which ones.
+
+    A number that stands there twice is lost twice.
+    """
     one, draws = lane(**values, loss=0.5), []
     for n in range(len(times)):
-        often = Counter(lost)[n]
+        often = list(lost).count(n)
         draws += [0, *[0] * often, *[1] * (often < lanes.MOST_LOST)]
     one.rng = types.SimpleNamespace(random=iter(draws).__next__)
-    packets = [one.segment(b"x", time) for time in times]
+    packets = [one.segment(b"x", sent) for sent in times]
     return [packet.due for packet in packets]
 
 
 def test_a_lost_packet_of_a_stream_comes_a_round_trip_after_the_third_later_one():
-    assert stream_of([0, 1, 2, 3, 4], lost=[1], delay_s=0.5) == [0.5, 2.7, 2.5, 3.5, 4.5]
-    sent = [n / 100 for n in range(5)]
-    dues = stream_of(sent, lost=[1], delay_s=0.04)
-    assert dues == pytest.approx([0.04, 0.04 + 0.04 + 0.08, 0.06, 0.07, 0.08])
-    assert stream_of([0, 0, 0, 0], lost=[0]) == pytest.approx([0.010, 0, 0, 0])
+    sent = [0, 0.01, 0.02, 0.03, 0.04]
+    assert arrivals(sent, lost=[1], delay_s=0.04) == pytest.approx([0.04, 0.16, 0.06, 0.07, 0.08])
+    assert arrivals([0] * 4, lost=[0]) == pytest.approx([0.010, 0, 0, 0])
+    assert arrivals([0] * 4, lost=[0], delay_s=0.5) == pytest.approx([1.5, 0.5, 0.5, 0.5])
+
+
+def test_a_lost_packet_that_fewer_than_three_follow_waits_for_the_timer():
+    for later in range(3):
+        due, *rest = arrivals([0, *[0.01] * later], lost=[0], delay_s=0.04)
+        assert due == pytest.approx(0.04 + 0.08 + 0.2) and rest == pytest.approx([0.05] * later)
+    late = arrivals([0, 5, 5, 5], lost=[0], delay_s=0.04)
+    assert late[0] == pytest.approx(0.32)  # they come when the timer has long run out
+
+
+def test_a_lost_packet_tells_nothing_of_one_that_was_lost_before_it():
+    dues = arrivals([0] * 5, lost=[0, 2], delay_s=0.04)
+    assert dues[0] == pytest.approx(0.12) and dues[2] == pytest.approx(0.32)
+
+
+def test_the_timer_doubles_each_time_that_a_packet_of_a_stream_is_lost_again():
+    timer = 0.08 + 0.2
+    for often in range(1, lanes.MOST_LOST + 1):
+        [due] = arrivals([0], lost=[0] * often, delay_s=0.04)
+        assert due == pytest.approx(0.04 + timer * sum(2**n for n in range(often)))
+    dues = arrivals([0] * 4, lost=[0, 0], delay_s=0.04)
+    assert dues[0] == pytest.approx(0.04 + 0.08 + 2 * timer)
+
+
+def test_a_stream_that_loses_nothing_is_only_delayed():
+    one = lane(jitter_s=0.1, delay_s=0.05, seed=2)
+    delays = [one.segment(b"x", n).due - n for n in range(1000)]
+    assert 0.05 <= min(delays) < 0.06 and 0.14 < max(delays) <= 0.15
+    assert [lane(rate=1000).segment(bytes(100), 5).due] == pytest.approx([5.1])
+
+
+def test_the_fate_of_the_nth_packet_of_a_stream_depends_on_the_seed_and_n_alone():
+    counts, delays = [], []
+    for seed, step in ((3, 1), (3, 9), (4, 1)):
+        one = lane(loss=0.3, delay_s=0.05, seed=seed)
+        delays.append([one.segment(b"x", n * step).due - n * step for n in range(1000)])
+        counts.append(one.counts["lost"])
+    assert delays[0] == pytest.approx(delays[1]) and delays[0] != pytest.approx(delays[2])
+    assert all(abs(lost - 1000 * 0.3 / 0.7) < 4 * 25 for lost in counts)
+
+
+def test_a_stream_on_a_network_that_loses_everything_still_arrives():
+    one = lane(loss=1)
+    assert 10 < one.segment(b"x", 0).due < 20
+    for n in range(2_000):
+        one.segment(b"x", n)
+    assert len(one.holes) < 20  # what has arrived is not remembered
 
 
 @pytest.mark.parametrize(
@@ -275,14 +324,151 @@ def test_memory_is_bounded_and_what_there_is_no_room_for_is_lost(monkeypatch):
     assert proxy.counts["lost"] == 20
 
 
-def test_more_clients_than_there_is_room_for_do_not_harm_the_first(monkeypatch):
+def test_a_sender_for_whom_there_is_no_room_replaces_the_one_idle_for_longest(monkeypatch):
     monkeypatch.setattr(network, "MOST_CLIENTS", 3)
     with contextlib.ExitStack() as stack:
         receiver, *clients = (stack.enter_context(udp()) for _ in range(6))
         proxy = stack.enter_context(Proxy(Network(), url_of(receiver)))
-        for n in (0, 1, 2, 3, 4, 0):
+        ports = []
+        for n in (0, 0, 1, 2, 3, 4, 0):  # 0 has been heard twice, so 1 and 2 have to go
             clients[n].sendto(b"%d" % n, address(proxy))
-        assert [receiver.recv(100) for _ in range(4)] == [b"0", b"1", b"2", b"0"]
+            text, sender = receiver.recvfrom(100)
+            assert text == b"%d" % n
+            ports.append(sender)
+        assert ports[0] == ports[1] == ports[6] and len(set(ports)) == 5
+    assert proxy.counts["clients sent away to make room"] == 2
+
+
+def limited(program, descriptors):
+    """Let a program have no more open files than this, from now on."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("needs Linux, which can limit another process")
+    resource.prlimit(program._process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    return wire.parse(program.url).address
+
+
+@pytest.mark.parametrize(("descriptors", "strangers"), [(40, 60), (1024, 130)])
+def test_idle_senders_do_not_shut_out_an_honest_one(start, descriptors, strangers):
+    with udp() as receiver, udp() as honest, contextlib.ExitStack() as stack:
+        program = start("impair", "udp://localhost:0", "--to", url_of(receiver))
+        at = limited(program, descriptors)
+        for _ in range(strangers):
+            stack.enter_context(udp()).sendto(b"idle", at)
+        for n in range(5):
+            honest.sendto(b"%d" % n, at)
+        arrived = [receiver.recv(100) for _ in range(strangers + 5)]
+        assert arrived == [b"idle"] * strangers + [b"%d" % n for n in range(5)]
+        program.stop()
+    assert "clients sent away to make room" in program.lines[-1]
+
+
+@pytest.mark.parametrize("said", [b"", b"x"], ids=["nothing said", "one byte said"])
+def test_idle_connections_do_not_shut_out_an_honest_one(start, server, said):
+    program = start("impair", "tcp://localhost:0", "--to", url_of(server))
+    at = limited(program, 40)
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            idle = stack.enter_context(socket.create_connection(at, DEADLINE_S))
+            with contextlib.suppress(ConnectionError):
+                idle.sendall(said)
+        honest = stack.enter_context(socket.create_connection(at, DEADLINE_S))
+        honest.sendall(b"honest")
+        said_first = b""
+        while said_first != b"honest":  # each of the idle ones reaches the server, too
+            wanted = stack.enter_context(server.accept()[0])
+            wanted.settimeout(0.02)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                said_first = wanted.recv(100)
+        wanted.settimeout(DEADLINE_S)
+        honest.settimeout(DEADLINE_S)
+        for text in (b"still", b"here"):
+            honest.sendall(text)
+            assert wanted.recv(100) == text
+        program.stop()
+
+
+def test_a_client_that_is_heard_stays_while_idle_ones_come_and_go(server, monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 3)
+    with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
+        with contextlib.ExitStack() as stack:
+            honest = stack.enter_context(connect(proxy))
+            connection = stack.enter_context(server.accept()[0])
+            connection.settimeout(DEADLINE_S)
+            honest.sendall(b"a")
+            assert connection.recv(1) == b"a"
+            for _ in range(10):
+                stack.enter_context(connect(proxy))
+                stack.enter_context(server.accept()[0])
+            honest.sendall(b"still here")
+            assert connection.recv(100) == b"still here"
+    assert proxy.counts["clients sent away to make room"] == 8
+
+
+# itself, and others
+
+
+def free(scheme):
+    """A port on which nobody listens."""
+    with wire.source(f"{scheme}://localhost:0") as source:
+        return source.endpoint.address[1]
+
+
+HERE = ["localhost", "127.0.0.1", "0.0.0.0", socket.gethostname()]
+
+
+@pytest.mark.parametrize("host", HERE[:3])
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_network_that_would_send_to_itself_is_refused(scheme, host):
+    port = free(scheme)
+    for to in (*HERE, *["[::1]"] * socket.has_ipv6):
+        with pytest.raises(ValueError, match=r"cannot lead to .*: give the URL of a receiver\.$"):
+            Proxy(Network(), f"{scheme}://{to}:{port}", f"{scheme}://{host}:{port}")
+    with Proxy(Network(), f"{scheme}://localhost:9", f"{scheme}://{host}:{port}"):
+        pass  # the port is free again
+
+
+def test_a_network_to_port_0_is_refused():
+    with pytest.raises(ValueError, match="cannot lead to udp://localhost:0: give the URL"):
+        Proxy(Network(), "udp://localhost:0")
+
+
+def test_the_same_port_of_another_machine_is_no_loop():
+    port = free("udp")
+    with Proxy(Network(), f"udp://192.0.2.1:{port}", f"udp://localhost:{port}") as proxy:
+        assert proxy.note == wire.parse("udp://192.0.2.1:9").note
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_ring_of_networks_is_bounded_and_ends(scheme, monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 5)
+    first, second = (f"{scheme}://localhost:{free(scheme)}" for _ in range(2))
+    with Proxy(Network(), second, first) as one, Proxy(Network(), first, second) as other:
+        with socket.socket(type=wire.endpoint.KINDS[scheme]) as sock:
+            sock.connect(address(one))
+            sock.send(b"round")
+            until(lambda: one.counts["clients sent away to make room"] > 5)
+            assert len(one._clients) <= 5 and len(other._clients) <= 5
+    assert not one._thread.is_alive() and not other._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("listen", "to", "hosts"),
+    [
+        ("localhost", "localhost", []),
+        ("0.0.0.0", "localhost", ["0.0.0.0"]),
+        ("localhost", "192.0.2.1", ["192.0.2.1"]),
+        ("0.0.0.0", "192.0.2.1", ["0.0.0.0", "192.0.2.1"]),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_network_beyond_this_machine_says_so(scheme, listen, to, hosts):
+    with Proxy(Network(), f"{scheme}://{to}:9", f"{scheme}://{listen}:0") as proxy:
+        notes = [wire.parse(f"udp://{host}:9").note for host in hosts]
+        assert proxy.note == " ".join(notes) and all(notes)
+
+
+# the end
 
 
 def test_a_network_ends_in_the_midst_of_traffic_and_frees_its_ports():
@@ -379,22 +565,52 @@ def test_a_receiver_that_breaks_off_ends_the_senders_connection_without_a_word(s
             connection.close()  # a reset
             with contextlib.suppress(ConnectionError):
                 assert client.recv(100) == b""
-            until(lambda: proxy._held == 0)
+            until(lambda: not proxy._clients)
     assert proxy.counts["connections cut off or without a receiver"] == 1
 
 
-def test_more_connections_than_there_is_room_for_are_closed(server, monkeypatch):
+def test_a_connection_for_which_there_is_no_room_replaces_the_first_idle_one(server, monkeypatch):
     monkeypatch.setattr(network, "MOST_CLIENTS", 2)
     with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
         with contextlib.ExitStack() as stack:
-            for _ in range(2):
-                client = stack.enter_context(connect(proxy))
-                connection = stack.enter_context(server.accept()[0])
+            first, *_ = clients = [stack.enter_context(connect(proxy)) for _ in range(3)]
+            connections = [stack.enter_context(server.accept()[0]) for _ in clients]
+            with contextlib.suppress(ConnectionError):
+                assert first.recv(100) == b""
+            for client, connection in zip(clients[1:], connections[1:], strict=True):
                 connection.settimeout(DEADLINE_S)
-            with connect(proxy) as third, contextlib.suppress(ConnectionError):
-                assert third.recv(100) == b""
-            client.sendall(b"still here")
-            assert connection.recv(100) == b"still here"
+                client.sendall(b"still here")
+                assert connection.recv(100) == b"still here"
+
+
+def test_what_slow_readers_have_not_taken_is_bounded_for_each_of_many_clients(server, monkeypatch):
+    monkeypatch.setattr(network, "WINDOW", 5)
+    most = 5 + 2  # one with the reader, and one with the writer
+    with Proxy(Network(delay_s=60), url_of(server), "tcp://localhost:0") as proxy:
+        with contextlib.ExitStack() as stack:
+            for number in range(1, 11):
+                client = stack.enter_context(connect(proxy))
+                client.sendall(b"x" * 50_000)
+                until(lambda n=number: proxy.counts["came"] >= n * most)
+            client.sendall(b"x" * 50_000)
+            assert proxy.counts["came"] == 10 * most
+
+
+def test_a_client_whose_receiver_does_not_read_holds_up_nobody_else(server, monkeypatch):
+    monkeypatch.setattr(network, "WINDOW", 5)
+    with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
+        stuck = connect(proxy)
+        unread = server.accept()[0]
+        stuck.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(1000):  # until all buffers are full
+                stuck.sendall(b"x" * 100_000)
+        with connect(proxy) as honest, server.accept()[0] as connection:
+            connection.settimeout(DEADLINE_S)
+            honest.sendall(b"honest")
+            assert connection.recv(100) == b"honest"
+        stuck.close()
+        unread.close()
 
 
 def test_a_port_can_be_listened_on_again_at_once(server):
@@ -559,6 +775,62 @@ def test_a_layer_that_delivers_no_record_does_not_spoil_the_next_trial():
     good = Network()
     assert not network.trial(stop_and_wait, deliver_with_number, LINES[:3], good).ok
     assert network.trial(stop_and_wait, deliver_in_order, LINES[:3], good, timeout_s=2).ok
+
+
+def test_trials_side_by_side_do_not_share_a_file():
+    texts = [[records.encode(seq, {"trial": name}) for seq in (1, 2, 3)] for name in "abcd"]
+    layer = stop_and_wait, deliver_in_order
+    waiting = [aside(network.trial, *layer, lines, Network()) for lines in texts]
+    for name, trial in zip("abcd", waiting, strict=True):
+        fates = trial().fates
+        assert [row["trial"] for row in fates["got"]] == [name] * 3
+
+
+def waits_for_each_answer(sock, lines):
+    stop_and_wait(sock, lines, patience_s=5)
+
+
+def deliver_two(sock, deliver):
+    """Leave after two lines, so that the trial does not wait for the silence at the end."""
+    for number in range(2):
+        datagram = sock.recv(65_507)
+        sock.send(b"%d" % number)
+        deliver(datagram.partition(b" ")[2])
+
+
+def test_a_trial_over_a_slow_network_waits_for_as_long_as_that_takes():
+    slow = Network(delay_s=0.3)  # more than half a second between two lines
+    trial = network.trial(waits_for_each_answer, deliver_two, LINES[:2], slow)
+    assert trial.ok and trial.seconds > 1.1
+
+
+@pytest.mark.parametrize(
+    ("values", "number", "least", "most"),
+    [
+        ({}, 60, 15, 16),
+        ({"delay_s": 0.005, "loss": 0.2}, 60, 15, 20),
+        ({"delay_s": 1}, 60, 15 + 60 * 2, 400),
+        ({"jitter_s": 1}, 60, 15 + 60 * 2, 400),
+        ({"rate": 100}, 60, 15 + 60 * 0.5, 400),
+        ({"delay_s": 1, "loss": 0.5}, 60, 15 + 60 * 8, 1500),
+        ({"delay_s": 60, "loss": 1}, 60, 3600, 3600),
+    ],
+)
+def test_the_time_for_a_trial_comes_from_the_numbers_of_its_network(
+    values, number, least, most, monkeypatch
+):
+    given = []
+
+    def run(plan, timeout_s, label):
+        given.append(timeout_s)
+        raise InterruptedError
+
+    monkeypatch.setattr(network.processes, "run", run)
+    for asked in (0, 7):
+        with pytest.raises(InterruptedError):
+            layer = stop_and_wait, deliver_in_order
+            network.trial(*layer, LINES[:number], Network(**values), timeout_s=asked)
+    assert least <= given[0] <= most and given[1] == 7
 
 
 def test_two_trials_side_by_side_do_not_disturb_each_other():
