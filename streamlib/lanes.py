@@ -68,15 +68,13 @@ class Lane:
         due = self.through(len(data), now) + self.network.jitter_s * self.rng.random()
         lost = next(n for n in count() if n == MOST_LOST or self.rng.random() >= self.network.loss)
         self.counts.update({"came": 1, "lost": lost})
+        timer_s = again_s + TIMER_S
         for hole in () if lost else self.holes:
             hole.later += 1
             if hole.later == 3:
-                hole.due = min(hole.due, due + again_s + hole.more_s)
-        timer_s = again_s + TIMER_S
-        more_s = timer_s * max(0, 2**lost - 2)  # for each loss after the first
-        due += timer_s + more_s if lost else 0
-        packet = SimpleNamespace(data=data, due=due, later=0, more_s=more_s)
-        self.holes = [one for one in (*self.holes, packet) if one.due > now]
+                hole.due = min(hole.due, due + again_s + timer_s * (2 ** (hole.lost - 1) - 1))
+        packet = SimpleNamespace(data=data, due=due + timer_s * (2**lost - 1), lost=lost, later=0)
+        self.holes = [one for one in (*self.holes, packet) if one.lost and one.due > now]
         return packet
 
     def through(self, size: int, now: float) -> float:
