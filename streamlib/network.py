@@ -9,20 +9,85 @@ repeat it: what happens to the nth datagram in a direction depends on the seed a
 
 import asyncio
 import contextlib
+import random
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from types import SimpleNamespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from streamlib import home, processes, records, stream, wire
-from streamlib.lanes import Lane, Network
 
-MOST_CLIENTS, MOST_LOGGED, PAUSE_S = 100, 100_000, 0.01  # seconds between newcomers when full
+MOST_CLIENTS, MOST_LOGGED = 100, 100_000
 MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each datagram
-PACKET, WINDOW = 1_448, 200  # of TCP: bytes in a packet on an Ethernet; packets under way, each way
+WINDOW, MOST_LOST = 200, 6  # of TCP: packets under way each way; how often in a row one is lost
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network does to each datagram, independently of the others.
+
+    loss, duplicate, reorder: probabilities; a reordered datagram is `delay_s` late, at least 5 ms;
+    delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
+    rate: bytes a second, None for no limit; seed: for everything that is random here.
+
+    TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
+    least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. This is a model: the
+    system's own TCP carries the bytes. It takes lost packets one by one (RFC 6582), leaves out slow
+    start and lost acknowledgments, and ignores `duplicate` and `reorder`.
+    """
+
+    loss: float = 0
+    duplicate: float = 0
+    reorder: float = 0
+    delay_s: float = 0
+    jitter_s: float = 0
+    rate: float | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("loss", "duplicate", "reorder", "delay_s", "jitter_s"):
+            most = 60 if name.endswith("_s") else 1
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"{name} is {value!r}: give a number from 0 to {most}.")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError(f"rate is {self.rate!r}: give bytes a second, or leave it out.")
+
+
+class _Lane:
+    """One direction: when each packet arrives, and how often."""
+
+    def __init__(self, network: Network, way: str, counts: Counter):
+        self.network, self.counts = network, counts if way == "there" else Counter()
+        self.rng, self.free_at = random.Random(f"{network.seed} {way}"), 0.0
+
+    def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
+        """Return the times at which it arrives, none, one or two; always draws four numbers."""
+        net = self.network
+        lost, twice, late, more = (self.rng.random() for _ in range(4))
+        self.counts["came"] += 1
+        if lost < net.loss or is_full or self.free_at > now + 1.0:  # or too long a queue
+            self.counts["lost"] += 1
+            return []
+        is_late, is_repeated = late < net.reorder, twice < net.duplicate
+        self.counts.update({"held back": is_late, "repeated": is_repeated})
+        due = self.through(size, now) + net.jitter_s * more + is_late * max(0.005, net.delay_s)
+        return [due, due + 0.001] if is_repeated else [due]
+
+    def segment(self, size: int, now: float) -> tuple[float, int]:
+        """Return when a packet of a stream arrives unless it is lost, and how often it is lost."""
+        due = self.through(size, now) + self.network.jitter_s * self.rng.random()
+        tries = (self.rng.random() < self.network.loss for _ in range(MOST_LOST))
+        lost = [*tries, False].index(False)
+        self.counts.update({"came": 1, "lost": lost})
+        return due, lost
+
+    def through(self, size: int, now: float) -> float:
+        self.free_at = max(now, self.free_at) + size / (self.network.rate or float("inf"))
+        return self.free_at + self.network.delay_s
 
 
 class Proxy(contextlib.AbstractContextManager):
@@ -33,8 +98,7 @@ class Proxy(contextlib.AbstractContextManager):
 
     `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
     came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
-    `note` warns if other machines can take part. If there is no room for a newcomer, the client
-    idle for longest goes, 100 times a second at most; so a ring of bad networks is bounded, too.
+    `note` warns if other machines can take part. A connection without room replaces an idle one.
     Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
@@ -42,26 +106,23 @@ class Proxy(contextlib.AbstractContextManager):
         here, self._to = wire.parse(listen), wire.parse(to) if to else None
         if {here.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
+        if to and here.address[1] == self._to.address[1]:
+            raise ValueError(f"{listen} would lead to itself: listen on another port than {to}.")
         self._network, self.counts, self.log = network, Counter(), []
-        self._lanes = {way: Lane(network, way, self.counts) for way in ("there", "back")}
-        self._open, self._rear, self._held = contextlib.ExitStack(), None, 0
-        self._clients, self._room = {}, MOST_CLIENTS  # of each: task, socket onward, when heard
+        self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
+        self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
         self._front, self.url = self._bound(here)
-        if to and self._to.address[1] in (0, self._front.getsockname()[1]):
-            with contextlib.suppress(OSError), socket.socket(self._to.family) as sock:
-                sock.bind((self._to.address[0], 0, *self._to.address[2:]))  # if it is this machine
-                self._open.close()
-                raise ValueError(f"{self.url} cannot lead to {to}: give the URL of a receiver.")
-        self.note = " ".join({end.note: 1 for end in (here, self._to) if end and end.note})
+        self.note = here.note or (self._to.note if to else "")
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
-        self._come = self._accept if here.scheme == "tcp" else self._sent
-        if self._to:
-            self._loop.add_reader(self._front, self._come)
+        if here.scheme == "tcp":
+            self._loop.create_task(self._accept())
+        elif self._to:
+            self._hear(self._front, self._sent)
         else:
             self._rear, self.back_url = self._bound(wire.parse("udp://localhost:0"))
-            self._loop.add_reader(self._rear, self._greeted)
+            self._hear(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -71,63 +132,41 @@ class Proxy(contextlib.AbstractContextManager):
 
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().run_forever()
-            self._room = 0  # the runner cancels all tasks, and nobody new is to come meanwhile
+            runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
 
     def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
         sock, here = wire.listen(endpoint)
         return self._open.enter_context(sock), here.url
 
-    def _has_room(self) -> bool:
-        """Whether there is room for a newcomer; if not, the client idle for longest has to go."""
-        with contextlib.suppress(OSError), socket.socket(), socket.socket():  # it may need two
-            if len(self._clients) < self._room:
-                return True
-        self._loop.remove_reader(self._front)  # newcomers wait in the system's queue
-        self._loop.call_later(PAUSE_S, self._loop.add_reader, self._front, self._come)
-        for idle in sorted(self._clients.values(), key=lambda one: one.heard_at)[:1]:
-            idle.task.cancel()
-            self.counts["clients sent away to make room"] += 1
-        return False
+    def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
+        """Call take(datagram, sender) for whatever comes to a socket from now on."""
 
-    def _take_in(self, client: object, onward: socket.socket, work: Coroutine) -> None:
-        task = self._loop.create_task(work)
-        task.add_done_callback(lambda _: self._clients.pop(client))
-        self._clients[client] = SimpleNamespace(task=task, onward=onward, heard_at=0.0)
+        def read() -> None:
+            with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
+                take(*sock.recvfrom(65_535))
 
-    def _greeted(self) -> None:
-        self._rear.connect(self._rear.recvfrom(65_535)[1])
-        self._loop.remove_reader(self._rear)
-        self._loop.add_reader(self._front, self._come)  # what was sent before has waited there
+        self._loop.add_reader(sock, read)
 
-    def _sent(self) -> None:
+    def _greeted(self, greeting: bytes, receiver: tuple) -> None:
+        self._rear.connect(receiver)
+        self._hear(self._front, self._sent)  # what was sent before has waited there
+
+    def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
-        with contextlib.suppress(OSError):  # nobody was there for this one or an earlier one
-            data, sender = self._front.recvfrom(65_535, socket.MSG_PEEK)
-            is_new = sender not in self._clients
-            if is_new and not self._has_room():
-                return
-            self._front.recvfrom(65_535)
-            if is_new:
-                onward = self._rear.dup() if self._rear else _connected(self._to.url, 0)
-                self._take_in(sender, onward, self._answer(onward, sender))
-            else:
-                self._clients[sender].heard_at = self._loop.time()
-            self._impair("there", data, self._clients[sender].onward.send)
+        if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
+            sock = self._rear or _connected(self._to.url, 0)
+            self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
+            self._clients[sender] = self._open.enter_context(sock)
+        self.counts["ignored, from too many senders"] += sender not in self._clients
+        if sender in self._clients:
+            self._impair("there", data, self._clients[sender].send)
 
-    async def _answer(self, onward: socket.socket, sender: tuple) -> None:
-        with onward:
-            while True:
-                with contextlib.suppress(OSError):  # nobody was there for an earlier one
-                    data = await self._loop.sock_recv(onward, 65_535)
-                    self._impair("back", data, self._front.sendto, sender)
-
-    def _impair(self, way: str, data: bytes, *send: object) -> None:
+    def _impair(self, way: str, data: bytes, send: Callable, *to: tuple) -> None:
         now = self._loop.time()
         dues = self._lanes[way].datagram(len(data), now, self._held > MOST_HELD)
         for due in dues:
             self._held += len(data) + EACH
-            self._loop.call_at(due, self._pass_on, data, *send)
+            self._loop.call_at(due, self._pass_on, data, send, *to)
         if len(self.log) < MOST_LOGGED:
             self.log.append((now, way, data[:40], dues))
 
@@ -136,41 +175,51 @@ class Proxy(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError):  # the program there has left
             send(data, *to)
 
-    def _accept(self) -> None:
-        """Take in a client that has connected."""
-        if self._has_room():
-            with contextlib.suppress(OSError):  # it has left already
-                client, _ = self._front.accept()
-                onward = socket.socket(self._to.family)
-                self._take_in(client, onward, self._carry_both_ways(client, onward))
+    async def _accept(self) -> None:
+        """Take in whoever connects; if that leaves no room, the one idle for longest goes."""
+        while True:
+            too_many = 1  # unless it comes in
+            with contextlib.suppress(OSError), socket.socket():  # this one is free to go onward
+                client, _ = await self._loop.sock_accept(self._front)
+                task = self._loop.create_task(self._carry_both_ways(client))
+                task.add_done_callback(self._clients.pop)
+                self._clients[task] = 0.0  # when it was last heard
+                too_many = max(0, len(self._clients) - MOST_CLIENTS)
+            for idle in sorted(list(self._clients)[:-1], key=self._clients.get)[:too_many]:
+                idle.cancel()
+            await asyncio.sleep(0.01 * too_many)  # in any case, the new task begins
 
-    async def _carry_both_ways(self, client: socket.socket, onward: socket.socket) -> None:
-        with client, onward:
-            for sock in (client, onward):
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
+    async def _carry_both_ways(self, client: socket.socket) -> None:
+        me = asyncio.current_task()
+        try:
+            with client, socket.socket(self._to.family) as onward:
+                onward.setblocking(False)
                 await self._loop.sock_connect(onward, self._to.address)
                 async with asyncio.TaskGroup() as group:
                     for way, here, there in (("there", client, onward), ("back", onward, client)):
                         packets = asyncio.Queue(WINDOW)
-                        group.create_task(self._take(way, here, packets, self._clients[client]))
+                        group.create_task(self._take(way, here, packets, me))
                         group.create_task(self._deliver(packets, there))
-            except* (OSError, asyncio.CancelledError):
-                self.counts["connections cut off or without a receiver"] += 1
+        except* (OSError, asyncio.CancelledError):
+            self.counts["connections cut off or without a receiver"] += 1
 
     async def _take(self, way: str, here: socket.socket, packets: asyncio.Queue, client) -> None:
-        lane = Lane(self._network, way, self.counts)
-        while data := await self._loop.sock_recv(here, PACKET):
-            client.heard_at = self._loop.time()
-            await packets.put(lane.segment(data, client.heard_at))
+        lane = _Lane(self._network, way, self.counts)
+        while data := await self._loop.sock_recv(here, 1_448):  # a packet on an Ethernet
+            self._clients[client] = self._loop.time()
+            await packets.put((data, *lane.segment(len(data), self._clients[client])))
         await packets.put(None)
 
     async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
+        there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while packet := await packets.get():
-            while (left := packet.due - self._loop.time()) > 0:
-                await asyncio.sleep(min(left, 0.005))  # a later one may bring it forward
-            await self._loop.sock_sendall(there, packet.data)
+            data, due, lost = packet
+            await asyncio.sleep(due - self._loop.time())
+            for again in range(lost):
+                await asyncio.sleep(max(0.010, 2 * self._network.delay_s))
+                if again or packets.qsize() < 3:  # too few came later to tell of the loss
+                    await asyncio.sleep(0.2 * 2**again)
+            await self._loop.sock_sendall(there, data)
         there.shutdown(socket.SHUT_WR)
 
 
@@ -193,21 +242,20 @@ class Trial(NamedTuple):
 
 
 def trial(
-    send: Callable, receive: Callable, lines: list[bytes], network: Network, timeout_s: float = 0
+    send: Callable, receive: Callable, lines: list[bytes], network: Network, timeout_s: float = 15
 ) -> Trial:
     """Send lines over a bad network with a learner's two functions, as workers of `processes.run`.
 
     send(sock, lines) returns when every line has been acknowledged; receive(sock, deliver) calls
     deliver(line) for each line, once and in order. `sock` is a connected UDP socket; its `recv`
-    raises TimeoutError after half a second of silence, or more on a slow network, which ends
-    `receive`. lines: records, as `records.encode` makes them; timeout_s: when the lab ends the
-    trial, seconds; 0: after 15 and what this network takes to carry each line twice, one by one.
+    raises TimeoutError after half a second of silence (a slow network: more), ending `receive`.
+    lines: records, as `records.encode` makes them; timeout_s: seconds beyond the network's own.
     """
-    longest_s = max(map(len, lines), default=0) / (network.rate or float("inf"))
-    trip_s = 2 * network.delay_s + network.jitter_s + longest_s
+    longest = max(map(len, lines), default=0)
+    trip_s = 2 * network.delay_s + network.jitter_s + longest / (network.rate or float("inf"))
     answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # the line or its answer may be lost
     silence_s = max(0.5, 5 * answer_s)
-    timeout_s = timeout_s or min(15 + len(lines) * answer_s + silence_s, home.LONGEST_S)
+    most_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
 
         def sends(me, url=proxy.url):
@@ -216,15 +264,15 @@ def trial(
                 me.mark("sent")
 
         def receives(me, url=proxy.back_url):
-            out = wire.open_for_lines(me.db.with_suffix(".lines"))
-            with out as file, _connected(url, silence_s) as sock:
+            with _connected(url, silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
-        plan = {"sender": sends, "receiver": receives}
-        run = processes.run(plan, timeout_s=timeout_s, label="trial")
-    delivered = run.db.with_suffix(".lines")
+        run = processes.run(
+            {"sender": sends, "receiver": receives}, timeout_s=most_s, label="trial"
+        )
+    delivered = run.db.with_name(f"{run.db.name}.lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
     fates = stream.reconcile(source, [*arrived, {"seq": len(lines), "end": True}])

@@ -14,7 +14,7 @@ from itertools import pairwise
 import cloudpickle
 import pytest
 
-from streamlib import lanes, network, records, stream, wire
+from streamlib import network, records, stream, wire
 from streamlib.network import Network, Proxy
 from streamlib.tests import reliable
 from streamlib.tests.conftest import DEADLINE_S, aside, until
@@ -33,7 +33,7 @@ def no_errors_in_the_loop(caplog):
 
 
 def lane(way="there", **values):
-    return network.Lane(Network(**values), way, Counter())
+    return network._Lane(Network(**values), way, Counter())
 
 
 def udp():
@@ -155,72 +155,27 @@ def test_a_network_that_is_asked_too_much_still_delivers_at_its_rate():
     assert 190 <= delivered <= 220
 
 
-def arrivals(times, lost=(), **values):
-    """When the packets of a stream arrive that are sent at these times; `lost`: which ones.
-
-    A number that stands there twice is lost twice.
-    """
-    one, draws = lane(**values, loss=0.5), []
-    for n in range(len(times)):
-        often = list(lost).count(n)
-        draws += [0, *[0] * often, *[1] * (often < lanes.MOST_LOST)]
-    one.rng = types.SimpleNamespace(random=iter(draws).__next__)
-    packets = [one.segment(b"x", sent) for sent in times]
-    return [packet.due for packet in packets]
-
-
-def test_a_lost_packet_of_a_stream_comes_a_round_trip_after_the_third_later_one():
-    sent = [0, 0.01, 0.02, 0.03, 0.04]
-    assert arrivals(sent, lost=[1], delay_s=0.04) == pytest.approx([0.04, 0.16, 0.06, 0.07, 0.08])
-    assert arrivals([0] * 4, lost=[0]) == pytest.approx([0.010, 0, 0, 0])
-    assert arrivals([0] * 4, lost=[0], delay_s=0.5) == pytest.approx([1.5, 0.5, 0.5, 0.5])
-
-
-def test_a_lost_packet_that_fewer_than_three_follow_waits_for_the_timer():
-    for later in range(3):
-        due, *rest = arrivals([0, *[0.01] * later], lost=[0], delay_s=0.04)
-        assert due == pytest.approx(0.04 + 0.08 + 0.2) and rest == pytest.approx([0.05] * later)
-    late = arrivals([0, 5, 5, 5], lost=[0], delay_s=0.04)
-    assert late[0] == pytest.approx(0.32)  # they come when the timer has long run out
-
-
-def test_a_lost_packet_tells_nothing_of_one_that_was_lost_before_it():
-    dues = arrivals([0] * 5, lost=[0, 2], delay_s=0.04)
-    assert dues[0] == pytest.approx(0.12) and dues[2] == pytest.approx(0.32)
-
-
-def test_the_timer_doubles_each_time_that_a_packet_of_a_stream_is_lost_again():
-    timer = 0.08 + 0.2
-    for often in range(1, lanes.MOST_LOST + 1):
-        [due] = arrivals([0], lost=[0] * often, delay_s=0.04)
-        assert due == pytest.approx(0.04 + timer * sum(2**n for n in range(often)))
-    dues = arrivals([0] * 4, lost=[0, 0], delay_s=0.04)
-    assert dues[0] == pytest.approx(0.04 + 0.08 + timer)
-
-
 def test_a_stream_that_loses_nothing_is_only_delayed():
     one = lane(jitter_s=0.1, delay_s=0.05, seed=2)
-    delays = [one.segment(b"x", n).due - n for n in range(1000)]
+    packets = [one.segment(1448, n) for n in range(1000)]
+    delays = [due - n for n, (due, _) in enumerate(packets)]
     assert 0.05 <= min(delays) < 0.06 and 0.14 < max(delays) <= 0.15
-    assert [lane(rate=1000).segment(bytes(100), 5).due] == pytest.approx([5.1])
+    assert {lost for _, lost in packets} == {0} and one.counts["lost"] == 0
+    assert lane(rate=1000).segment(100, 5) == (pytest.approx(5.1), 0)
 
 
 def test_the_fate_of_the_nth_packet_of_a_stream_depends_on_the_seed_and_n_alone():
-    counts, delays = [], []
+    fates = []
     for seed, step in ((3, 1), (3, 9), (4, 1)):
-        one = lane(loss=0.3, delay_s=0.05, seed=seed)
-        delays.append([one.segment(b"x", n * step).due - n * step for n in range(1000)])
-        counts.append(one.counts["lost"])
-    assert delays[0] == pytest.approx(delays[1]) and delays[0] != pytest.approx(delays[2])
-    assert all(abs(lost - 1000 * 0.3 / 0.7) < 4 * 25 for lost in counts)
+        one = lane(loss=0.3, seed=seed)
+        fates.append([one.segment(1448, n * step)[1] for n in range(1000)])
+        assert one.counts["lost"] == sum(fates[-1])
+    assert fates[0] == fates[1] != fates[2]
+    assert all(abs(sum(lost) - 1000 * 0.3 / 0.7) < 4 * 25 for lost in fates)
 
 
-def test_a_stream_on_a_network_that_loses_everything_still_arrives():
-    one = lane(loss=1)
-    assert 10 < one.segment(b"x", 0).due < 20
-    for n in range(2_000):
-        one.segment(b"x", n)
-    assert len(one.holes) < 20  # what has arrived is not remembered
+def test_a_packet_of_a_stream_is_not_lost_for_ever():
+    assert lane(loss=1).segment(1448, 0)[1] == network.MOST_LOST
 
 
 @pytest.mark.parametrize(
@@ -257,7 +212,7 @@ def test_a_port_that_is_in_use_is_refused_in_one_sentence(server):
     with udp() as other:
         for mine in (other, server):
             with pytest.raises(OSError, match=r"^Port \d+ is in use: stop the other receiver.*\.$"):
-                Proxy(Network(), url_of(mine), url_of(mine))
+                Proxy(Network(), f"{url_of(mine)[:3]}://localhost:9", url_of(mine))
 
 
 # datagrams
@@ -324,19 +279,15 @@ def test_memory_is_bounded_and_what_there_is_no_room_for_is_lost(monkeypatch):
     assert proxy.counts["lost"] == 20
 
 
-def test_a_sender_for_whom_there_is_no_room_replaces_the_one_idle_for_longest(monkeypatch):
-    monkeypatch.setattr(network, "MOST_CLIENTS", 3)
+def test_senders_for_whom_there_is_no_room_are_counted_and_do_not_harm_the_first(monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 2)
     with contextlib.ExitStack() as stack:
         receiver, *clients = (stack.enter_context(udp()) for _ in range(6))
         proxy = stack.enter_context(Proxy(Network(), url_of(receiver)))
-        ports = []
-        for n in (0, 0, 1, 2, 3, 4, 0):  # 0 has been heard twice, so 1 and 2 have to go
+        for n in (0, 1, 2, 3, 4, 0):
             clients[n].sendto(b"%d" % n, address(proxy))
-            text, sender = receiver.recvfrom(100)
-            assert text == b"%d" % n
-            ports.append(sender)
-        assert ports[0] == ports[1] == ports[6] and len(set(ports)) == 5
-    assert proxy.counts["clients sent away to make room"] == 2
+        assert [receiver.recv(100) for _ in range(3)] == [b"0", b"1", b"0"]
+    assert +proxy.counts == {"came": 3, "ignored, from too many senders": 3}
 
 
 def limited(program, descriptors):
@@ -346,21 +297,6 @@ def limited(program, descriptors):
         pytest.skip("needs Linux, which can limit another process")
     resource.prlimit(program._process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
     return wire.parse(program.url).address
-
-
-@pytest.mark.parametrize(("descriptors", "strangers"), [(40, 60), (1024, 130)])
-def test_idle_senders_do_not_shut_out_an_honest_one(start, descriptors, strangers):
-    with udp() as receiver, udp() as honest, contextlib.ExitStack() as stack:
-        program = start("impair", "udp://localhost:0", "--to", url_of(receiver))
-        at = limited(program, descriptors)
-        for _ in range(strangers):
-            stack.enter_context(udp()).sendto(b"idle", at)
-        for n in range(5):
-            honest.sendto(b"%d" % n, at)
-        arrived = [receiver.recv(100) for _ in range(strangers + 5)]
-        assert arrived == [b"idle"] * strangers + [b"%d" % n for n in range(5)]
-        program.stop()
-    assert "clients sent away to make room" in program.lines[-1]
 
 
 @pytest.mark.parametrize("said", [b"", b"x"], ids=["nothing said", "one byte said"])
@@ -402,7 +338,7 @@ def test_a_client_that_is_heard_stays_while_idle_ones_come_and_go(server, monkey
                 stack.enter_context(server.accept()[0])
             honest.sendall(b"still here")
             assert connection.recv(100) == b"still here"
-    assert proxy.counts["clients sent away to make room"] == 8
+    assert proxy.counts["connections cut off or without a receiver"] >= 8
 
 
 # itself, and others
@@ -414,29 +350,20 @@ def free(scheme):
         return source.endpoint.address[1]
 
 
-HERE = ["localhost", "127.0.0.1", "0.0.0.0", socket.gethostname()]
-
-
-@pytest.mark.parametrize("host", HERE[:3])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
 def test_a_network_that_would_send_to_itself_is_refused(scheme, host):
     port = free(scheme)
-    for to in (*HERE, *["[::1]"] * socket.has_ipv6):
-        with pytest.raises(ValueError, match=r"cannot lead to .*: give the URL of a receiver\.$"):
+    for to in ("localhost", "127.0.0.1", "0.0.0.0", "[::1]", socket.gethostname()):
+        with pytest.raises(ValueError, match=r"would lead to itself: listen on another port than"):
             Proxy(Network(), f"{scheme}://{to}:{port}", f"{scheme}://{host}:{port}")
     with Proxy(Network(), f"{scheme}://localhost:9", f"{scheme}://{host}:{port}"):
-        pass  # the port is free again
+        pass  # the port was left free
 
 
 def test_a_network_to_port_0_is_refused():
-    with pytest.raises(ValueError, match="cannot lead to udp://localhost:0: give the URL"):
+    with pytest.raises(ValueError, match=r"would lead to itself: listen on another port than"):
         Proxy(Network(), "udp://localhost:0")
-
-
-def test_the_same_port_of_another_machine_is_no_loop():
-    port = free("udp")
-    with Proxy(Network(), f"udp://192.0.2.1:{port}", f"udp://localhost:{port}") as proxy:
-        assert proxy.note == wire.parse("udp://192.0.2.1:9").note
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
@@ -447,25 +374,25 @@ def test_a_ring_of_networks_is_bounded_and_ends(scheme, monkeypatch):
         with socket.socket(type=wire.endpoint.KINDS[scheme]) as sock:
             sock.connect(address(one))
             sock.send(b"round")
-            until(lambda: one.counts["clients sent away to make room"] > 5)
-            assert len(one._clients) <= 5 and len(other._clients) <= 5
+            until(lambda: any(n for what, n in one.counts.items() if what not in ("came", "lost")))
+            assert len(one._clients) <= 6 and len(other._clients) <= 6
     assert not one._thread.is_alive() and not other._thread.is_alive()
 
 
 @pytest.mark.parametrize(
-    ("listen", "to", "hosts"),
+    ("listen", "to", "beyond"),
     [
-        ("localhost", "localhost", []),
-        ("0.0.0.0", "localhost", ["0.0.0.0"]),
-        ("localhost", "192.0.2.1", ["192.0.2.1"]),
-        ("0.0.0.0", "192.0.2.1", ["0.0.0.0", "192.0.2.1"]),
+        ("localhost", "localhost", None),
+        ("0.0.0.0", "localhost", "0.0.0.0"),
+        ("localhost", "192.0.2.1", "192.0.2.1"),
+        ("0.0.0.0", "192.0.2.1", "0.0.0.0"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
-def test_a_network_beyond_this_machine_says_so(scheme, listen, to, hosts):
+def test_a_network_beyond_this_machine_says_so(scheme, listen, to, beyond):
     with Proxy(Network(), f"{scheme}://{to}:9", f"{scheme}://{listen}:0") as proxy:
-        notes = [wire.parse(f"udp://{host}:9").note for host in hosts]
-        assert proxy.note == " ".join(notes) and all(notes)
+        assert proxy.note == (wire.parse(f"udp://{beyond}:9").note if beyond else "")
+        assert bool(proxy.note) == bool(beyond)
 
 
 # the end
