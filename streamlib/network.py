@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 
 from streamlib import home, processes, records, stream, wire
 
-MOST_CLIENTS, MOST_LOGGED = 100, 100_000
+MOST_CLIENTS, MOST_LOGGED, MOST_LOST, WINDOW = 100, 100_000, 6, 200  # the last two: of TCP
 MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each datagram
-WINDOW, MOST_LOST = 200, 6  # of TCP: packets under way each way; how often in a row one is lost
 
 
 @dataclass(frozen=True)
@@ -269,9 +268,8 @@ def trial(
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
-        run = processes.run(
-            {"sender": sends, "receiver": receives}, timeout_s=most_s, label="trial"
-        )
+        plan = {"sender": sends, "receiver": receives}
+        run = processes.run(plan, timeout_s=most_s, label="trial")
     delivered = run.db.with_name(f"{run.db.name}.lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
