@@ -396,6 +396,12 @@ def test_a_network_beyond_this_machine_says_so(scheme, listen, to, beyond):
         assert bool(proxy.note) == bool(beyond)
 
 
+def test_the_program_says_what_the_network_notes(start):
+    program = start("impair", "udp://localhost:0", "--to", "udp://192.0.2.1:9")
+    program.stop()
+    assert wire.parse("udp://192.0.2.1:9").note in program.lines[0]
+
+
 # the end
 
 
