@@ -134,7 +134,7 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 
     url, to = given.pop("url"), given.pop("to")
     with Proxy(Network(**given), to, url) as proxy:
-        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", flush=True)
+        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", proxy.note, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.1)
