@@ -9,7 +9,6 @@ import os
 import pickle
 import random
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -20,7 +19,8 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from streamlib import home
+from streamlib import home, orders
+from streamlib.processes import places
 from streamlib.processes.recorder import Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
@@ -32,13 +32,19 @@ class Abandoned(BaseException):
 
 @dataclass
 class Answer:
-    """What a child tells its parent: at its start, after each turn, and after each round."""
+    """What a child tells its parent: at its start, after each turn, and after each round.
+
+    refused: how a lock refused an SQL command: `waits` (it waits for the lock, where it was),
+    `gave up` (others would wait; it did not), or `fails` (nobody can wait there).
+    """
 
     error: str = ""  # what went wrong, a sentence
-    place: str | None = None  # the step that it waits at; None if its worker has ended
-    steps: list[str] = field(default_factory=list)  # those that began in this turn
+    place: str | None = None  # where it waits: a step or an SQL command; None if its worker ended
+    steps: list[str] = field(default_factory=list)  # the places that it went through in this turn
+    command: bool = False  # whether the last of those is an SQL command
+    refused: str = ""
     marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
-    sql: list[bool] = field(default_factory=list)  # for each command: is it in a transaction?
+    unmixed: list[str] = field(default_factory=list)  # what the lab does not mix, in sentences
 
 
 class Me:
@@ -55,15 +61,19 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
+        self._number, self._place = 0, ""  # of the turn, 0 before the first; what it went through
+        self._room = self._abandoned = False
+        self._unmixed: dict[str, None] = {}  # sentences, each once
 
     def step(self, name: str, item: object = None) -> None:
         """Begin the next step, on this item: `me.step("insert", "Ace")`.
 
         Under a schedule it waits for this process's turn. Raises ValueError for a bad name.
         """
-        if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
+        if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":
+            # a schedule begins with digits, and x means giving up
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._turn_for(name) if self._scheduled else -1
+        turn = self._reach(name) if self._scheduled else -1
         self._recorder.mark("step", item, None, name, turn)
 
     def mark(
@@ -78,16 +88,6 @@ class Me:
         if self._scheduled:
             self._answer.marked.append((state, resource))
 
-    def watch_sql(self, connection: sqlite3.Connection) -> None:
-        """Under a schedule, tell the parent of the SQL commands that each turn runs."""
-
-        def note(command: str) -> None:
-            if not command.lstrip().upper().startswith("PRAGMA"):
-                self._answer.sql.append(connection.in_transaction)
-
-        if self._scheduled:
-            connection.set_trace_callback(note)
-
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
         time.sleep(home.seconds("hold", seconds) * self.scale)
@@ -96,28 +96,118 @@ class Me:
         """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
 
-    def _turn_for(self, step: str) -> int:
-        """Wait until this step may begin; return the number of the turn."""
-        if self._first:  # a turn ends at the next step; a whole unit, where the first comes again
-            over = self._wanted is not None or step == self._first
-        else:  # what stands before the first step belongs to its turn, if that is for this step
-            self._first, over = step, not step.startswith(self._wanted or "")
+    def goes_on(self, command: str) -> bool:
+        """Wait before this SQL command if the turn ends there; False if it must not run any more.
+
+        Called within SQLite, which would swallow an exception and run the command.
+        """
+        if self._abandoned:
+            return command == "rollback"
+        if self._room:
+            self._room = False
+            return True
+        try:
+            self.reaches(command)
+        except Abandoned:
+            return False
+        self._room = False
+        return True
+
+    def reaches(self, command: str) -> bool:
+        """Wait before this SQL command if the turn ends there; tell whether it did."""
+        turn = 0 if self._room or not self._number else self._reach(command, command=True)
+        if turn:
+            self._recorder.mark("step", None, None, command, turn)
+            self._room = True
+        return turn > 0
+
+    def leave_if_abandoned(self) -> None:
+        """Raise Abandoned if the round was given up."""
+        if self._abandoned:
+            raise Abandoned
+
+    def refused(self, how: str) -> bool:
+        """Note how a lock refused a command (see `Answer`); if it waits, wait for the next turn.
+
+        Returns whether to run the command again.
+        """
+        patient = self._next is None and self._wanted != "x"
+        self._answer.refused = "gave up" if how == "waits" and not patient else how
+        if self._answer.refused != "waits":
+            return False
+        place, command = self._answer.steps[-1], self._answer.command
+        self._tell(place)
+        self._wait()
+        self._enter(place, command)
+        self._room = True
+        return True
+
+    def unmixed(self, kind: str, what: str) -> None:
+        """Note what this process does that the lab does not mix, such as with files."""
+        where = f"in step {self._place}" if self._place else "before its first step"
+        mixed = f"the lab mixes steps and SQL commands, not what {kind} do between them"
+        self._unmixed[f"{self.name} {what} {where}; {mixed}"] = None
+
+    def _start(self) -> None:
+        """Wait for the first turn of a round."""
+        self._first, self._place, self._room, self._abandoned = "", "", False, False
+        self._wait()
+
+    def _end(self) -> None:
+        """Leave nothing behind for the next round."""
+        self._abandoned = True  # nothing more is run
+        places.undo()
+
+    def _reach(self, name: str, *, command: bool = False) -> int:
+        """Go through a place when it is this process's turn; return the number of the turn.
+
+        0 means that this turn does not end at this command, but goes on to the next step.
+        """
+        if not self._place:  # what stands before the first place belongs to its turn
+            over = not self._names(self._wanted, name, command)
+            here = not (over and command)
+        elif command:
+            over = here = self._names(self._next, name, command)
+        else:  # a whole unit ends where the first step comes again
+            over, here = self._wanted is not None or name == self._first, True
+        if not here:
+            return 0
+        if not command:
+            self._first = self._first or name
         while over:
-            self._tell(step)
+            self._tell(name)
             self._wait()
-            over = not step.startswith(self._wanted or "")
-        self._answer.steps.append(step)
+            over = not self._names(self._wanted, name, command)
+        self._enter(name, command)
         return self._number
 
+    def _names(self, token: str | None, name: str, command: bool) -> bool:
+        """Tell whether a schedule's turn, of this step (see `orders.Turn`), names this place."""
+        letters = (token or "").removeprefix("x")
+        named = bool(letters) or not command or self._next is None
+        return named and orders.slug(name).startswith(letters)
+
+    def _enter(self, name: str, command: bool) -> None:
+        """Note that this turn goes through a place; a step has room for an SQL command."""
+        self._place, self._room, self._answer.command = name, not command, command
+        self._answer.steps.append(name)
+
     def _wait(self) -> None:
-        """Wait for the parent to grant a turn: its number, and its step as in `orders.Turn`."""
+        """Wait for the parent to grant a turn: its number, its step as in `orders.Turn`, the next.
+
+        The next is the step of this process's next turn, None to stop at each place.
+        """
         if (grant := self._pipe.recv()) is None:
+            self._abandoned = True
             raise Abandoned
-        self._number, self._wanted = grant
+        self._number, self._wanted, self._next = grant
 
     def _tell(self, place: str | None, error: str = "") -> None:
         """Send the answer, and begin the next one."""
+        if places.unseen():
+            self.unmixed("such connections", "uses a connection that the lab cannot see")
         self._answer.place, self._answer.error = place, error
+        self._answer.unmixed = list(self._unmixed)
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer = Answer()
 
@@ -134,8 +224,11 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0
+    if settings["scheduled"]:
+        places.watch(me)  # before the worker is loaded, which may bring its own `connect`
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
+        places.loaded()
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
@@ -145,6 +238,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error = _run(worker, me)
+        me._end()
         recorder.mark("ended")
         status = 1 if error else status
         me._tell(None, error)
@@ -156,16 +250,16 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
 def _run(worker: Callable[[Me], object], me: Me) -> str:
     """Run the worker once; return what went wrong, a sentence or ""."""
     try:
-        me._first = ""
         if me._scheduled:
-            me._wait()
+            me._start()
         if callable(worker(me)):
             return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
     except Abandoned:
         pass
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        frames = traceback.extract_tb(error.__traceback__)
+        line = [frame.lineno for frame in frames if frame.filename != places.__file__][-1]
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""

@@ -8,12 +8,17 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from streamlib import database, orders, processes
 from streamlib.orders import Turn, switches
+from streamlib.processes.child import Answer
 from streamlib.processes.runner import Session
-from streamlib.processes.turns import Round
+from streamlib.processes.turns import Round, Stopped
+
+MOST_TURNS = 1000  # in one round: a process that asks again and again never comes to an end
+PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
 
 
 @dataclass(frozen=True)
@@ -52,110 +57,172 @@ def explore(
     setup: Callable[[Path], object] = database.fresh,
     bound: int = 1000,
     seed: int = 0,
+    gives_up: bool = False,
 ) -> Verdict:
-    """Play every interleaving of the plan's steps; say whether the invariant holds in each.
+    """Play every interleaving of the plan; say whether the invariant holds in each.
+
+    A turn may end at each `me.step` and before each SQL command; a process that a lock refuses has
+    no turn to give, because it would wait there. What a process does with files, sockets, threads
+    or other processes is not mixed: then the verdict is at best `unknown`.
 
     invariant: called with the database's path after each round; True if all is as it must be;
-    setup: prepares the database before each round; bound: the most rounds to play. If there are
-    more interleavings, half of the rounds go through them, the others draw them with `seed`.
+    setup: prepares the database before each round; bound: the most interleavings to play. If
+    there are more, half of them are played in order, the others drawn with `seed`; gives_up: let
+    each process that would wait for a lock give up as well, as a free one does at its timeout.
 
-    What stands between two `me.step` is played in one piece; if those are two SQL commands outside
-    a transaction (of `database.open`), the verdict is at best `unknown`. A turn in which a lock is
-    refused is not an interleaving, because a free process would wait there.
-    Raises ValueError for a bound below 1, or an invariant that does not return True or False. An
-    AssertionError in the invariant counts as False; any other error ends the exploration.
+    Raises ValueError for a bound below 1, TypeError for a setup or an invariant that is not a
+    function, ValueError for an invariant that does not return True or False. An AssertionError in
+    the invariant counts as False; any other error ends the exploration.
     """
-    if bound < 1:
-        raise ValueError(f"bound is {bound}: give a whole number from 1.")
-    search = _Search(invariant, bound, seed)
+    if not isinstance(bound, int) or bound < 1:
+        raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
+    for name, given in [("setup", setup), ("invariant", invariant)]:
+        if not callable(given):
+            raise TypeError(f"{name} is {given!r}: give a function of the database's path.")
+    search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()
 
 
+class _Changed(Stopped):
+    """Raised where a beginning goes another way than it did in an earlier round."""
+
+
+@dataclass
+class _Node:
+    """A beginning: how it ended, and all that is known of how it goes on."""
+
+    came: tuple  # what its last turn went through, and where that process waits now
+    untried: list[Turn]
+    next: dict[Turn, "_Node"] = field(default_factory=dict)
+    visits: int = 0
+    open: bool = True  # whether something that comes after it has not been played yet
+
+
 @dataclass
 class _Search:
-    """Go through the tree of choices, depth first, then by luck; keep what each walk showed."""
+    """Go through the tree of beginnings, first in order, then by luck; keep what each showed."""
 
     invariant: Callable[[Path], bool]
     bound: int
     seed: int
+    gives_up: bool
+    root: _Node | None = None
+    path: list[_Node] = field(default_factory=list)  # the beginnings of the present round
+    walks: int = 0
     results: dict[str, bool] = field(default_factory=dict)  # schedule -> whether it is ok
-    locks: set[tuple] = field(default_factory=set)  # (process, step, resource) of refused turns
-    counts: Counter = field(default_factory=Counter)  # turns of each process in the first walk
-    failure: str = ""  # what failed first, other than the invariant
     sampled: int = 0
-    complete: bool = False
-    regular: bool = True  # no turn was refused, and each walk has as many turns as the first
-    unclear: str = ""  # why "holds" would say too much
+    places: dict[int, list] = field(default_factory=dict)  # of each process in the first walk
+    regular: bool = True  # nobody waited, and each walk has as many turns as the first
+    waited: bool = False  # somebody would have waited for a lock
+    failure: str = ""  # what failed first, other than the invariant
+    unclear: dict[str, None] = field(default_factory=dict)  # why "holds" would say too much
+    changed: bool = False
 
     def play(self, session: Session) -> None:
         """Play walks until there are no more, or the bound is reached."""
-        stack, dice = [[]], random.Random(f"explore {self.seed}")
-        while stack and session.children.able and session.kept["rounds_run"] < self.bound:
-            depth_first = self.bound if self._at_most() <= self.bound else max(1, self.bound // 2)
-            drawn = session.kept["rounds_run"] >= depth_first
-            prefix = [] if drawn else stack.pop()
-            choices = self._walk(session, prefix, dice if drawn else None)
-            path = [process for process, _ in choices]
-            for at in range(len(prefix), 0 if drawn else len(path)):
-                stack += [[*path[:at], p] for p in choices[at][1] if p != path[at]]
-        self.complete = not stack and session.children.able
+        dice = random.Random(f"explore {self.seed}")
+        while session.children.able and not self.changed and self._goes_on():
+            fits = not self.unclear and self._at_most() <= self.bound
+            drawn = self.walks >= (self.bound if fits else max(1, self.bound // 2))
+            round = session.play(partial(self._walk, dice=dice if drawn else None))
+            if not session.children.able:
+                self.unclear = {round.stopped: None}
+            elif not round.waiting:
+                self._keep(round, session.db, drawn)
+            for node in reversed(self.path):
+                node.open = bool(node.untried) or any(n.open for n in node.next.values())
+
+    def _goes_on(self) -> bool:
+        """Tell whether to play another walk; the only one is played twice, to see it again."""
+        more = self.root is None or self.root.open or self.walks == 1
+        return more and self.walks < self.bound
 
     def _at_most(self) -> int:
-        return orders.count([*self.counts.values()])  # if no lock forbids any
+        """Return how many interleavings there are if all of them are like the first."""
+        return orders.count([len(places) for places in self.places.values()])
 
-    def _walk(self, session: Session, prefix: list[int], dice: random.Random | None) -> list:
-        """Play one path: its beginning is given, then the dice choose, or the first who can.
+    def _walk(self, round: Round, dice: random.Random | None) -> None:
+        """Play one path through the tree, and make it grow."""
+        self.root = self.root or _Node((), [Turn(process, "") for process in round.waiting])
+        self.path = [self.root]
+        while round.waiting:
+            node = self.path[-1]
+            turn = self._choose(node, round, dice)
+            if not turn or len(round.taken) == MOST_TURNS:
+                return self._leave(node, round)
+            answer = round.take(turn)
+            self.unclear |= dict.fromkeys(answer.unmixed)
+            if answer.refused in ("waits", "gave up") and turn.step == "":
+                if turn not in node.untried:
+                    self._has_changed()
+                node.untried.remove(turn)
+                turn, self.waited = Turn(turn.process, "x"), True
+                if answer.refused == "waits":
+                    node.untried += [turn] * self.gives_up
+                    continue
+                if not self.gives_up:
+                    return None  # it went on with the error; a patient one would not
+            self.path.append(self._follow(node, turn, answer, round))
+        self.walks += 1
+        return None
 
-        Returns each choice: who got the turn, and who could have had it. While another process
-        holds what a step was once refused, that step is no choice: a free process would wait.
-        """
-        choices: list[tuple[int, list[int]]] = []
+    def _choose(self, node: _Node, round: Round, dice: random.Random | None) -> Turn | None:
+        """Choose the next turn: one that leads to what has not been played."""
+        turns = node.untried + [turn for turn, after in node.next.items() if after.open]
+        if not self.root.open:
+            return next(iter(node.next))  # the only walk is played again
+        if dice and turns:
+            left = Counter({p: len(places) for p, places in self.places.items()})
+            left.subtract(taken.turn.process for taken in round.taken)
+            return dice.choices(turns, [max(1, left[turn.process]) for turn in turns])[0]
+        return min(
+            turns, key=lambda turn: turn in node.next and node.next[turn].visits, default=None
+        )
 
-        def choose(round: Round) -> Turn | None:
-            held = {(p, s) for p, s, lock in self.locks if round.holders.get(lock, p) != p}
-            able = [p for p, step in round.waiting.items() if (p, step) not in held]
-            if not able:
-                return None  # all have ended, or each waits for another
-            process = prefix[len(choices)] if len(choices) < len(prefix) else able[0]
-            if dice:
-                had = Counter(process for process, _ in choices)
-                process = dice.choices(able, [max(1, self.counts[p] - had[p]) for p in able])[0]
-            choices.append((process, able))
-            return Turn(process, "")
+    def _follow(self, node: _Node, turn: Turn, answer: Answer, round: Round) -> _Node:
+        """Return the beginning that this turn led to."""
+        came = (answer.steps, answer.refused, answer.place, bool(answer.error))
+        if turn not in node.next:
+            node.untried = [other for other in node.untried if other != turn]
+            # the others first: where a lock refuses them, the round goes on all the same
+            order = sorted(round.waiting, key=lambda process: process == turn.process)
+            node.next[turn] = _Node(came, [Turn(process, "") for process in order])
+        if node.next[turn].came != came:
+            self._has_changed()
+        node.next[turn].visits += 1
+        return node.next[turn]
 
-        round = session.play(choose)
-        waits, fails = self._refusals(session, round)
-        turns = Counter(process for process, _ in choices)
-        self.regular &= not waits and turns == (self.counts or turns)
-        if not session.children.able:
-            self.unclear = round.stopped
-        elif fails or not waits:
-            self.counts = self.counts or turns
-            if round.schedule not in self.results:
-                self.sampled += bool(dice)
-                self.results[round.schedule] = self._is_ok(round, session.db)
-        return choices
+    def _has_changed(self) -> None:
+        self.changed = True
+        raise _Changed("The worker is not the same in each round.")
 
-    def _refusals(self, session: Session, round: Round) -> tuple[bool, bool]:
-        """Note what was refused; return whether one can wait for it, and whether one cannot."""
-        waits = fails = False
-        for turn, place, answer, refused in round.taken:
-            if (many := answer.sql.count(False)) > 1:
-                name = session.children.all[turn.process - 1].name
-                where = f"step {answer.steps[-1]}" if answer.steps else "one turn"
-                self.unclear = f"{name} runs {many} SQL commands in {where}: give each its own step"
-            if refused:
-                self.locks.add((turn.process, place, refused))
-            if "gave_up" in dict(answer.marked) or "database is locked" in answer.error:
-                in_transaction = answer.sql[-1:] == [True]
-                waits |= bool(refused) or not in_transaction
-                fails |= in_transaction  # there one cannot wait: it is an outcome
-        return waits, fails
+    def _leave(self, node: _Node, round: Round) -> None:
+        """Leave a round that need not or cannot be played to its end; note why it cannot."""
+        if len(round.taken) == MOST_TURNS:
+            why = f"a round was left after {MOST_TURNS:,} turns: let each process come to an end"
+        elif not node.next:
+            why = f"after {round.schedule or 'the start'} each process waits for a lock for ever"
+        else:
+            return  # all that comes after it has been played
+        node.untried.clear()
+        self.unclear[why] = None
+        self.walks += 1
+
+    def _keep(self, round: Round, db: Path, drawn: bool) -> None:
+        """Keep what an interleaving showed."""
+        places: dict[int, list] = {}
+        for turn, answer in round.taken:
+            places.setdefault(turn.process, []).append(answer.steps)
+        self.places = self.places or places
+        self.regular &= places == self.places and not self.waited
+        known, ok = self.results.get(round.schedule), self._is_ok(round, db)
+        self.changed |= known not in (None, ok)
+        self.sampled += drawn and known is None
+        self.results[round.schedule] = ok
 
     def _is_ok(self, round: Round, db: Path) -> bool:
-        said = (round.stopped, *(taken.answer.error for taken in round.taken))
-        if failures := list(filter(None, said)):
+        if failures := [taken.answer.error for taken in round.taken if taken.answer.error]:
             self.failure = self.failure or failures[0]
             return False
         try:
@@ -169,15 +236,27 @@ class _Search:
     def verdict(self) -> Verdict:
         """Sum up."""
         broken = sorted((switches(s), s) for s, ok in self.results.items() if not ok)
-        sure = self.complete and not self.unclear
-        feasible = self._at_most() if self.counts and self.regular else None
+        complete = self.root is not None and not self.root.open
+        why = next(iter(self.unclear), "")
+        if self.changed:
+            broken, complete, why = [], False, "the worker is not the same in each round"
+        elif not self.results:
+            why = why or "no interleaving was played to its end"
+        total = None
+        if complete and not why:
+            total = len(self.results)
+        elif self.regular and self.places:
+            total = self._at_most()
+        verdict = "broken" if broken else "holds" if complete and not why else "unknown"
+        if verdict == "holds" and self.waited and not self.gives_up:
+            why = PATIENCE
         return Verdict(
-            verdict="broken" if broken else "holds" if sure else "unknown",
+            verdict=verdict,
             schedule=broken[0][1] if broken else "",
             explored=len(self.results),
             sampled=self.sampled,
             seed=self.seed,
-            total=len(self.results) if self.complete else feasible,
+            total=total,
             broken=[schedule for _, schedule in broken],
-            why=self.failure or ("" if broken else self.unclear),
+            why=self.failure if broken else why,
         )
