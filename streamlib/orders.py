@@ -56,10 +56,19 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
     return extend([], [list(islice(each, n)) for n in counts])
 
 
-def owners(counts: Sequence[int]) -> dict[str, str]:
+class Owners(dict):
+    """Whose insert each label is: label -> process; `processes`: all, in the order of the plan."""
+
+    def __init__(self, owners: dict[str, str], processes: Sequence[str]):
+        super().__init__(owners)
+        self.processes = list(processes)  # those without an insert, too
+
+
+def owners(counts: Sequence[int]) -> Owners:
     """Return whose insert each label is: label -> P1, P2, ..."""
-    each = [f"P{p}" for p, count in enumerate(counts, start=1) for _ in range(count)]
-    return dict(zip(labels(counts), each, strict=True))
+    names = [f"P{p}" for p, _ in enumerate(counts, start=1)]
+    each = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+    return Owners(zip(labels(counts), each, strict=True), names)
 
 
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
@@ -85,7 +94,8 @@ def schedule(order: str, owners: dict[str, str]) -> str:
     >>> schedule("CAEDFB", owners((2, 2, 2)))
     '2 1 3 2 3 1'
     """
-    number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
+    names = getattr(owners, "processes", dict.fromkeys(owners.values()))
+    number = {name: str(p) for p, name in enumerate(names, start=1)}
     labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it
     return " ".join(number[owners[label]] for label in labels)
 

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -99,48 +100,44 @@ class Me:
     def goes_on(self, command: str) -> bool:
         """Wait before this SQL command if the turn ends there; False if it must not run any more.
 
-        Called within SQLite, which would swallow an exception and run the command.
+        SQLite calls this: it would swallow an exception, and run the command.
         """
         if self._abandoned:
             return command == "rollback"
-        if self._room:
-            self._room = False
-            return True
-        try:
+        with suppress(Abandoned):
             self.reaches(command)
-        except Abandoned:
-            return False
-        self._room = False
-        return True
+            self._room = False
+        return not self._abandoned
 
     def reaches(self, command: str) -> bool:
-        """Wait before this SQL command if the turn ends there; tell whether it did."""
+        """Wait before this SQL command if the turn ends there; tell whether it is a new place.
+
+        Raises Abandoned if the round was given up.
+        """
+        if self._abandoned:
+            raise Abandoned
         turn = 0 if self._room or not self._number else self._reach(command, command=True)
         if turn:
             self._recorder.mark("step", None, None, command, turn)
-            self._room = True
+            self._room = True  # for the command itself
         return turn > 0
 
-    def leave_if_abandoned(self) -> None:
-        """Raise Abandoned if the round was given up."""
-        if self._abandoned:
-            raise Abandoned
-
-    def refused(self, how: str) -> bool:
+    def waits(self, how: str) -> bool:
         """Note how a lock refused a command (see `Answer`); if it waits, wait for the next turn.
 
-        Returns whether to run the command again.
+        Returns whether to run the command again. Raises Abandoned if the round was given up.
         """
-        patient = self._next is None and self._wanted != "x"
-        self._answer.refused = "gave up" if how == "waits" and not patient else how
-        if self._answer.refused != "waits":
-            return False
-        place, command = self._answer.steps[-1], self._answer.command
-        self._tell(place)
-        self._wait()
-        self._enter(place, command)
-        self._room = True
-        return True
+        if self._abandoned:
+            raise Abandoned
+        if how == "waits" and (self._next is not None or self._wanted == "x"):
+            how = "gave up"
+        self._answer.refused = how or self._answer.refused
+        if how == "waits":
+            command = self._answer.command
+            self._stop(self._place)
+            self._enter(self._place, command)
+            self._room = True
+        return how == "waits"
 
     def unmixed(self, kind: str, what: str) -> None:
         """Note what this process does that the lab does not mix, such as with files."""
@@ -163,39 +160,40 @@ class Me:
 
         0 means that this turn does not end at this command, but goes on to the next step.
         """
-        if not self._place:  # what stands before the first place belongs to its turn
-            over = not self._names(self._wanted, name, command)
-            here = not (over and command)
-        elif command:
-            over = here = self._names(self._next, name, command)
-        else:  # a whole unit ends where the first step comes again
-            over, here = self._wanted is not None or name == self._first, True
-        if not here:
+        named = self._names(self._next if self._place else self._wanted, name, command)
+        if command and not named:
             return 0
-        if not command:
-            self._first = self._first or name
+        if self._place:  # a whole unit ends where the first step comes again
+            over = command or self._wanted is not None or name == self._first
+        else:  # what stands before the first place belongs to its turn
+            over = not named
+        self._first = self._first or name * (not command)
         while over:
-            self._tell(name)
-            self._wait()
+            self._stop(name)
             over = not self._names(self._wanted, name, command)
-        self._enter(name, command)
-        return self._number
+        return self._enter(name, command)
 
     def _names(self, token: str | None, name: str, command: bool) -> bool:
-        """Tell whether a schedule's turn, of this step (see `orders.Turn`), names this place."""
+        """Tell whether the step of a turn (see `orders.Turn`) names this place."""
         letters = (token or "").removeprefix("x")
         named = bool(letters) or not command or self._next is None
         return named and orders.slug(name).startswith(letters)
 
-    def _enter(self, name: str, command: bool) -> None:
-        """Note that this turn goes through a place; a step has room for an SQL command."""
+    def _enter(self, name: str, command: bool) -> int:
+        """Go through a place in this turn; a step has room for an SQL command."""
         self._place, self._room, self._answer.command = name, not command, command
         self._answer.steps.append(name)
+        return self._number
+
+    def _stop(self, place: str) -> None:
+        """End the turn, and wait for the next one."""
+        self._tell(place)
+        self._wait()
 
     def _wait(self) -> None:
         """Wait for the parent to grant a turn: its number, its step as in `orders.Turn`, the next.
 
-        The next is the step of this process's next turn, None to stop at each place.
+        The next is the step of this process's turn after it, None to stop at each place.
         """
         if (grant := self._pipe.recv()) is None:
             self._abandoned = True
@@ -204,8 +202,6 @@ class Me:
 
     def _tell(self, place: str | None, error: str = "") -> None:
         """Send the answer, and begin the next one."""
-        if places.unseen():
-            self.unmixed("such connections", "uses a connection that the lab cannot see")
         self._answer.place, self._answer.error = place, error
         self._answer.unmixed = list(self._unmixed)
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
@@ -228,7 +224,6 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         places.watch(me)  # before the worker is loaded, which may bring its own `connect`
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
-        places.loaded()
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"

@@ -18,6 +18,7 @@ from streamlib.processes.runner import Session
 from streamlib.processes.turns import Round, Stopped
 
 MOST_TURNS = 1000  # in one round: a process that asks again and again never comes to an end
+ROUNDS = 5  # at least, so that a worker that is not the same in each round is found out
 PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
 
 
@@ -110,19 +111,19 @@ class _Search:
     root: _Node | None = None
     path: list[_Node] = field(default_factory=list)  # the beginnings of the present round
     walks: int = 0
-    results: dict[str, bool] = field(default_factory=dict)  # schedule -> whether it is ok
+    results: dict[str, str | None] = field(default_factory=dict)  # schedule -> "" if it is ok
     sampled: int = 0
     places: dict[int, list] = field(default_factory=dict)  # of each process in the first walk
-    regular: bool = True  # nobody waited, and each walk has as many turns as the first
+    regular: bool = True  # nobody waited, and each walk went through the places of the first
     waited: bool = False  # somebody would have waited for a lock
-    failure: str = ""  # what failed first, other than the invariant
     unclear: dict[str, None] = field(default_factory=dict)  # why "holds" would say too much
+    left: bool = False  # some round did not come to its end
     changed: bool = False
 
     def play(self, session: Session) -> None:
         """Play walks until there are no more, or the bound is reached."""
         dice = random.Random(f"explore {self.seed}")
-        while session.children.able and not self.changed and self._goes_on():
+        while session.children.able and self._goes_on():
             fits = not self.unclear and self._at_most() <= self.bound
             drawn = self.walks >= (self.bound if fits else max(1, self.bound // 2))
             round = session.play(partial(self._walk, dice=dice if drawn else None))
@@ -134,9 +135,11 @@ class _Search:
                 node.open = bool(node.untried) or any(n.open for n in node.next.values())
 
     def _goes_on(self) -> bool:
-        """Tell whether to play another walk; the only one is played twice, to see it again."""
-        more = self.root is None or self.root.open or self.walks == 1
-        return more and self.walks < self.bound
+        """Tell whether to play another walk: something new, or, after a few only, one again."""
+        hopeless = not self.results and self.walks >= ROUNDS
+        again = self.results and self.walks < ROUNDS
+        more = self.root is None or self.root.open or again
+        return bool(more and not hopeless and not self.changed and self.walks < self.bound)
 
     def _at_most(self) -> int:
         """Return how many interleavings there are if all of them are like the first."""
@@ -146,11 +149,13 @@ class _Search:
         """Play one path through the tree, and make it grow."""
         self.root = self.root or _Node((), [Turn(process, "") for process in round.waiting])
         self.path = [self.root]
+        turns = sum(map(len, self.places.values()))  # of the first walk that came to its end
+        most = min(MOST_TURNS, 100 + 10 * turns) if turns else MOST_TURNS
         while round.waiting:
             node = self.path[-1]
             turn = self._choose(node, round, dice)
-            if not turn or len(round.taken) == MOST_TURNS:
-                return self._leave(node, round)
+            if not turn or len(round.taken) == most:
+                return self._leave(node, round, most)
             answer = round.take(turn)
             self.unclear |= dict.fromkeys(answer.unmixed)
             if answer.refused in ("waits", "gave up") and turn.step == "":
@@ -169,16 +174,14 @@ class _Search:
 
     def _choose(self, node: _Node, round: Round, dice: random.Random | None) -> Turn | None:
         """Choose the next turn: one that leads to what has not been played."""
-        turns = node.untried + [turn for turn, after in node.next.items() if after.open]
+        turns = node.untried + [t for t, after in node.next.items() if after.open]
         if not self.root.open:
-            return next(iter(node.next))  # the only walk is played again
+            turns = list(node.next)  # there is nothing new
         if dice and turns:
             left = Counter({p: len(places) for p, places in self.places.items()})
             left.subtract(taken.turn.process for taken in round.taken)
             return dice.choices(turns, [max(1, left[turn.process]) for turn in turns])[0]
-        return min(
-            turns, key=lambda turn: turn in node.next and node.next[turn].visits, default=None
-        )
+        return min(turns, key=lambda t: t in node.next and node.next[t].visits, default=None)
 
     def _follow(self, node: _Node, turn: Turn, answer: Answer, round: Round) -> _Node:
         """Return the beginning that this turn led to."""
@@ -197,16 +200,15 @@ class _Search:
         self.changed = True
         raise _Changed("The worker is not the same in each round.")
 
-    def _leave(self, node: _Node, round: Round) -> None:
+    def _leave(self, node: _Node, round: Round, most: int) -> None:
         """Leave a round that need not or cannot be played to its end; note why it cannot."""
-        if len(round.taken) == MOST_TURNS:
-            why = f"a round was left after {MOST_TURNS:,} turns: let each process come to an end"
-        elif not node.next:
-            why = f"after {round.schedule or 'the start'} each process waits for a lock for ever"
-        else:
+        if node.next and len(round.taken) < most:
             return  # all that comes after it has been played
+        why = f"after {round.schedule or 'the start'} each process waits for a lock for ever"
+        if len(round.taken) == most:
+            why = f"a round was left after {most:,} turns: let each process come to an end"
+        self.unclear[why], self.left = None, True
         node.untried.clear()
-        self.unclear[why] = None
         self.walks += 1
 
     def _keep(self, round: Round, db: Path, drawn: bool) -> None:
@@ -216,40 +218,37 @@ class _Search:
             places.setdefault(turn.process, []).append(answer.steps)
         self.places = self.places or places
         self.regular &= places == self.places and not self.waited
-        known, ok = self.results.get(round.schedule), self._is_ok(round, db)
-        self.changed |= known not in (None, ok)
-        self.sampled += drawn and known is None
-        self.results[round.schedule] = ok
+        result = self._failure(round, db)
+        self.changed |= (self.results.get(round.schedule, result) == "") != (result == "")
+        self.sampled += drawn and round.schedule not in self.results
+        self.results[round.schedule] = result
 
-    def _is_ok(self, round: Round, db: Path) -> bool:
+    def _failure(self, round: Round, db: Path) -> str | None:
+        """Return what went wrong, None if it was the invariant, "" if nothing did."""
         if failures := [taken.answer.error for taken in round.taken if taken.answer.error]:
-            self.failure = self.failure or failures[0]
-            return False
+            return failures[0]
         try:
             held = self.invariant(db)
         except AssertionError:
-            return False
+            return None
         if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
             raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
-        return bool(held)
+        return "" if held else None
 
     def verdict(self) -> Verdict:
         """Sum up."""
-        broken = sorted((switches(s), s) for s, ok in self.results.items() if not ok)
-        complete = self.root is not None and not self.root.open
-        why = next(iter(self.unclear), "")
+        broken = sorted((switches(s), s) for s, result in self.results.items() if result != "")
+        complete = bool(self.results) and not (self.root.open or self.left or self.changed)
+        total, why = len(self.results) if complete else None, next(iter(self.unclear), "")
         if self.changed:
-            broken, complete, why = [], False, "the worker is not the same in each round"
-        elif not self.results:
-            why = why or "no interleaving was played to its end"
-        total = None
-        if complete and not why:
-            total = len(self.results)
-        elif self.regular and self.places:
+            broken, why = [], "the worker is not the same in each round"
+        elif self.regular and self.results and not self.left:
             total = self._at_most()
-        verdict = "broken" if broken else "holds" if complete and not why else "unknown"
-        if verdict == "holds" and self.waited and not self.gives_up:
+        if broken:
+            why = self.results[broken[0][1]] or ""
+        elif complete and not why and self.waited and not self.gives_up:
             why = PATIENCE
+        verdict = "broken" if broken else "holds" if complete and not self.unclear else "unknown"
         return Verdict(
             verdict=verdict,
             schedule=broken[0][1] if broken else "",
@@ -258,5 +257,5 @@ class _Search:
             seed=self.seed,
             total=total,
             broken=[schedule for _, schedule in broken],
-            why=self.failure if broken else why,
+            why=why or "no interleaving was played to its end" * (not self.results),
         )
