@@ -18,6 +18,7 @@ from streamlib.processes.runner import Session
 from streamlib.processes.turns import Round, Stopped
 
 MOST_TURNS = 1000  # in one round: a process that asks again and again never comes to an end
+ENOUGH = 10  # interleavings that are alike, to say how many there are if all of them are
 ROUNDS = 5  # at least, so that a worker that is not the same in each round is found out
 PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
 
@@ -242,7 +243,7 @@ class _Search:
         total, why = len(self.results) if complete else None, next(iter(self.unclear), "")
         if self.changed:
             broken, why = [], "the worker is not the same in each round"
-        elif self.regular and self.results and not self.left:
+        elif self.regular and len(self.results) >= ENOUGH and not self.left:
             total = self._at_most()
         if broken:
             why = self.results[broken[0][1]] or ""

@@ -5,8 +5,13 @@ The model knows SQLite's locks, not the lab: it goes through every interleaving 
 
 import random
 import sqlite3
+import sys
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+
+import cloudpickle
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 NONE, SHARED, RESERVED, EXCLUSIVE = range(4)
 COMMANDS = {

@@ -118,7 +118,7 @@ def test_a_worker_whose_module_is_gone_cannot_be_loaded(monkeypatch, tmp_path):
     assert run.params["rounds"] == 1 and not run.ok
 
 
-@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-"])
+@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-", 3, None])
 def test_a_step_that_no_schedule_could_name_is_refused(name):
     run = processes.run({"P1": lambda me: me.step(name)})
     assert f"ValueError: {name!r} cannot name a step" in run.problems[0]
