@@ -57,11 +57,11 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
 
 
 class Owners(dict):
-    """Whose insert each label is: label -> process; `processes`: all, in the order of the plan."""
+    """Whose insert each label is; `processes`: all of the plan, those without an insert, too."""
 
-    def __init__(self, owners: dict[str, str], processes: Sequence[str]):
+    def __init__(self, owners: Iterable[tuple[str, str]], processes: Sequence[str]):
         super().__init__(owners)
-        self.processes = list(processes)  # those without an insert, too
+        self.processes = processes
 
 
 def owners(counts: Sequence[int]) -> Owners:

@@ -3,6 +3,7 @@
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
+import gc
 import inspect
 import multiprocessing
 import os
@@ -35,8 +36,8 @@ class Abandoned(BaseException):
 class Answer:
     """What a child tells its parent: at its start, after each turn, and after each round.
 
-    refused: how a lock refused an SQL command: `waits` (it waits for the lock, where it was),
-    `gave up` (others would wait; it did not), or `fails` (nobody can wait there).
+    refused: how a lock refused an SQL command: it `waits` where it was, it `gave up` where others
+    wait, or it `fails` where nobody can wait.
     """
 
     error: str = ""  # what went wrong, a sentence
@@ -74,7 +75,7 @@ class Me:
         if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":
             # a schedule begins with digits, and x means giving up
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._reach(name) if self._scheduled else -1
+        turn = self._reach(name) if self._scheduled and places.takes_turns() else -1
         self._recorder.mark("step", item, None, name, turn)
 
     def mark(
@@ -97,19 +98,17 @@ class Me:
         """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
 
-    def goes_on(self, command: str) -> bool:
+    def _goes_on(self, command: str) -> bool:
         """Wait before this SQL command if the turn ends there; False if it must not run any more.
 
         SQLite calls this: it would swallow an exception, and run the command.
         """
-        if self._abandoned:
-            return command == "rollback"
         with suppress(Abandoned):
-            self.reaches(command)
+            self._reaches(command)
             self._room = False
-        return not self._abandoned
+        return not self._abandoned or command == "rollback"
 
-    def reaches(self, command: str) -> bool:
+    def _reaches(self, command: str) -> bool:
         """Wait before this SQL command if the turn ends there; tell whether it is a new place.
 
         Raises Abandoned if the round was given up.
@@ -122,7 +121,7 @@ class Me:
             self._room = True  # for the command itself
         return turn > 0
 
-    def waits(self, how: str) -> bool:
+    def _waits(self, how: str) -> bool:
         """Note how a lock refused a command (see `Answer`); if it waits, wait for the next turn.
 
         Returns whether to run the command again. Raises Abandoned if the round was given up.
@@ -134,12 +133,12 @@ class Me:
         self._answer.refused = how or self._answer.refused
         if how == "waits":
             command = self._answer.command
-            self._stop(self._place)
+            self._wait(self._place)
             self._enter(self._place, command)
             self._room = True
         return how == "waits"
 
-    def unmixed(self, kind: str, what: str) -> None:
+    def _note(self, what: str, kind: str) -> None:
         """Note what this process does that the lab does not mix, such as with files."""
         where = f"in step {self._place}" if self._place else "before its first step"
         mixed = f"the lab mixes steps and SQL commands, not what {kind} do between them"
@@ -149,11 +148,6 @@ class Me:
         """Wait for the first turn of a round."""
         self._first, self._place, self._room, self._abandoned = "", "", False, False
         self._wait()
-
-    def _end(self) -> None:
-        """Leave nothing behind for the next round."""
-        self._abandoned = True  # nothing more is run
-        places.undo()
 
     def _reach(self, name: str, *, command: bool = False) -> int:
         """Go through a place when it is this process's turn; return the number of the turn.
@@ -169,7 +163,7 @@ class Me:
             over = not named
         self._first = self._first or name * (not command)
         while over:
-            self._stop(name)
+            self._wait(name)
             over = not self._names(self._wanted, name, command)
         return self._enter(name, command)
 
@@ -185,16 +179,14 @@ class Me:
         self._answer.steps.append(name)
         return self._number
 
-    def _stop(self, place: str) -> None:
-        """End the turn, and wait for the next one."""
-        self._tell(place)
-        self._wait()
+    def _wait(self, place: str = "") -> None:
+        """End the turn at this place, and wait until the parent grants another one.
 
-    def _wait(self) -> None:
-        """Wait for the parent to grant a turn: its number, its step as in `orders.Turn`, the next.
-
-        The next is the step of this process's turn after it, None to stop at each place.
+        It tells its number, its step as in `orders.Turn`, and the step of this process's turn
+        after it, None to stop at each place.
         """
+        if place:
+            self._tell(place)
         if (grant := self._pipe.recv()) is None:
             self._abandoned = True
             raise Abandoned
@@ -233,7 +225,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error = _run(worker, me)
-        me._end()
+        if places.connections:  # Python closes those that nobody closed
+            gc.collect()
         recorder.mark("ended")
         status = 1 if error else status
         me._tell(None, error)

@@ -5,7 +5,6 @@ P. Godefroid, Model Checking for Programming Languages, 1997).
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from streamlib import database, orders, processes
 from streamlib.orders import Turn, switches
 from streamlib.processes.child import Answer
 from streamlib.processes.runner import Session
-from streamlib.processes.turns import Round, Stopped
+from streamlib.processes.turns import Round
 
 MOST_TURNS = 1000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 10  # interleavings that are alike, to say how many there are if all of them are
@@ -86,10 +85,6 @@ def explore(
     return search.verdict()
 
 
-class _Changed(Stopped):
-    """Raised where a beginning goes another way than it did in an earlier round."""
-
-
 @dataclass
 class _Node:
     """A beginning: how it ended, and all that is known of how it goes on."""
@@ -97,7 +92,6 @@ class _Node:
     came: tuple  # what its last turn went through, and where that process waits now
     untried: list[Turn]
     next: dict[Turn, "_Node"] = field(default_factory=dict)
-    visits: int = 0
     open: bool = True  # whether something that comes after it has not been played yet
 
 
@@ -125,7 +119,7 @@ class _Search:
         """Play walks until there are no more, or the bound is reached."""
         dice = random.Random(f"explore {self.seed}")
         while session.children.able and self._goes_on():
-            fits = not self.unclear and self._at_most() <= self.bound
+            fits = not self.left and self._at_most() <= self.bound
             drawn = self.walks >= (self.bound if fits else max(1, self.bound // 2))
             round = session.play(partial(self._walk, dice=dice if drawn else None))
             if not session.children.able:
@@ -154,60 +148,47 @@ class _Search:
         most = min(MOST_TURNS, 100 + 10 * turns) if turns else MOST_TURNS
         while round.waiting:
             node = self.path[-1]
-            turn = self._choose(node, round, dice)
-            if not turn or len(round.taken) == most:
+            turns = node.untried + [turn for turn, after in node.next.items() if after.open]
+            if not self.root.open:
+                turns = list(node.next)  # there is nothing new
+            if not turns or len(round.taken) == most:
                 return self._leave(node, round, most)
+            turn = dice.choice(turns) if dice else turns[0]
             answer = round.take(turn)
             self.unclear |= dict.fromkeys(answer.unmixed)
             if answer.refused in ("waits", "gave up") and turn.step == "":
-                if turn not in node.untried:
-                    self._has_changed()
-                node.untried.remove(turn)
+                self.changed = turn not in node.untried
+                node.untried = [other for other in node.untried if other != turn]
                 turn, self.waited = Turn(turn.process, "x"), True
-                if answer.refused == "waits":
+                if answer.refused == "waits" and not self.changed:
                     node.untried += [turn] * self.gives_up
                     continue
                 if not self.gives_up:
                     return None  # it went on with the error; a patient one would not
-            self.path.append(self._follow(node, turn, answer, round))
+            self._follow(node, turn, answer, round)
+            if self.changed:
+                return None
         self.walks += 1
         return None
 
-    def _choose(self, node: _Node, round: Round, dice: random.Random | None) -> Turn | None:
-        """Choose the next turn: one that leads to what has not been played."""
-        turns = node.untried + [t for t, after in node.next.items() if after.open]
-        if not self.root.open:
-            turns = list(node.next)  # there is nothing new
-        if dice and turns:
-            left = Counter({p: len(places) for p, places in self.places.items()})
-            left.subtract(taken.turn.process for taken in round.taken)
-            return dice.choices(turns, [max(1, left[turn.process]) for turn in turns])[0]
-        return min(turns, key=lambda t: t in node.next and node.next[t].visits, default=None)
-
-    def _follow(self, node: _Node, turn: Turn, answer: Answer, round: Round) -> _Node:
-        """Return the beginning that this turn led to."""
+    def _follow(self, node: _Node, turn: Turn, answer: Answer, round: Round) -> None:
+        """Go on to the beginning that this turn led to."""
         came = (answer.steps, answer.refused, answer.place, bool(answer.error))
         if turn not in node.next:
             node.untried = [other for other in node.untried if other != turn]
             # the others first: where a lock refuses them, the round goes on all the same
             order = sorted(round.waiting, key=lambda process: process == turn.process)
             node.next[turn] = _Node(came, [Turn(process, "") for process in order])
-        if node.next[turn].came != came:
-            self._has_changed()
-        node.next[turn].visits += 1
-        return node.next[turn]
-
-    def _has_changed(self) -> None:
-        self.changed = True
-        raise _Changed("The worker is not the same in each round.")
+        self.changed |= node.next[turn].came != came
+        self.path.append(node.next[turn])
 
     def _leave(self, node: _Node, round: Round, most: int) -> None:
         """Leave a round that need not or cannot be played to its end; note why it cannot."""
-        if node.next and len(round.taken) < most:
-            return  # all that comes after it has been played
         why = f"after {round.schedule or 'the start'} each process waits for a lock for ever"
         if len(round.taken) == most:
             why = f"a round was left after {most:,} turns: let each process come to an end"
+        elif node.next:
+            return  # all that comes after it has been played
         self.unclear[why], self.left = None, True
         node.untried.clear()
         self.walks += 1
