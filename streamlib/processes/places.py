@@ -117,15 +117,17 @@ class Connection(sqlite3.Connection):
         super().set_authorizer(_ignore_timeouts)
         super().create_function("streamlib_idle", 0, int)
         itself = weakref.ref(self)  # SQLite keeps the callback: it must not keep the connection
-        super().set_trace_callback(lambda command: itself()._before(command))
+        super().set_trace_callback(lambda command: itself()._tell(command))
         connections.add(self)
 
-    def _before(self, command: str) -> None:
+    def _tell(self, command: str) -> None:
         """Let the process's turn end here; SQLite calls this before it runs a command."""
+        if takes_turns():
+            self._before(command)
         if self._also:
-            self._also(command)
-        if not takes_turns():
-            return
+            self._also(command)  # last: SQLite swallows what it raises
+
+    def _before(self, command: str) -> None:
         self.told += 1
         if not self.in_transaction:
             self.ran = 0

@@ -82,7 +82,7 @@ class Process:
 
 
 class Waits(Exception):
-    """Raised where a free process would wait for a lock."""
+    """Raised where a free process would wait for a lock, before it gives up."""
 
 
 class Fails(Exception):
@@ -92,10 +92,10 @@ class Fails(Exception):
 class Model:
     """All interleavings of some programs: `leaves`, (schedule, whether the invariant holds)."""
 
-    def __init__(self, programs, isolations, wal, wanted, most):
+    def __init__(self, programs, isolations, wal, wanted, gives_up, most):
         self.programs, self.isolations, self.wal = programs, isolations, wal
-        self.wanted, self.most = wanted, most
-        self.leaves, self.waited = [], False
+        self.wanted, self.gives_up, self.most = wanted, gives_up, most
+        self.leaves = []
         self._explore([Process()] * len(programs), (0, 0), [])
 
     def _explore(self, processes, stored, path):
@@ -107,16 +107,18 @@ class Model:
             if not one.ended and len(self.leaves) <= self.most:
                 try:
                     place, after, now = self._turn(p, processes, stored)
-                except Waits:
-                    self.waited = True
-                    continue
-                self._explore(
-                    [*processes[:p], after, *processes[p + 1 :]], now, [*path, (p, place)]
-                )
+                    how = ""
+                except Waits as refused:
+                    if not self.gives_up:
+                        continue
+                    place, how = refused.args
+                    after, now = Process(ended=True, failed=True), stored
+                every = [*processes[:p], after, *processes[p + 1 :]]
+                self._explore(every, now, [*path, (p, place, how)])
 
     def _text(self, path):
         """The schedule: each place by the first letters that tell it from all others."""
-        names = {place for _, place in path if place}
+        names = {place for _, place, _ in path if place}
 
         def short(name):
             for n in range(1, len(name)):
@@ -124,7 +126,8 @@ class Model:
                     return name[:n]
             return name
 
-        return " ".join(f"{p + 1}{short(place)}" for p, place in path)
+        letters = {"": "{}", "at a step": "x", "at a command": "x{}"}  # how it gives up
+        return " ".join(f"{p + 1}{letters[how]}".format(short(place)) for p, place, how in path)
 
     def _idle(self, p, one):
         """Go on to the next place: over what takes no turn."""
@@ -145,8 +148,8 @@ class Model:
         if one.ended:
             return "", one, stored  # it has no place: that is one turn
         line = self.programs[p][one.at]
-        place = NAMES.get(line, line)
-        if line.startswith("step "):
+        place, step = NAMES.get(line, line), line.startswith("step ")
+        if step:
             place = line[5:].replace(" ", "_").replace("-", "_")
             one = self._idle(p, replace(one, at=one.at + 1))
             line = self.programs[p][one.at] if not one.ended else "step"
@@ -157,6 +160,8 @@ class Model:
             one, stored = self._run(line, one, others, stored, self.isolations[p])
         except Fails:
             return place, Process(ended=True, failed=True), stored
+        except Waits:
+            raise Waits(place, "at a step" if step else "at a command") from None
         return place, self._idle(p, replace(one, at=one.at + 1)), stored
 
     def _run(self, line, one, others, stored, isolation):
@@ -208,7 +213,7 @@ class Model:
 
 
 def random_case(seed, most):
-    """A plan's programs, their isolation levels, whether in WAL mode, what is wanted; the model.
+    """Return a model of random programs, such as a seed gives.
 
     Programs with more than `most` interleavings, or with only one, are drawn again.
     """
@@ -221,6 +226,6 @@ def random_case(seed, most):
         isolations = [rng.choice([None, ""]) for _ in programs]
         wal, wanted = rng.random() < 0.3, rng.choice([[1], [2], [number], [1, 2, 3], range(9)])
         with suppress(RecursionError):
-            model = Model(programs, isolations, wal, wanted, most)
+            model = Model(programs, isolations, wal, wanted, rng.random() < 0.3, most)
             if 1 <= len(model.leaves) <= most and (number == 1 or len(model.leaves) > 1):
-                return programs, isolations, wal, wanted, model
+                return model

@@ -205,24 +205,24 @@ def test_a_worker_that_blocks_makes_it_unknown(monkeypatch):
 @pytest.mark.parametrize("seed", range(COUNT))
 def test_small_random_programs_agree_with_the_model(seed):
     """COUNT of them; the environment variable STREAMLIB_SCHEDULES asks for more."""
-    programs, isolations, wal, wanted, model = random_case(seed, most=60)
+    model = random_case(seed, most=60)
 
     def setup(path):
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if model.wal else 'DELETE'}")
         counter(path)
 
     def invariant(path):
         with closing(sqlite3.connect(path)) as connection:
-            return connection.execute("SELECT value FROM counter").fetchone()[0] in wanted
+            return connection.execute("SELECT value FROM counter").fetchone()[0] in model.wanted
 
-    workers = map(worker_of, programs, isolations)
+    workers = map(worker_of, model.programs, model.isolations)
     plan = {f"P{n}": worker for n, worker in enumerate(workers, start=1)}
-    verdict = schedule.explore(plan, invariant, setup=setup)
+    verdict = schedule.explore(plan, invariant, setup=setup, gives_up=model.gives_up)
     broken = [text for text, ok in model.leaves if not ok]
     broken.sort(key=lambda text: (orders.switches(text), text))
-    assert verdict.verdict == ("broken" if broken else "holds"), programs
-    assert verdict.explored == verdict.total == len(model.leaves), programs
+    assert verdict.verdict == ("broken" if broken else "holds"), model.programs
+    assert verdict.explored == verdict.total == len(model.leaves), model.programs
     assert verdict.broken == broken and verdict.schedule == "".join(broken[:1])
     texts = [text for text, _ in model.leaves]
     texts = random.Random(seed).sample(texts, min(3, len(texts)))

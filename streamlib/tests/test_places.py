@@ -56,6 +56,17 @@ def own_callback(me):
     adds_one(connection)
 
 
+def broken_callback(me):
+    """SQLite swallows what a callback raises."""
+    connection = sqlite3.connect(me.db)
+    connection.set_trace_callback(lambda command: 1 / 0)
+    adds_one(connection)
+
+
+def immediate(me):
+    adds_one(sqlite3.connect(me.db, isolation_level="IMMEDIATE"))
+
+
 PLAIN = {
     "a cursor, as in notebook 1": by_cursor,
     "a block": with_a_block,
@@ -64,6 +75,7 @@ PLAIN = {
     "a class of the learner's": lambda me: adds_one(sqlite3.connect(me.db, factory=Mine)),
     "the module behind sqlite3": lambda me: adds_one(sqlite3.dbapi2.connect(me.db, 5.0)),
     "a trace callback of the learner's": own_callback,
+    "a trace callback that raises": broken_callback,
 }
 
 
@@ -76,6 +88,12 @@ def test_the_commands_of_a_connection_are_places_however_it_was_made(worker):
     run = processes.run(plan, schedule=verdict.schedule, setup=counter)
     assert (run.schedule, run.problems) == (verdict.schedule, []) and not is_two(run.db)
     assert ("UPDATE" in run.output["P1"]) == (worker is own_callback)
+
+
+def test_a_begin_that_python_adds_is_a_place_if_it_takes_the_lock():
+    verdict = schedule.explore({"P1": immediate, "P2": immediate}, is_two, setup=counter)
+    assert (verdict.verdict, verdict.explored, len(verdict.broken)) == ("broken", 10, 8)
+    assert verdict.schedule == "1s 2s 2b 2u 2c 1b 1u 1c"
 
 
 def test_a_connection_that_autocommits_has_two_places():
