@@ -53,7 +53,8 @@ def _audit(event: str, args: tuple) -> None:
     elif event == "open" and args[2] & WRITES and args[0] != os.devnull:
         _me._note(f"writes {os.path.basename(str(args[0]))}", "files")
     elif event in UNMIXED and _me.round:  # what loading a module does is over by then
-        _me._note(f"calls {event}", "such calls")
+        path = f" ({os.path.basename(args[0])})" if args and isinstance(args[0], str) else ""
+        _me._note(f"calls {event}{path}", "such calls")
 
 
 def _in_a_thread(*_: object) -> None:

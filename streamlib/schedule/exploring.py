@@ -29,7 +29,8 @@ class Verdict:
     verdict: `holds` (every interleaving explored), `broken` (by `schedule`, the one with the
     fewest switches between processes) or `unknown` (none found broken, not all explored);
     explored: how many, of them `sampled` with `seed`; total: out of how many feasible ones, None if
-    unknown; broken: those that break the invariant, simplest first; why: what else went wrong.
+    unknown; broken: those that break the invariant, simplest first; why: what failed in `schedule`,
+    why it is unknown, or what "holds" takes for granted.
     """
 
     verdict: str
@@ -118,12 +119,13 @@ class _Search:
     def play(self, session: Session) -> None:
         """Play walks until there are no more, or the bound is reached."""
         dice = random.Random(f"explore {self.seed}")
+        self.unclear = dict.fromkeys(session.children.problems[:1])  # somebody could not start
         while session.children.able and self._goes_on():
             fits = not self.left and self._at_most() <= self.bound
             drawn = self.walks >= (self.bound if fits else max(1, self.bound // 2))
             round = session.play(partial(self._walk, dice=dice if drawn else None))
             if not session.children.able:
-                self.unclear = {round.stopped: None}
+                self.unclear, self.left = {round.stopped: None}, True
             elif not round.waiting:
                 self._keep(round, session.db, drawn)
             for node in reversed(self.path):

@@ -195,6 +195,29 @@ def test_a_worker_that_raises_breaks_every_invariant():
     assert verdict.verdict == "broken" and "KeyError" in verdict.why
 
 
+def test_a_worker_that_cannot_be_loaded_makes_it_unknown(monkeypatch, tmp_path):
+    (tmp_path / "gone_too_soon.py").write_text("def worker(me): pass\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import gone_too_soon
+
+    (tmp_path / "gone_too_soon.py").unlink()
+    verdict = schedule.explore({"P1": gone_too_soon.worker}, lambda db: True)
+    assert (verdict.verdict, verdict.explored) == ("unknown", 0)
+    assert verdict.why.startswith("The worker of P1 cannot be loaded (ModuleNotFoundError")
+
+
+def test_a_worker_that_dies_in_one_interleaving_makes_it_unknown():
+    def dies_if_late(me):
+        with closing(database.open(me)) as connection:
+            if connection.execute("SELECT value FROM counter").fetchone()[0]:
+                os._exit(3)
+
+    plan = {"P1": dies_if_late, "P2": add_one_at_once}
+    verdict = schedule.explore(plan, lambda db: True, setup=counter)
+    assert (verdict.verdict, verdict.total) == ("unknown", None)
+    assert verdict.why.endswith("P1 ended early with exit code 3.")
+
+
 def test_a_worker_that_blocks_makes_it_unknown(monkeypatch):
     monkeypatch.setattr(parent, "TURN_S", 0.5)
     endless = dict.fromkeys(["P1", "P2"], lambda me: time.sleep(600))

@@ -306,11 +306,11 @@ def mapped(me):
     ("worker", "what", "kind"),
     [
         (written, "writes counter.txt in step update", "files"),
-        (removed, "calls os.remove in step update", "such calls"),
+        (removed, "calls os.remove (counter.txt) in step update", "such calls"),
         (appended, "writes log.txt before its first step", "files"),
         (sent, "calls socket.sendto before", "such calls"),
         (lambda me: subprocess.run([sys.executable, "-V"]), "calls subprocess.Popen", "such calls"),
-        (lambda me: os.system(""), "calls os.system before", "such calls"),
+        (lambda me: os.system(""), "calls os.system", "such calls"),
         (started, "starts a thread before", "threads"),
         (hidden, "makes a connection that the lab cannot see before", "such connections"),
         (copied, "calls backup of a connection before", "such calls"),
