@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
@@ -65,6 +66,19 @@ def test_under_a_schedule_nobody_has_to_wait():
 
     run = processes.run({"P1": worker}, schedule="1", think_s=3600)
     assert run.problems == [] and run.output == {"P1": "0\n"}
+
+
+def test_a_thread_of_a_worker_takes_no_turn():
+    def worker(me):
+        me.step("begin")
+        thread = threading.Thread(target=me.step, args=("aside",))
+        thread.start()
+        thread.join()
+        me.step("end")
+
+    run = processes.run({"P1": worker}, schedule="1b 1e")
+    assert (run.schedule, run.problems) == ("1b 1e", [])
+    assert run.events["step"].dropna().unique().tolist() == ["begin", "aside", "end"]
 
 
 def test_a_worker_that_raises_is_told_with_its_line_and_the_others_go_on():
