@@ -56,19 +56,10 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
     return extend([], [list(islice(each, n)) for n in counts])
 
 
-class Owners(dict):
-    """Whose insert each label is; `processes`: all of the plan, those without an insert, too."""
-
-    def __init__(self, owners: Iterable[tuple[str, str]], processes: Sequence[str]):
-        super().__init__(owners)
-        self.processes = processes
-
-
-def owners(counts: Sequence[int]) -> Owners:
+def owners(counts: Sequence[int]) -> dict[str, str]:
     """Return whose insert each label is: label -> P1, P2, ..."""
-    names = [f"P{p}" for p, _ in enumerate(counts, start=1)]
-    each = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-    return Owners(zip(labels(counts), each, strict=True), names)
+    each = [f"P{p}" for p, count in enumerate(counts, start=1) for _ in range(count)]
+    return dict(zip(labels(counts), each, strict=True))
 
 
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
@@ -94,8 +85,7 @@ def schedule(order: str, owners: dict[str, str]) -> str:
     >>> schedule("CAEDFB", owners((2, 2, 2)))
     '2 1 3 2 3 1'
     """
-    names = getattr(owners, "processes", dict.fromkeys(owners.values()))
-    number = {name: str(p) for p, name in enumerate(names, start=1)}
+    number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
     labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it
     return " ".join(number[owners[label]] for label in labels)
 
@@ -103,9 +93,8 @@ def schedule(order: str, owners: dict[str, str]) -> str:
 class Turn(NamedTuple):
     """One turn of a schedule: a process (from 1) and what it does.
 
-    step: the beginning of a place's name, "" for any place, "x" to give up at a step, "x" and a
-    name's beginning to give up at an SQL command, or None for a whole unit, which lasts until the
-    process comes to its first step again.
+    step: the beginning of a place's name, "" for any place, "x" to give up (and the beginning of
+    an SQL command's name), or None for a whole unit, until its first step comes again.
     """
 
     process: int
@@ -139,10 +128,7 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
             raise ValueError(f"{said} names process {turn.process}: the plan has {known}.")
         turns.append(turn)
         if units.setdefault(turn.process, turn.step is None) != (turn.step is None):
-            raise ValueError(
-                f"{said} mixes whole units with steps: name a step in all turns of a process, "
-                "or in none."
-            )
+            raise ValueError(f"{said} mixes whole units with steps: choose one for a process.")
     if not turns:
         raise ValueError("The schedule is empty: give at least one turn, as in '1 2 1 2'.")
     return turns
@@ -159,11 +145,7 @@ def switches(schedule: str) -> int:
 
 
 def slug(name: str) -> str:
-    """Return the name of a step as a schedule has it.
-
-    >>> slug("read 2nd-last")
-    'read_2nd_last'
-    """
+    """Return the name of a step as a schedule has it: read_2nd_last for read 2nd-last."""
     return re.sub(r"\W+", "_", name)
 
 
@@ -176,8 +158,7 @@ def letters_of(places: Iterable[str]) -> dict[str, str]:
     slugs = {name: slug(name) for name in sorted(set(places))}
 
     def shortest(own: str) -> str:
-        others = set(slugs.values()) - {own}
-        begins = (own[:n] for n in range(1, len(own)))
+        begins, others = (own[:n] for n in range(1, len(own))), {*slugs.values()} - {own}
         return next((b for b in begins if not any(s.startswith(b) for s in others)), own)
 
     return {name: shortest(own) for name, own in slugs.items()}

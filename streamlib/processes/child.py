@@ -3,7 +3,6 @@
 Every child imports this module, so it imports neither pandas nor matplotlib.
 """
 
-import gc
 import inspect
 import multiprocessing
 import os
@@ -15,36 +14,27 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from streamlib import home, orders
+from streamlib import home
 from streamlib.processes import places
+from streamlib.processes.places import Abandoned
 from streamlib.processes.recorder import Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
-class Abandoned(BaseException):
-    """Raised in a worker whose round was given up, so that it leaves and cleans up."""
-
-
 @dataclass
 class Answer:
-    """What a child tells its parent: at its start, after each turn, and after each round.
-
-    refused: how a lock refused an SQL command: it `waits` where it was, it `gave up` where others
-    wait, or it `fails` where nobody can wait.
-    """
+    """What a child tells its parent: at its start, at each place, and after each round."""
 
     error: str = ""  # what went wrong, a sentence
-    place: str | None = None  # where it waits: a step or an SQL command; None if its worker ended
-    steps: list[str] = field(default_factory=list)  # the places that it went through in this turn
-    command: bool = False  # whether the last of those is an SQL command
-    refused: str = ""
+    place: str | None = None  # where it waits, a step or an SQL command; None if its worker ended
+    command: bool = False  # whether that is an SQL command
+    refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
     unmixed: list[str] = field(default_factory=list)  # what the lab does not mix, in sentences
 
@@ -63,9 +53,8 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
-        self._number, self._place = 0, ""  # of the turn, 0 before the first; what it went through
-        self._room = self._abandoned = False
-        self._unmixed: dict[str, None] = {}  # sentences, each once
+        self._here = (os.getpid(), threading.get_ident())
+        self._place, self._room, self._abandoned = "", False, False  # see `_run`
 
     def step(self, name: str, item: object = None) -> None:
         """Begin the next step, on this item: `me.step("insert", "Ace")`.
@@ -75,7 +64,8 @@ class Me:
         if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":
             # a schedule begins with digits, and x means giving up
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._reach(name) if self._scheduled and places.takes_turns() else -1
+        turn = self._ask(name) if self._takes_turns() else -1
+        self._room = True  # a step and the first command after it are one place
         self._recorder.mark("step", item, None, name, turn)
 
     def mark(
@@ -98,106 +88,57 @@ class Me:
         """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
 
-    def _goes_on(self, command: str) -> bool:
-        """Wait before this SQL command if the turn ends there; False if it must not run any more.
-
-        SQLite calls this: it would swallow an exception, and run the command.
-        """
-        with suppress(Abandoned):
-            self._reaches(command)
-            self._room = False
-        return not self._abandoned or command == "rollback"
-
-    def _reaches(self, command: str) -> bool:
-        """Wait before this SQL command if the turn ends there; tell whether it is a new place.
-
-        Raises Abandoned if the round was given up.
-        """
+    def _takes_turns(self) -> bool:
+        """Tell whether the lab grants turns here: to no thread and no fork of a worker."""
         if self._abandoned:
             raise Abandoned
-        turn = 0 if self._room or not self._number else self._reach(command, command=True)
+        here = (os.getpid(), threading.get_ident())
+        return self._scheduled and self.round > 0 and here == self._here
+
+    def _command(self, word: str, *, room: bool) -> bool:
+        """Wait before an SQL command; tell whether it is a place of its own.
+
+        room: whether that place still has room for the next command that SQLite tells of.
+        """
+        turn = 0 if self._room else self._ask(word, command=True)
         if turn:
-            self._recorder.mark("step", None, None, command, turn)
-            self._room = True  # for the command itself
+            self._recorder.mark("step", None, None, word, turn)
+        self._room = room
         return turn > 0
 
     def _waits(self, how: str) -> bool:
-        """Note how a lock refused a command (see `Answer`); if it waits, wait for the next turn.
-
-        Returns whether to run the command again. Raises Abandoned if the round was given up.
-        """
-        if self._abandoned:
-            raise Abandoned
-        if how == "waits" and (self._next is not None or self._wanted == "x"):
-            how = "gave up"
+        """Tell how a lock refused a command, see `Answer`; return whether to run it again."""
         self._answer.refused = how or self._answer.refused
-        if how == "waits":
-            command = self._answer.command
-            self._wait(self._place)
-            self._enter(self._place, command)
-            self._room = True
-        return how == "waits"
+        self._room = how == "waits" and self._ask(self._place) > 0
+        return self._room
 
-    def _note(self, what: str, kind: str) -> None:
+    def _note(self, what: str, kind: str = "such calls") -> None:
         """Note what this process does that the lab does not mix, such as with files."""
         where = f"in step {self._place}" if self._place else "before its first step"
         mixed = f"the lab mixes steps and SQL commands, not what {kind} do between them"
-        self._unmixed[f"{self.name} {what} {where}; {mixed}"] = None
+        said = f"{self.name} {what} {where}; {mixed}"
+        self._answer.unmixed += [said] * (said not in self._answer.unmixed)
 
-    def _start(self) -> None:
-        """Wait for the first turn of a round."""
-        self._first, self._place, self._room, self._abandoned = "", "", False, False
-        self._wait()
+    def _ask(self, place: str | None = None, *, command: bool = False) -> int:
+        """Tell the parent of this place; wait for the number of the turn that goes through it.
 
-    def _reach(self, name: str, *, command: bool = False) -> int:
-        """Go through a place when it is this process's turn; return the number of the turn.
-
-        0 means that this turn does not end at this command, but goes on to the next step.
+        0: it is no place, or this process gives up waiting for a lock. See `turns.Round.take`.
         """
-        named = self._names(self._next if self._place else self._wanted, name, command)
-        if command and not named:
-            return 0
-        if self._place:  # a whole unit ends where the first step comes again
-            over = command or self._wanted is not None or name == self._first
-        else:  # what stands before the first place belongs to its turn
-            over = not named
-        self._first = self._first or name * (not command)
-        while over:
-            self._wait(name)
-            over = not self._names(self._wanted, name, command)
-        return self._enter(name, command)
-
-    def _names(self, token: str | None, name: str, command: bool) -> bool:
-        """Tell whether the step of a turn (see `orders.Turn`) names this place."""
-        letters = (token or "").removeprefix("x")
-        named = bool(letters) or not command or self._next is None
-        return named and orders.slug(name).startswith(letters)
-
-    def _enter(self, name: str, command: bool) -> int:
-        """Go through a place in this turn; a step has room for an SQL command."""
-        self._place, self._room, self._answer.command = name, not command, command
-        self._answer.steps.append(name)
-        return self._number
-
-    def _wait(self, place: str = "") -> None:
-        """End the turn at this place, and wait until the parent grants another one.
-
-        It tells its number, its step as in `orders.Turn`, and the step of this process's turn
-        after it, None to stop at each place.
-        """
-        if place:
+        self._answer.command = command
+        if place is not None:
             self._tell(place)
-        if (grant := self._pipe.recv()) is None:
+        number = self._pipe.recv()
+        if number is None:
             self._abandoned = True
             raise Abandoned
-        self._number, self._wanted, self._next = grant
+        self._place = place or "" if number else self._place
+        return number
 
     def _tell(self, place: str | None, error: str = "") -> None:
         """Send the answer, and begin the next one."""
         self._answer.place, self._answer.error = place, error
-        self._answer.unmixed = list(self._unmixed)
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
-        self._answer = Answer()
+        self._answer = Answer(unmixed=self._answer.unmixed)
 
 
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
@@ -225,8 +166,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error = _run(worker, me)
-        if places.connections:  # Python closes those that nobody closed
-            gc.collect()
+        while places.opened:
+            places.opened.pop().close()  # nobody else may have
         recorder.mark("ended")
         status = 1 if error else status
         me._tell(None, error)
@@ -238,8 +179,9 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
 def _run(worker: Callable[[Me], object], me: Me) -> str:
     """Run the worker once; return what went wrong, a sentence or ""."""
     try:
+        me._place, me._room, me._abandoned = "", False, False
         if me._scheduled:
-            me._start()
+            me._ask()
         if callable(worker(me)):
             return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
     except Abandoned:

@@ -92,11 +92,10 @@ class Run:
         return table.reindex(self.params["processes"]).rename_axis("process")
 
     @property
-    def owners(self) -> orders.Owners:
+    def owners(self) -> dict[str, str]:
         """Whose item each letter of an order is: label -> process."""
         own = self.items.drop_duplicates("label").sort_values(["process", "label"])
-        named = zip(own["label"], own["process"], strict=True)
-        return orders.Owners(named, self.params["processes"])
+        return dict(zip(own["label"], own["process"], strict=True))
 
     def handoffs(self) -> pd.DataFrame:
         """How each shared resource went from holder to holder; see `events.handoffs`."""

@@ -51,10 +51,8 @@ class Session:
         played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
         self.children.note(played.stopped)
 
-    def play(
-        self, player: Callable[[Round], object], coming: Sequence[Turn] | None = None
-    ) -> Round:
-        """Play one round, whose turns `player` takes; see `turns.Round`."""
+    def play(self, player: Callable, coming: Sequence[Turn] | None = None) -> Round:
+        """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
         number, played = self._begin(), Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)

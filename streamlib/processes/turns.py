@@ -21,7 +21,10 @@ class Taken(NamedTuple):
     """One turn as it was taken."""
 
     turn: Turn
-    answer: Answer
+    steps: list[str]  # the places that it went through
+    command: bool  # whether the last of those is an SQL command
+    gave_up: bool  # whether it was refused a lock for which others would wait
+    answer: Answer  # where the process is now
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Round:
     player: Callable[["Round"], object]  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
     coming: Sequence[Turn] | None = None  # the turns to come; None: each turn ends at a place
-    waiting: dict[int, str] = field(default_factory=dict)  # process -> the place that it waits at
+    waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
     holders: dict[str, int] = field(default_factory=dict)  # resource -> process
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
@@ -40,18 +43,18 @@ class Round:
     @property
     def schedule(self) -> str:
         """The turns that were taken; one for any place has the letters of the place it began."""
-        short = orders.letters_of(step for taken in self.taken for step in taken.answer.steps)
+        short = orders.letters_of(step for taken in self.taken for step in taken.steps)
         words = []
-        for turn, answer in self.taken:
-            letters = short[answer.steps[0]] if answer.steps else ""
-            if answer.refused == "gave up":
-                letters = "x" + letters * answer.command
+        for turn, steps, command, gave_up, _ in self.taken:
+            letters = short[steps[0]] if steps else ""
+            if gave_up:
+                letters = "x" + letters * command
             words.append(str(turn) if self.coming is not None else f"{turn.process}{letters}")
         return " ".join(words)
 
     def play(self, number: int) -> None:
         """Play it, turn by turn, as round `number` of the run."""
-        self.waiting = dict.fromkeys(range(1, len(self.children.all) + 1), "")
+        self.waiting = {n: Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
         self.look()
         self.children.open_gate(number)
         try:
@@ -62,49 +65,70 @@ class Round:
             self.stopped = str(why)
         self.children.give_up([self._child(process) for process in self.waiting])
 
-    def take(self, turn: Turn) -> Answer:
-        """Give a process one turn, note what it did, and return its answer.
+    def take(self, turn: Turn) -> Taken | None:
+        """Give a process one turn; return what it did, or None if it waits for a lock instead.
 
-        Where the turns to come are not known, a turn that would wait for a lock is not taken.
-        Raises Stopped if the turn cannot be taken.
+        Only a turn for any place waits. Raises Stopped if the turn cannot be taken.
         """
         number, process, child = len(self.taken) + 1, turn.process, self._child(turn.process)
         said = f"Turn {number} ({turn}): {child.name}"
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
-        answer = self.children.turn(child, number, turn.step, self._after(turn))
-        if answer.refused == "waits":
-            return answer
-        self.waiting[process] = answer.place
-        if answer.place is None:
+        steps, command, gave_up, lock = [], False, False, ""
+        while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
+            answer = self.children.turn(child, number * through)
+            if through and at.place:
+                steps, command = [*steps, at.place], at.command
+            if answer.refused == "waits" and turn.step == "":
+                return None
+            if answer.refused == "waits":
+                answer, gave_up = self.children.turn(child, 0), True
+            gave_up |= answer.refused == "gave up"
+            lock = self._follow_locks(process, answer.marked) or lock
+            self.waiting[process] = answer
+        if at.place is None:
             del self.waiting[process]
         if not child.alive:
-            raise Stopped(f"Turn {number} ({turn}): {answer.error}")
-        self.children.note(answer.error)
-        if (turn.step or "").strip("x") and not answer.steps:
-            where = f"its next step is {answer.place}" if answer.place else "it has no steps"
+            raise Stopped(f"Turn {number} ({turn}): {at.error}")
+        self.children.note(at.error)
+        if (turn.step or "").strip("x") and not steps:
+            where = f"its next step is {at.place}" if at.place else "it has no steps"
             raise Stopped(f"{said} has no such step here: {where}.")
-        lock = self._follow_locks(process, answer.marked)
-        self.taken.append(Taken(turn, answer))
+        self.taken.append(Taken(turn, steps, command, gave_up, at))
         self.look()
-        refused, gives_up = lock or answer.refused == "gave up", (turn.step or "")[:1] == "x"
-        if gives_up and not refused:
-            raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
-        if refused and not gives_up and self.coming is not None:
-            what = answer.steps[0] if answer.steps else "begin"
+        if (turn.step or "")[:1] == "x":
+            if not (lock or gave_up):
+                raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
+        elif (lock or gave_up) and self.coming is not None:
+            what = steps[0] if steps else "begin"
             raise Stopped(f"{said} cannot {what} here because {self._who_holds(lock)}.")
-        return answer
+        return self.taken[-1]
+
+    def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
+        """Tell whether a turn that has taken these steps goes through the place that comes next.
+
+        False if that is not a place when this schedule is played, None if the turn ends there.
+        """
+        if not at.place:
+            return None if at.place is None else True
+        if self.coming is None:
+            return None if steps else True
+        letters = ((self._after(turn) if steps else turn.step) or "").removeprefix("x")
+        named = orders.slug(at.place).startswith(letters)
+        if at.command and not (letters and named):
+            return False
+        if steps:  # a whole unit ends where its first step comes again
+            return True if turn.step is None and at.place != steps[0] else None
+        return named or None
 
     def _child(self, process: int) -> Child:
         return self.children.all[process - 1]
 
     def _after(self, turn: Turn) -> str | None:
-        """Return the step of the process's next turn, or None if each turn ends at a place."""
-        if self.coming is None:
-            return None
+        """Return the step of the process's next turn."""
         later = (self.coming[at] for at in range(len(self.taken) + 1, len(self.coming)))
-        return next((t.step or "" for t in later if t.process == turn.process), "")
+        return next((later.step for later in later if later.process == turn.process), None)
 
     def _follow_locks(self, process: int, marked: list[tuple]) -> str:
         """Note who holds what; return the resource that this process was refused, or ""."""
@@ -130,7 +154,7 @@ class Round:
         return said
 
     def _unfinished(self) -> str:
-        places = [(self._child(p).name, place or "its start") for p, place in self.waiting.items()]
+        places = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
         left = ", ".join(f"{name} waits at {place}" for name, place in places)
         return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
 

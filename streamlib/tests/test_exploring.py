@@ -353,7 +353,7 @@ def test_a_consumer_that_polls_is_left_after_some_turns(plan, monkeypatch):
     plan = dict(zip(["P1", "P2"], plan, strict=True))
     verdict = schedule.explore(plan, lambda db: True, setup=counter)
     assert (verdict.verdict, verdict.total) == ("unknown", None) and verdict.explored > 10
-    assert verdict.why == "a round was left after 20 turns: let each process come to an end"
+    assert verdict.why == "a round was left after 20 turns: let each process end"
 
 
 def waits_for_itself(me):

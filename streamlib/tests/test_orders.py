@@ -181,16 +181,6 @@ def test_a_turn_is_written_as_it_was_read():
     assert orders.process_of("10c") == 10
 
 
-@pytest.mark.parametrize(
-    ("counts", "order", "said"),
-    [((0, 2, 1), "ACB", "2 3 2"), ((1, 0, 1), "BA", "3 1"), ((0, 0, 60), "3.60 3.1", "3 3")],
-)
-def test_a_process_without_an_insert_keeps_its_number(counts, order, said):
-    assert orders.schedule(order, orders.owners(counts)) == said
-    named = orders.Owners({"A": "Ann", "B": "Zoë"}, ["Ann", "Bob", "Zoë"])
-    assert orders.schedule("BA", named) == "3 1" and named == {"A": "Ann", "B": "Zoë"}
-
-
 ODD = st.text("ab é写1._-! ", min_size=1, max_size=5).map(lambda text: f"s{text}")
 
 
