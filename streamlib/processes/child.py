@@ -21,7 +21,6 @@ import cloudpickle
 
 from streamlib import home
 from streamlib.processes import places
-from streamlib.processes.places import Abandoned
 from streamlib.processes.recorder import Recorder
 
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
@@ -36,7 +35,7 @@ class Answer:
     command: bool = False  # whether that is an SQL command
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
-    unmixed: list[str] = field(default_factory=list)  # what the lab does not mix, in sentences
+    unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
 
 
 class Me:
@@ -53,7 +52,7 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
-        self._here = (os.getpid(), threading.get_ident())
+        self._here = (os.getpid(), threading.get_ident()) if self._scheduled else None
         self._place, self._room, self._abandoned = "", False, False  # see `_run`
 
     def step(self, name: str, item: object = None) -> None:
@@ -91,19 +90,15 @@ class Me:
     def _takes_turns(self) -> bool:
         """Tell whether the lab grants turns here: to no thread and no fork of a worker."""
         if self._abandoned:
-            raise Abandoned
-        here = (os.getpid(), threading.get_ident())
-        return self._scheduled and self.round > 0 and here == self._here
+            raise places.Abandoned
+        return self.round > 0 and self._here == (os.getpid(), threading.get_ident())
 
-    def _command(self, word: str, *, room: bool) -> bool:
-        """Wait before an SQL command; tell whether it is a place of its own.
-
-        room: whether that place still has room for the next command that SQLite tells of.
-        """
+    def _command(self, word: str) -> bool:
+        """Wait before an SQL command; tell whether it is a place of its own."""
         turn = 0 if self._room else self._ask(word, command=True)
         if turn:
             self._recorder.mark("step", None, None, word, turn)
-        self._room = room
+            self._room = True  # for the command itself
         return turn > 0
 
     def _waits(self, how: str) -> bool:
@@ -116,22 +111,18 @@ class Me:
         """Note what this process does that the lab does not mix, such as with files."""
         where = f"in step {self._place}" if self._place else "before its first step"
         mixed = f"the lab mixes steps and SQL commands, not what {kind} do between them"
-        said = f"{self.name} {what} {where}; {mixed}"
-        self._answer.unmixed += [said] * (said not in self._answer.unmixed)
+        self._answer.unmixed[f"{self.name} {what} {where}; {mixed}"] = None
 
     def _ask(self, place: str | None = None, *, command: bool = False) -> int:
-        """Tell the parent of this place; wait for the number of the turn that goes through it.
-
-        0: it is no place, or this process gives up waiting for a lock. See `turns.Round.take`.
-        """
+        """Tell of this place; wait for the number of the turn, or 0 to go on without (`turns`)."""
         self._answer.command = command
         if place is not None:
             self._tell(place)
-        number = self._pipe.recv()
-        if number is None:
+        if (number := self._pipe.recv()) is None:
             self._abandoned = True
-            raise Abandoned
-        self._place = place or "" if number else self._place
+            raise places.Abandoned
+        if number:
+            self._place = place or ""
         return number
 
     def _tell(self, place: str | None, error: str = "") -> None:
@@ -184,7 +175,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
             me._ask()
         if callable(worker(me)):
             return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
-    except Abandoned:
+    except places.Abandoned:
         pass
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()

@@ -59,7 +59,6 @@ def _waiting(method: Callable) -> Callable:
     """Return this method of a cursor or connection, made to wait where a lock refuses it."""
     again = method.__name__ == "execute"  # of the others a part may be done
 
-    @functools.wraps(method)
     def call(self, *args, **kwargs):
         connection = getattr(self, "connection", self)
         while True:
@@ -69,7 +68,7 @@ def _waiting(method: Callable) -> Callable:
             except sqlite3.OperationalError as error:
                 if not _me._takes_turns():
                     raise
-                if again and not connection.last and _me._command(_words(args[0])[0], room=True):
+                if again and not connection.last and _me._command(_words(args[0])[0]):
                     continue  # it failed while it was prepared, before its turn
                 if not _me._waits(connection._refusal(again) if is_locked(error) else ""):
                     raise
@@ -108,12 +107,12 @@ class Connection(sqlite3.Connection):
         """Let the process's turn end here; SQLite calls this before it runs a command."""
         self.ran *= self.in_transaction
         self.last, *more = _words(command)
-        deferred = self.last in ("begin", "savepoint") and not {"immediate", "exclusive"} & {*more}
-        if deferred or not _me._takes_turns():
+        if self.last in ("begin", "savepoint") and not {"immediate", "exclusive"} & {*more}:
             return  # it takes no lock: it belongs to the command after it
         self.ran += 1
         try:
-            _me._command(self.last, room=False)
+            _me._takes_turns() and _me._command(self.last)
+            _me._room = False
         except Abandoned:  # SQLite would swallow it, and run the command
             self.interrupt()
 

@@ -66,9 +66,9 @@ class Round:
         self.children.give_up([self._child(process) for process in self.waiting])
 
     def take(self, turn: Turn) -> Taken | None:
-        """Give a process one turn; return what it did, or None if it waits for a lock instead.
+        """Give a process one turn; return what it did, or None if it only waits for a lock.
 
-        Only a turn for any place waits. Raises Stopped if the turn cannot be taken.
+        Raises Stopped if the turn cannot be taken.
         """
         number, process, child = len(self.taken) + 1, turn.process, self._child(turn.process)
         said = f"Turn {number} ({turn}): {child.name}"
@@ -80,9 +80,9 @@ class Round:
             answer = self.children.turn(child, number * through)
             if through and at.place:
                 steps, command = [*steps, at.place], at.command
-            if answer.refused == "waits" and turn.step == "":
-                return None
             if answer.refused == "waits":
+                if turn.step == "":
+                    return None
                 answer, gave_up = self.children.turn(child, 0), True
             gave_up |= answer.refused == "gave up"
             lock = self._follow_locks(process, answer.marked) or lock
@@ -92,43 +92,37 @@ class Round:
         if not child.alive:
             raise Stopped(f"Turn {number} ({turn}): {at.error}")
         self.children.note(at.error)
-        if (turn.step or "").strip("x") and not steps:
+        step, refused = turn.step or "", bool(lock) or gave_up
+        if step.strip("x") and not steps:
             where = f"its next step is {at.place}" if at.place else "it has no steps"
             raise Stopped(f"{said} has no such step here: {where}.")
         self.taken.append(Taken(turn, steps, command, gave_up, at))
         self.look()
-        if (turn.step or "")[:1] == "x":
-            if not (lock or gave_up):
-                raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
-        elif (lock or gave_up) and self.coming is not None:
+        if step[:1] == "x" and not refused:
+            raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
+        if refused and step[:1] != "x" and self.coming is not None:
             what = steps[0] if steps else "begin"
             raise Stopped(f"{said} cannot {what} here because {self._who_holds(lock)}.")
         return self.taken[-1]
 
     def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
-        """Tell whether a turn that has taken these steps goes through the place that comes next.
-
-        False if that is not a place when this schedule is played, None if the turn ends there.
-        """
-        if not at.place:
-            return None if at.place is None else True
-        if self.coming is None:
-            return None if steps else True
-        letters = ((self._after(turn) if steps else turn.step) or "").removeprefix("x")
+        """Tell if this turn goes through a place; False: over it, None: it ends here."""
+        if at.place is None or (steps and self.coming is None):
+            return None
+        if at.place == "" or self.coming is None:
+            return True
+        later = (self.coming[n] for n in range(len(self.taken) + 1, len(self.coming)))
+        after = next((later.step for later in later if later.process == turn.process), None)
+        letters = ((after if steps else turn.step) or "").removeprefix("x")
         named = orders.slug(at.place).startswith(letters)
         if at.command and not (letters and named):
-            return False
+            return False  # a command is a place only if it is named
         if steps:  # a whole unit ends where its first step comes again
             return True if turn.step is None and at.place != steps[0] else None
         return named or None
 
     def _child(self, process: int) -> Child:
         return self.children.all[process - 1]
-
-    def _after(self, turn: Turn) -> str | None:
-        """Return the step of the process's next turn."""
-        later = (self.coming[at] for at in range(len(self.taken) + 1, len(self.coming)))
-        return next((later.step for later in later if later.process == turn.process), None)
 
     def _follow_locks(self, process: int, marked: list[tuple]) -> str:
         """Note who holds what; return the resource that this process was refused, or ""."""

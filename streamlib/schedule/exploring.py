@@ -5,15 +5,14 @@ P. Godefroid, Model Checking for Programming Languages, 1997).
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from streamlib import database, orders, processes
 from streamlib.orders import Turn, switches
 from streamlib.processes.runner import Session
-from streamlib.processes.turns import Round, Taken
+from streamlib.processes.turns import Round
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 10  # interleavings that are alike, to say how many there are if all of them are
@@ -63,18 +62,15 @@ def explore(
     """Play every interleaving of the plan; say whether the invariant holds in each.
 
     A turn may end at each `me.step` and before each SQL command; a process that a lock refuses has
-    no turn to give, because it would wait there. What a process does with files, sockets, threads
-    or other processes is not mixed: then the verdict is at best `unknown`.
+    none to give, because it would wait. Files, sockets, threads and processes are not mixed.
 
     invariant: called with the database's path after each round; True if all is as it must be;
     setup: prepares the database before each round; bound: the most rounds to play. If there are
-    more interleavings, half of the rounds go through them in order, the others draw them with
-    `seed`; gives_up: let each process that would wait for a lock give up as well, as a free one
-    does at its timeout.
+    more interleavings, half of the rounds go through them, the others draw them with `seed`;
+    gives_up: let each process that would wait for a lock give up, too.
 
-    Raises ValueError for a bound below 1, or an invariant that does not return True or False;
-    TypeError for a setup or an invariant that is not a function. An AssertionError in the
-    invariant counts as False; any other error ends the exploration.
+    Raises ValueError or TypeError for a bound, setup or invariant that cannot be used. An
+    AssertionError in the invariant counts as False; any other error ends the exploration.
     """
     if not isinstance(bound, int) or bound < 1:
         raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
@@ -89,10 +85,9 @@ def explore(
 class _Node:
     """A beginning of rounds: what its last turn came to, and what is known of how it goes on."""
 
-    def __init__(self, came: object, processes: list[int]):
-        self.came = came
-        self.next: dict[Turn, _Node | None] = {Turn(p, ""): None for p in processes}
-        self.open = True  # whether something that comes after it has not been played yet
+    def __init__(self, came: object, processes: Iterable[int]):
+        self.came, self.open = came, True  # open: not all that comes after it has been played
+        self.next: dict[Turn, _Node | None] = {Turn(process, ""): None for process in processes}
 
 
 class _Search:
@@ -104,43 +99,42 @@ class _Search:
         self.shapes: set[tuple] = set()  # the number of turns of each process in a round
         self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
         self.sampled = self.left = 0  # interleavings that luck chose; rounds that came to no end
-        self.waited = self.changed = False  # a process for a lock; how a worker goes on
+        self.waited = self.changed = False  # a process for a lock; a worker, between rounds
 
     def play(self, session: Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
         self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
-        self.root = _Node("", list(range(1, len(children.all) + 1)))
+        self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
             more = self.root.open and (self.results or self.left < ROUNDS)
             if not children.able or self.changed or not (more or played < ROUNDS):
                 break
-            drawn = played >= max(1, self.bound // 2)
-            round = session.play(partial(self._walk, dice=dice if drawn else None))
+            choose = dice.choice if played >= max(1, self.bound // 2) else lambda turns: turns[0]
+            known = len(self.results)
+            round = session.play(lambda round: self._walk(round, choose))
             if not children.able:
                 self.unclear, self.left = {round.stopped: None}, 1
             elif not round.waiting:
-                self.sampled += drawn and round.schedule not in self.results
                 self._keep(round, session.db)
+            self.sampled += (len(self.results) - known) * (choose == dice.choice)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
 
-    def _walk(self, round: Round, dice: random.Random | None) -> None:
+    def _walk(self, round: Round, choose: Callable) -> None:
         """Play one round, on to something new if there is any, and make the tree grow."""
-        self.path = [self.root]
+        node, self.path = self.root, [self.root]
         while round.waiting:
-            node = self.path[-1]
             turns = [turn for turn, after in node.next.items() if after is None or after.open]
-            turns = turns or list(node.next)
-            if not turns or len(round.taken) == MOST_TURNS:
+            if not node.next or len(round.taken) == MOST_TURNS:
                 why = (
                     f"after {round.schedule or 'the start'} each process waits for a lock for ever"
                 )
-                if turns:
+                if node.next:
                     why = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[why], self.left = None, self.left + 1
                 return node.next.clear()
-            turn = dice.choice(turns) if dice else turns[0]
+            turn = choose(turns or list(node.next))
             taken = round.take(turn)
             if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
                 self.changed |= node.next.pop(turn) is not None
@@ -150,19 +144,17 @@ class _Search:
                 elif taken:
                     return None  # it went on with the error; a patient one would not
             if taken:
-                self._follow(node, turn, taken, round)
+                answer = taken.answer
+                self.unclear |= answer.unmixed
+                came = (taken.steps, taken.gave_up, answer.place, bool(answer.error))
+                # the others first: where a lock refuses them, the round goes on all the same
+                others = [*(set(round.waiting) - {turn.process}), turn.process]
+                if answer.place is None:
+                    others.pop()
+                node.next[turn] = node = node.next[turn] or _Node(came, others)
+                self.changed |= node.came != came
+                self.path.append(node)
         return None
-
-    def _follow(self, node: _Node, turn: Turn, taken: Taken, round: Round) -> None:
-        """Go on to the beginning that this turn led to."""
-        answer = taken.answer
-        self.unclear |= dict.fromkeys(answer.unmixed)
-        came = (taken.steps, taken.gave_up, answer.place, bool(answer.error))
-        # the others first: where a lock refuses them, the round goes on all the same
-        others = sorted(round.waiting, key=lambda process: process == turn.process)
-        node.next[turn] = node.next[turn] or _Node(came, others)
-        self.changed |= node.next[turn].came != came
-        self.path.append(node.next[turn])
 
     def _keep(self, round: Round, db: Path) -> None:
         """Keep what an interleaving showed."""
@@ -188,13 +180,13 @@ class _Search:
         results, total, why = self.results, None, next(iter(self.unclear), "")
         broken = sorted((switches(s), s) for s, result in results.items() if result is not None)
         complete = bool(results) and not (self.root.open or self.left or self.changed)
-        if self.changed:
-            broken, why = [], "the worker is not the same in each round"
-        elif complete:
+        verdict = "holds" if complete and not self.unclear else "unknown"
+        if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
         elif len(self.shapes) == 1 and len(results) >= ENOUGH and not (self.waited or self.left):
             total = orders.count(*self.shapes)
-        verdict = "holds" if complete and not self.unclear else "unknown"
+        if self.changed:
+            total, broken, why = None, [], "the worker is not the same in each round"
         if broken:
             verdict, why = "broken", results[broken[0][1]]
         return Verdict(
