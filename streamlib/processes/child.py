@@ -34,7 +34,7 @@ class Answer:
     place: str | None = None  # where it waits, a step or an SQL command; None if its worker ended
     command: bool = False  # whether that is an SQL command
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
-    marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
+    holds: str | None = None  # the resource that it has marked as held
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
 
 
@@ -76,8 +76,8 @@ class Me:
         resource: what is shared; detail: in words.
         """
         self._recorder.mark(state, item, resource, detail)
-        if self._scheduled:
-            self._answer.marked.append((state, resource))
+        if state in ("holding", "done", "gave_up"):
+            self._answer.holds = resource if state == "holding" else None
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
@@ -126,10 +126,10 @@ class Me:
         return number
 
     def _tell(self, place: str | None, error: str = "") -> None:
-        """Send the answer, and begin the next one."""
+        """Send the answer."""
         self._answer.place, self._answer.error = place, error
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
-        self._answer = Answer(unmixed=self._answer.unmixed)
+        self._answer.refused = ""
 
 
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
@@ -170,7 +170,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
 def _run(worker: Callable[[Me], object], me: Me) -> str:
     """Run the worker once; return what went wrong, a sentence or ""."""
     try:
-        me._place, me._room, me._abandoned = "", False, False
+        me._place, me._room, me._abandoned, me._answer.holds = "", False, False, None
         if me._scheduled:
             me._ask()
         if callable(worker(me)):

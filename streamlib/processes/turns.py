@@ -36,7 +36,6 @@ class Round:
     look: Callable[[], object]  # called between the turns, while all processes stand still
     coming: Sequence[Turn] | None = None  # the turns to come; None: each turn ends at a place
     waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
-    holders: dict[str, int] = field(default_factory=dict)  # resource -> process
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
 
@@ -75,7 +74,7 @@ class Round:
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
-        steps, command, gave_up, lock = [], False, False, ""
+        steps, command, gave_up = [], False, False
         while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
             answer = self.children.turn(child, number * through)
             if through and at.place:
@@ -85,24 +84,23 @@ class Round:
                     return None
                 answer, gave_up = self.children.turn(child, 0), True
             gave_up |= answer.refused == "gave up"
-            lock = self._follow_locks(process, answer.marked) or lock
             self.waiting[process] = answer
         if at.place is None:
             del self.waiting[process]
         if not child.alive:
             raise Stopped(f"Turn {number} ({turn}): {at.error}")
         self.children.note(at.error)
-        step, refused = turn.step or "", bool(lock) or gave_up
+        step = turn.step or ""
         if step.strip("x") and not steps:
             where = f"its next step is {at.place}" if at.place else "it has no steps"
             raise Stopped(f"{said} has no such step here: {where}.")
         self.taken.append(Taken(turn, steps, command, gave_up, at))
         self.look()
-        if step[:1] == "x" and not refused:
+        if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
-        if refused and step[:1] != "x" and self.coming is not None:
+        if gave_up and step[:1] != "x" and self.coming is not None:
             what = steps[0] if steps else "begin"
-            raise Stopped(f"{said} cannot {what} here because {self._who_holds(lock)}.")
+            raise Stopped(f"{said} cannot {what} here because {self._who_holds()}.")
         return self.taken[-1]
 
     def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
@@ -124,27 +122,16 @@ class Round:
     def _child(self, process: int) -> Child:
         return self.children.all[process - 1]
 
-    def _follow_locks(self, process: int, marked: list[tuple]) -> str:
-        """Note who holds what; return the resource that this process was refused, or ""."""
-        refused = ""
-        for state, resource in marked:
-            if state == "holding" and resource:
-                self.holders[resource] = process
-            elif state == "gave_up" and self.holders.get(resource, process) != process:
-                refused = resource
-            elif state in ("done", "gave_up"):
-                self.holders.pop(resource, None)
-        return refused
-
-    def _who_holds(self, resource: str) -> str:
+    def _who_holds(self) -> str:
         """Say who holds the lock, and, where it is known, in which turn it will let go."""
-        if not resource:
+        held = {process: at.holds for process, at in self.waiting.items() if at.holds}
+        if not held:
             return "another process holds a lock of the database"
-        holder, number = self.holders[resource], len(self.taken)
+        [(holder, resource), *_] = held.items()
         said = f"{self._child(holder).name} holds the write lock of {resource}"
-        for at, turn in enumerate(self.coming[number:], start=number + 1):
+        for number, turn in enumerate(self.coming[len(self.taken) :], start=len(self.taken) + 1):
             if turn.process == holder and (turn.step or "c")[0] == "c":  # the commit, for the pets
-                return f"{said} until turn {at}"
+                return f"{said} until turn {number}"
         return said
 
     def _unfinished(self) -> str:
