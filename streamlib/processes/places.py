@@ -100,8 +100,7 @@ class Connection(sqlite3.Connection):
         super().set_authorizer(_ignore_timeouts)
         super().create_function("streamlib_idle", 0, int)
         super().set_trace_callback(self._tell)
-        if _me._takes_turns():
-            opened.append(self)
+        opened.extend([self] * _me._takes_turns())
 
     def _tell(self, command: str) -> None:
         """Let the process's turn end here; SQLite calls this before it runs a command."""

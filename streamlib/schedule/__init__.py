@@ -7,9 +7,8 @@ A schedule is a text of turns, each the number of a process in the plan:
     1s 2s 1u 2u           ... or one SQL command, by its first word: select, update
     1b 2x 1i 1c           x: the process tries to begin, and gives up: another holds the lock
 
-A turn ends at each step, and before an SQL command if the next turn of its process names that one.
-A step and the first command after it are one. A name with blanks or digits is read as with "_".
-Turns are forced on real processes: their order and outcomes repeat exactly, their times do not.
+A turn ends at an SQL command only if the next turn of its process names that, else at a step; a
+step and its first command are one. Order and outcomes repeat exactly, times do not.
 """
 
 from streamlib.schedule.exploring import Verdict, explore  # noqa: F401

@@ -15,8 +15,7 @@ from streamlib.processes.runner import Session
 from streamlib.processes.turns import Round
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
-ENOUGH = 10  # interleavings that are alike, to say how many there are if all of them are
-ROUNDS = 5  # at least, so that a worker that is not the same in each round is found out
+ENOUGH = 10  # rounds to see whether a worker is the same in each, and all interleavings alike
 PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
 
 
@@ -24,11 +23,10 @@ PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tri
 class Verdict:
     """What exploring found; its run is `processes.history("explore")[-1]`.
 
-    verdict: `holds` (every interleaving explored), `broken` (by `schedule`, the one with the
-    fewest switches between processes) or `unknown` (none found broken, not all explored);
-    explored: how many, of them `sampled` with `seed`; total: out of how many feasible ones, None if
-    unknown; broken: those that break the invariant, simplest first; why: what failed in `schedule`,
-    why it is unknown, or what "holds" takes for granted.
+    verdict: `holds`, `broken` or `unknown` (none found broken, but not all was seen); schedule: the
+    broken one with the fewest switches between processes; explored: how many interleavings, of them
+    `sampled` with `seed`; total: of how many feasible ones, None if unknown; broken: all of them,
+    simplest first; why: what failed, why it is unknown, or what "holds" takes for granted.
     """
 
     verdict: str
@@ -64,10 +62,9 @@ def explore(
     A turn may end at each `me.step` and before each SQL command; a process that a lock refuses has
     none to give, because it would wait. Files, sockets, threads and processes are not mixed.
 
-    invariant: called with the database's path after each round; True if all is as it must be;
-    setup: prepares the database before each round; bound: the most rounds to play. If there are
-    more interleavings, half of the rounds go through them, the others draw them with `seed`;
-    gives_up: let each process that would wait for a lock give up, too.
+    invariant, setup: called with the database's path after and before each round; bound: the most
+    rounds to play. If there are more interleavings, half of the rounds go through them, the others
+    draw them with `seed`; gives_up: let each process that would wait for a lock give up, too.
 
     Raises ValueError or TypeError for a bound, setup or invariant that cannot be used. An
     AssertionError in the invariant counts as False; any other error ends the exploration.
@@ -107,34 +104,32 @@ class _Search:
         self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
-            more = self.root.open and (self.results or self.left < ROUNDS)
-            if not children.able or self.changed or not (more or played < ROUNDS):
+            more = self.root.open and (self.results or self.left < ENOUGH)
+            if not children.able or self.changed or not (more or played < ENOUGH):
                 break
-            choose = dice.choice if played >= max(1, self.bound // 2) else lambda turns: turns[0]
-            known = len(self.results)
-            round = session.play(lambda round: self._walk(round, choose))
+            self.dice = dice if played >= max(1, self.bound // 2) else None
+            known, round = len(self.results), session.play(self._walk)
             if not children.able:
                 self.unclear, self.left = {round.stopped: None}, 1
             elif not round.waiting:
                 self._keep(round, session.db)
-            self.sampled += (len(self.results) - known) * (choose == dice.choice)
+            self.sampled += bool(self.dice) * (len(self.results) - known)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
 
-    def _walk(self, round: Round, choose: Callable) -> None:
+    def _walk(self, round: Round) -> None:
         """Play one round, on to something new if there is any, and make the tree grow."""
         node, self.path = self.root, [self.root]
         while round.waiting:
-            turns = [turn for turn, after in node.next.items() if after is None or after.open]
+            new = [turn for turn, after in node.next.items() if after is None or after.open]
             if not node.next or len(round.taken) == MOST_TURNS:
-                why = (
-                    f"after {round.schedule or 'the start'} each process waits for a lock for ever"
-                )
+                why = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 if node.next:
                     why = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[why], self.left = None, self.left + 1
                 return node.next.clear()
-            turn = choose(turns or list(node.next))
+            turns = new or list(node.next)
+            turn = self.dice.choice(turns) if self.dice else turns[0]
             taken = round.take(turn)
             if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
                 self.changed |= node.next.pop(turn) is not None
@@ -148,10 +143,8 @@ class _Search:
                 self.unclear |= answer.unmixed
                 came = (taken.steps, taken.gave_up, answer.place, bool(answer.error))
                 # the others first: where a lock refuses them, the round goes on all the same
-                others = [*(set(round.waiting) - {turn.process}), turn.process]
-                if answer.place is None:
-                    others.pop()
-                node.next[turn] = node = node.next[turn] or _Node(came, others)
+                order = sorted(round.waiting, key=lambda process: process == turn.process)
+                node.next[turn] = node = node.next[turn] or _Node(came, order)
                 self.changed |= node.came != came
                 self.path.append(node)
         return None
@@ -160,20 +153,16 @@ class _Search:
         """Keep what an interleaving showed."""
         turns = [taken.turn.process for taken in round.taken]
         self.shapes.add(tuple(turns.count(process) for process in sorted(set(turns))))
-        result = next((taken.answer.error for taken in round.taken if taken.answer.error), None)
-        result = result or self._failure(db)
-        before = self.results.setdefault(round.schedule, result)
-        self.changed |= (before is None) != (result is None)
-
-    def _failure(self, db: Path) -> str | None:
-        """Return "" if the invariant does not hold, else None."""
+        errors = [taken.answer.error for taken in round.taken if taken.answer.error]
         try:
-            held = self.invariant(db)
+            held = not errors and self.invariant(db)
         except AssertionError:
-            return ""
+            held = False
         if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
             raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
-        return None if held else ""
+        result = None if held else "".join(errors[:1])
+        before = self.results.setdefault(round.schedule, result)
+        self.changed |= (before is None) != (result is None)
 
     def verdict(self) -> Verdict:
         """Sum up."""
@@ -187,15 +176,9 @@ class _Search:
             total = orders.count(*self.shapes)
         if self.changed:
             total, broken, why = None, [], "the worker is not the same in each round"
+        first = broken[0][1] if broken else ""
         if broken:
-            verdict, why = "broken", results[broken[0][1]]
-        return Verdict(
-            verdict=verdict,
-            schedule=broken[0][1] if broken else "",
-            explored=len(results),
-            sampled=self.sampled,
-            seed=self.seed,
-            total=total,
-            broken=[schedule for _, schedule in broken],
-            why=why or "no interleaving was played to its end" * (not results),
-        )
+            verdict, why = "broken", results[first]
+        why = why or "no interleaving was played to its end" * (not results)
+        texts = [schedule for _, schedule in broken]
+        return Verdict(verdict, first, len(results), self.sampled, self.seed, total, texts, why)

@@ -365,7 +365,7 @@ def waits_for_itself(me):
 def test_if_no_interleaving_comes_to_its_end_it_is_unknown(monkeypatch):
     verdict = schedule.explore({"P1": waits_for_itself}, lambda db: True)
     assert (verdict.verdict, verdict.explored) == ("unknown", 0)
-    assert verdict.why == "after 1b each process waits for a lock for ever"
+    assert verdict.why == "after 1b all wait for a lock for ever"
     monkeypatch.setattr(exploring, "MOST_TURNS", 20)
 
     def endless(me):
@@ -385,7 +385,7 @@ def test_a_deadlock_of_two_files_is_no_interleaving_that_holds():
 
     verdict = schedule.explore({"P1": crossed, "P2": crossed}, lambda db: True, setup=counter)
     assert (verdict.verdict, verdict.explored) == ("unknown", 2)
-    assert verdict.why == "after 1b 2b each process waits for a lock for ever"
+    assert verdict.why == "after 1b 2b all wait for a lock for ever"
 
 
 def test_patience_is_said_and_giving_up_can_be_tried():
