@@ -121,8 +121,7 @@ class Me:
         if (number := self._pipe.recv()) is None:
             self._abandoned = True
             raise places.Abandoned
-        if number:
-            self._place = place or ""
+        self._place = place if number and place else self._place
         return number
 
     def _tell(self, place: str | None, error: str = "") -> None:

@@ -135,9 +135,8 @@ class Connection(sqlite3.Connection):
         (self.rollback if kind else self.commit)()
 
 
-def _ignore_timeouts(action: int, name: str, value: str | None, *_: object) -> int:
-    sets = action == sqlite3.SQLITE_PRAGMA and name.lower() == "busy_timeout" and value is not None
-    return sqlite3.SQLITE_IGNORE if sets else sqlite3.SQLITE_OK
+def _ignore_timeouts(_: int, name: str, value: str | None, *__: object) -> int:
+    return sqlite3.SQLITE_IGNORE if name == "busy_timeout" and value else sqlite3.SQLITE_OK
 
 
 for _class, _made, _names in [

@@ -45,9 +45,8 @@ class Round:
         short = orders.letters_of(step for taken in self.taken for step in taken.steps)
         words = []
         for turn, steps, command, gave_up, _ in self.taken:
-            letters = short[steps[0]] if steps else ""
-            if gave_up:
-                letters = "x" + letters * command
+            letters = "".join(short[step] for step in steps[:1] if command or not gave_up)
+            letters = "x" * gave_up + letters
             words.append(str(turn) if self.coming is not None else f"{turn.process}{letters}")
         return " ".join(words)
 

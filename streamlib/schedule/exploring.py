@@ -9,34 +9,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlib import database, orders, processes
+from streamlib import database, processes
 from streamlib.orders import Turn, switches
 from streamlib.processes.runner import Session
 from streamlib.processes.turns import Round
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
-ENOUGH = 10  # rounds to see whether a worker is the same in each, and all interleavings alike
+ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
 PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What exploring found; its run is `processes.history("explore")[-1]`.
+    """What exploring found; its run is `processes.history("explore")[-1]`."""
 
-    verdict: `holds`, `broken` or `unknown` (none found broken, but not all was seen); schedule: the
-    broken one with the fewest switches between processes; explored: how many interleavings, of them
-    `sampled` with `seed`; total: of how many feasible ones, None if unknown; broken: all of them,
-    simplest first; why: what failed, why it is unknown, or what "holds" takes for granted.
-    """
-
-    verdict: str
-    schedule: str
-    explored: int
-    sampled: int
+    verdict: str  # `holds`, `broken`, or `unknown`: none found broken, but not all was seen
+    schedule: str  # the broken one with the fewest switches between processes
+    explored: int  # how many interleavings
+    sampled: int  # of them, drawn with the seed
     seed: int
-    total: int | None
-    broken: list[str]
-    why: str
+    total: int | None  # of how many feasible ones, None if unknown
+    broken: list[str]  # the schedules that break the invariant, simplest first
+    why: str  # what failed, why it is unknown, or what "holds" takes for granted
 
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
@@ -93,7 +87,6 @@ class _Search:
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
-        self.shapes: set[tuple] = set()  # the number of turns of each process in a round
         self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
         self.sampled = self.left = 0  # interleavings that luck chose; rounds that came to no end
         self.waited = self.changed = False  # a process for a lock; a worker, between rounds
@@ -139,9 +132,8 @@ class _Search:
                 elif taken:
                     return None  # it went on with the error; a patient one would not
             if taken:
-                answer = taken.answer
-                self.unclear |= answer.unmixed
-                came = (taken.steps, taken.gave_up, answer.place, bool(answer.error))
+                self.unclear |= taken.answer.unmixed
+                came = (taken.steps, taken.gave_up, taken.answer.place, bool(taken.answer.error))
                 # the others first: where a lock refuses them, the round goes on all the same
                 order = sorted(round.waiting, key=lambda process: process == turn.process)
                 node.next[turn] = node = node.next[turn] or _Node(came, order)
@@ -151,8 +143,6 @@ class _Search:
 
     def _keep(self, round: Round, db: Path) -> None:
         """Keep what an interleaving showed."""
-        turns = [taken.turn.process for taken in round.taken]
-        self.shapes.add(tuple(turns.count(process) for process in sorted(set(turns))))
         errors = [taken.answer.error for taken in round.taken if taken.answer.error]
         try:
             held = not errors and self.invariant(db)
@@ -160,9 +150,7 @@ class _Search:
             held = False
         if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
             raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
-        result = None if held else "".join(errors[:1])
-        before = self.results.setdefault(round.schedule, result)
-        self.changed |= (before is None) != (result is None)
+        self.results[round.schedule] = None if held else "".join(errors[:1])
 
     def verdict(self) -> Verdict:
         """Sum up."""
@@ -172,8 +160,6 @@ class _Search:
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
-        elif len(self.shapes) == 1 and len(results) >= ENOUGH and not (self.waited or self.left):
-            total = orders.count(*self.shapes)
         if self.changed:
             total, broken, why = None, [], "the worker is not the same in each round"
         first = broken[0][1] if broken else ""

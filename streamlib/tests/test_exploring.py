@@ -136,9 +136,11 @@ def test_the_pets_step_by_step_have_90_feasible_interleavings():
 def test_past_the_bound_it_samples_and_says_so():
     three = dict.fromkeys(["P1", "P2", "P3"], add_one)
     verdict = schedule.explore(three, lambda db: True, setup=counter, bound=20, seed=5)
-    assert verdict.verdict == "unknown" and verdict.total == 1680
+    assert verdict.verdict == "unknown" and verdict.total is None
     assert 10 < verdict.explored <= 20 and verdict.sampled == verdict.explored - 10
-    assert "of 1,680 interleavings (" in str(verdict) and "sampled with seed 5)" in str(verdict)
+    assert "of an unknown number of interleavings (" in str(
+        verdict
+    ) and "sampled with seed 5)" in str(verdict)
     schedule.explore(three, lambda db: True, setup=counter, bound=20, seed=5)
     first, again = processes.history("explore")[-2:]
     assert again.orders()["schedule"].equals(first.orders()["schedule"])
