@@ -78,10 +78,9 @@ def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) 
 
     Its steps are begin, insert and commit; it marks waiting, holding, and done or gave_up.
     """
-    lock, timeout = me.db.name, 0
-    if me.scale:  # under a schedule it is 0: nobody waits, and each command is a place
-        timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
-    row = (pet, me.name, os.getpid())
+    lock, row = me.db.name, (pet, me.name, os.getpid())
+    # under a schedule it is 0: nobody waits, and each command is a place
+    timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000 if me.scale else 0
     try:
         me.step("begin", pet)
         me.mark("waiting", pet, lock, f"timeout of {timeout:g} s")

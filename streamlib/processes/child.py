@@ -60,8 +60,7 @@ class Me:
 
         Under a schedule it waits for this process's turn. Raises ValueError for a bad name.
         """
-        if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":
-            # a schedule begins with digits, and x means giving up
+        if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":  # x: gives up
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
         turn = self._ask(name) if self._takes_turns() else -1
         self._room = True  # a step and the first command after it are one place
@@ -115,18 +114,17 @@ class Me:
 
     def _ask(self, place: str | None = None, *, command: bool = False) -> int:
         """Tell of this place; wait for the number of the turn, or 0 to go on without (`turns`)."""
-        self._answer.command = command
         if place is not None:
-            self._tell(place)
+            self._tell(place, command=command)
         if (number := self._pipe.recv()) is None:
             self._abandoned = True
             raise places.Abandoned
         self._place = place if number and place else self._place
         return number
 
-    def _tell(self, place: str | None, error: str = "") -> None:
+    def _tell(self, place: str | None, error: str = "", *, command: bool = False) -> None:
         """Send the answer."""
-        self._answer.place, self._answer.error = place, error
+        self._answer.place, self._answer.error, self._answer.command = place, error, command
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer.refused = ""
 

@@ -1,7 +1,6 @@
 """Where a turn may end beside the steps, at each SQL command; and what the lab cannot mix.
 
-Under a schedule SQLite tells of each command before it runs it, whoever made the connection; an
-audit hook tells of files, sockets, processes and threads.
+Under a schedule SQLite tells of each command before it runs it, and an audit hook of the rest.
 """
 
 import functools
@@ -17,10 +16,8 @@ from streamlib.database import is_locked
 
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-UNMIXED = re.compile(  # audit events, without those that change nothing
-    r"os\.(?!f?walk|list|scandir|getxattr|putenv|unsetenv|chdir|add_dll)|socket\.(?!__new__|get)"
-    r"|subprocess\.|fcntl\.|mmap\.|msvcrt\.locking|_thread\.start"
-)
+UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread)\.")  # audit events
+SAFE = re.compile(r"os\.(f?walk|list|scan|get|put|unset|chdir|add)|(socket|msvcrt)\.(_|get|open)")
 opened: list[sqlite3.Connection] = []  # in the present round
 _me: Any = None  # the `child.Me` whose turns the commands of this process take
 
@@ -46,7 +43,7 @@ def _audit(event: str, args: tuple) -> None:
         _me._note(f"writes {os.path.basename(str(args[0]))}", "files")
     elif event == "sqlite3.connect/handle" and not isinstance(args[0], Connection):
         _me._note("makes a connection that the lab cannot see")
-    elif UNMIXED.match(event) and _me.round:  # what loading a module does is over by then
+    elif UNMIXED.match(event) and not SAFE.match(event) and _me.round:  # not at its loading
         path = f" ({os.path.basename(args[0])})" if args and isinstance(args[0], str) else ""
         _me._note(f"calls {event}{path}")
 
@@ -66,11 +63,10 @@ def _waiting(method: Callable) -> Callable:
             try:
                 return method(self, *args, **kwargs)
             except sqlite3.OperationalError as error:
-                if not _me._takes_turns():
-                    raise
-                if again and not connection.last and _me._command(_words(args[0])[0]):
+                mine = _me._takes_turns()
+                if mine and again and not connection.last and _me._command(_words(args[0])[0]):
                     continue  # it failed while it was prepared, before its turn
-                if not _me._waits(connection._refusal(again) if is_locked(error) else ""):
+                if not (mine and _me._waits(connection._refusal(error, again))):
                     raise
 
     return call
@@ -115,15 +111,15 @@ class Connection(sqlite3.Connection):
         except Abandoned:  # SQLite would swallow it, and run the command
             self.interrupt()
 
-    def _refusal(self, again: bool) -> str:
-        """Return how a lock refused the last command, as in `child.Answer`."""
+    def _refusal(self, error: sqlite3.Error, again: bool) -> str:
+        """Return how a lock refused the last command, as in `child.Answer`; "" if none did."""
         self.ran -= bool(self.last)
         reads, ends = self.in_transaction and self.ran, self.last in ("commit", "end", "release")
         try:
             super().create_function("streamlib_idle", 0, int)
         except sqlite3.OperationalError:  # SQLite refuses that while a cursor is unfinished
             reads = True
-        if reads and not ends:
+        if not is_locked(error) or (reads and not ends):
             return ""  # nobody can wait who holds a read: it is an outcome
         return "waits" if again and not ends else "gave up"
 

@@ -46,9 +46,8 @@ class Round:
         words = []
         for turn, steps, command, gave_up, _ in self.taken:
             letters = "".join(short[step] for step in steps[:1] if command or not gave_up)
-            letters = "x" * gave_up + letters
-            words.append(str(turn) if self.coming is not None else f"{turn.process}{letters}")
-        return " ".join(words)
+            words.append(f"{turn.process}{'x' * gave_up}{letters}")
+        return " ".join(words if self.coming is None else [str(turn) for turn, *_ in self.taken])
 
     def play(self, number: int) -> None:
         """Play it, turn by turn, as round `number` of the run."""
@@ -78,9 +77,9 @@ class Round:
             answer = self.children.turn(child, number * through)
             if through and at.place:
                 steps, command = [*steps, at.place], at.command
+            if answer.refused == "waits" and turn.step == "":
+                return None
             if answer.refused == "waits":
-                if turn.step == "":
-                    return None
                 answer, gave_up = self.children.turn(child, 0), True
             gave_up |= answer.refused == "gave up"
             self.waiting[process] = answer
@@ -98,8 +97,7 @@ class Round:
         if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if gave_up and step[:1] != "x" and self.coming is not None:
-            what = steps[0] if steps else "begin"
-            raise Stopped(f"{said} cannot {what} here because {self._who_holds()}.")
+            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._who_holds()}.")
         return self.taken[-1]
 
     def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
@@ -134,8 +132,8 @@ class Round:
         return said
 
     def _unfinished(self) -> str:
-        places = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
-        left = ", ".join(f"{name} waits at {place}" for name, place in places)
+        at = {self._child(p).name: at.place or "its start" for p, at in self.waiting.items()}
+        left = ", ".join(f"{name} waits at {place}" for name, place in at.items())
         return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
 
 

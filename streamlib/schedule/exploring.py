@@ -114,14 +114,13 @@ class _Search:
         """Play one round, on to something new if there is any, and make the tree grow."""
         node, self.path = self.root, [self.root]
         while round.waiting:
-            new = [turn for turn, after in node.next.items() if after is None or after.open]
+            turns = [turn for turn, after in node.next.items() if after is None or after.open]
             if not node.next or len(round.taken) == MOST_TURNS:
-                why = f"after {round.schedule or 'the start'} all wait for a lock for ever"
-                if node.next:
-                    why = f"a round was left after {MOST_TURNS:,} turns: let each process end"
-                self.unclear[why], self.left = None, self.left + 1
+                stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
+                long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
+                self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 return node.next.clear()
-            turns = new or list(node.next)
+            turns = turns or list(node.next)
             turn = self.dice.choice(turns) if self.dice else turns[0]
             taken = round.take(turn)
             if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
