@@ -367,3 +367,18 @@ def test_a_worker_that_swallows_every_error_leaves_a_round_that_is_given_up(monk
     assert run.problems == [] and run.stopped[0].endswith("P1 waits at update.")
     with closing(sqlite3.connect(run.db)) as connection:
         assert value(connection) == 4  # and no command more
+
+
+def test_a_block_whose_commit_a_reader_holds_up_waits_for_it():
+    def reads(me):
+        with closing(database.open(me)) as connection:
+            connection.execute("BEGIN")
+            value(connection)
+            connection.execute("COMMIT")
+
+    def adds(me):
+        with sqlite3.connect(me.db) as connection:
+            connection.execute("UPDATE counter SET value = value + 1")
+
+    verdict = schedule.explore({"P1": adds, "P2": reads}, lambda db: True, setup=counter)
+    assert (verdict.verdict, verdict.explored, verdict.total) == ("holds", 4, 4)
