@@ -83,9 +83,9 @@ class Children:
         """Wait for the end of a round; end what is still running after `limit_s` seconds."""
         self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
-    def turn(self, one: Child, number: int, step: str | None) -> Answer:
-        """Give one process one turn; return its answer, whose error tells if it is gone."""
-        _send(one, (number, step))
+    def turn(self, one: Child, number: int) -> Answer:
+        """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
+        _send(one, number)
         limit = f"{TURN_S:g} s (does it wait for another process?)"
         return self._answers([one], TURN_S, f"did not finish turn {number} within {limit}")[0]
 

@@ -56,13 +56,12 @@ class Session:
 
     def play_text(self, turns: list[Turn]) -> None:
         """Play one round under a schedule."""
-        left = iter(turns)
-        played = self.play(lambda round: next(left, None), coming=turns)
+        played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
         self.children.note(played.stopped)
 
-    def play(self, choose: Callable[[Round], Turn | None], coming: Sequence[Turn] = ()) -> Round:
-        """Play one round in which `choose` says whose turn is next; see `turns.Round`."""
-        number, played = self._begin(), Round(self.children, choose, self._look, coming)
+    def play(self, player: Callable, coming: Sequence[Turn] | None = None) -> Round:
+        """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
+        number, played = self._begin(), Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)

@@ -74,6 +74,19 @@ def test_under_a_schedule_nobody_has_to_wait():
     assert run.problems == [] and run.output == {"P1": "0\n"}
 
 
+def test_a_thread_of_a_worker_takes_no_turn():
+    def worker(me):
+        me.step("begin")
+        thread = threading.Thread(target=me.step, args=("aside",))
+        thread.start()
+        thread.join()
+        me.step("end")
+
+    run = processes.run({"P1": worker}, schedule="1b 1e")
+    assert (run.schedule, run.problems) == ("1b 1e", [])
+    assert run.events["step"].dropna().unique().tolist() == ["begin", "aside", "end"]
+
+
 def test_a_worker_that_raises_is_told_with_its_line_and_the_others_go_on():
     def bad(me):
         me.step("insert", "Ace")
@@ -155,7 +168,7 @@ def test_a_worker_whose_module_is_gone_cannot_be_loaded(monkeypatch, tmp_path):
     assert run.params["rounds"] == 1 and not run.ok
 
 
-@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-"])
+@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-", 3, None])
 def test_a_step_that_no_schedule_could_name_is_refused(name):
     run = processes.run({"P1": lambda me: me.step(name)})
     assert f"ValueError: {name!r} cannot name a step" in run.problems[0]

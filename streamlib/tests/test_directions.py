@@ -17,7 +17,14 @@ FLOORS = """
     exercises
     __main__"""
 INSIDE = {
-    "processes": ["recorder", "child", "parent events", "turns result", "runner", "__init__"],
+    "processes": [
+        "recorder places",
+        "child",
+        "parent events",
+        "turns result",
+        "runner",
+        "__init__",
+    ],
     "schedule": ["stepping exploring", "__init__"],
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["stopping pasted", "fates", "sending receiving", "__init__"],
