@@ -12,6 +12,7 @@ import random
 import reprlib
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
