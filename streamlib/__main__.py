@@ -134,7 +134,7 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 
     url, to = given.pop("url"), given.pop("to")
     with Proxy(Network(**given), to, url) as proxy:
-        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", flush=True)
+        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", proxy.note, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.1)
@@ -171,10 +171,9 @@ def _with_reading(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Na
     return given, {name: getattr(given, name) for name in ("encoding", "delimiter", "header")}
 
 
-def _stop_at_eof() -> None:
-    """Stop as at Ctrl-C when standard input ends: the starter asks for that, or has died."""
-    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when Python ends
-        pass
+def _stop_when_told() -> None:
+    """Stop as at Ctrl-C when a word comes by standard input, or when its starter has died."""
+    os.read(0, 1)  # not sys.stdin, whose lock would be held when Python ends
     _thread.interrupt_main()
 
 
@@ -187,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
     program = PROGRAMS[parser.parse_args(arguments[:1]).program]
     parser = Parser(prog=f"{parser.prog} {program.__name__}", description=program.__doc__)
     if os.environ.get("STREAMLIB_STOP_AT_EOF"):
-        _thread.start_new_thread(_stop_at_eof, ())
+        _thread.start_new_thread(_stop_when_told, ())
     try:
         return program(parser, arguments[1:])
     except (OSError, ValueError) as error:

@@ -68,9 +68,7 @@ def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:
     the write lock before it gives up with "database is locked", seconds (times the time scale).
     """
     timeout = home.seconds("timeout_s", timeout_s) * me.scale
-    connection = sqlite3.connect(me.db, timeout=timeout, isolation_level=None)
-    me.watch_sql(connection)
-    return connection
+    return sqlite3.connect(me.db, timeout=timeout, isolation_level=None)
 
 
 def is_locked(error: sqlite3.Error) -> bool:
@@ -83,9 +81,9 @@ def insert(me: Me, connection: sqlite3.Connection, pet: str, hold_s: float = 0) 
 
     Its steps are begin, insert and commit; it marks waiting, holding, and done or gave_up.
     """
-    lock = me.db.name
-    timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
-    row = (pet, me.name, os.getpid())
+    lock, row = me.db.name, (pet, me.name, os.getpid())
+    # under a schedule it is 0: nobody waits, and each command is a place
+    timeout = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000 if me.scale else 0
     try:
         me.step("begin", pet)
         me.mark("waiting", pet, lock, f"timeout of {timeout:g} s")

@@ -57,15 +57,17 @@ def say(*words: object, sep: str = " ") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
     """Write a text beside the file, then move it there: readers see all of it or the old one.
 
-    Raises OSError if the folder cannot be written; the old file is then still there.
+    Raises OSError if that fails; the old file is then still there.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
         os.replace(beside, path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror}): mend that first.") from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -73,7 +75,8 @@ def replace_file(path: Path, text: str) -> None:
 def set_aside(path: Path) -> None:
     """Rename a damaged file, so that it is kept but no longer read, and say so."""
     aside = path.with_name(f"{path.name}.damaged")
-    os.replace(path, aside)
+    with suppress(OSError):  # the folder is read-only, or another kernel was quicker
+        os.replace(path, aside)
     print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
 
 
@@ -90,9 +93,10 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
-            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
+        else:
+            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     if odd:
         raise ValueError(" ".join(odd))
     return paths

@@ -31,7 +31,7 @@ def write_path_file() -> Path:
     encoding = "utf-8" if sys.version_info >= (3, 13) else locale.getencoding()
     line = f"{way}\n".encode(encoding)  # as Python reads it
     if not file.is_file() or file.read_bytes() != line:
-        file.write_bytes(line)
+        home.replace_file(file, f"{way}\n", encoding)
     return file
 
 

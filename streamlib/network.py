@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from streamlib import processes, records, stream, wire
+from streamlib import home, processes, records, stream, wire
 
-MOST_CLIENTS, MOST_LOGGED = 100, 100_000
-MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each packet
+MOST_CLIENTS, MOST_LOGGED, MOST_LOST, WINDOW = 100, 100_000, 6, 200  # the last two: of TCP
+MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds to each datagram
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Network:
     delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
     rate: bytes a second, None for no limit; seed: for everything that is random here.
 
-    TCP hides loss and pays with time: in a stream of bytes, a lost packet holds up all that follow
-    by one round trip, at least 10 ms (fast retransmission, RFC 5681). It repeats and reorders none.
+    TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
+    least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. This is a model: the
+    system's own TCP carries the bytes. It takes lost packets one by one (RFC 6582), leaves out slow
+    start and lost acknowledgments, and ignores `duplicate` and `reorder`.
     """
 
     loss: float = 0
@@ -58,8 +61,7 @@ class _Lane:
 
     def __init__(self, network: Network, way: str, counts: Counter):
         self.network, self.counts = network, counts if way == "there" else Counter()
-        self.rng = random.Random(f"{network.seed} {way}")
-        self.free_at = self.latest = 0.0
+        self.rng, self.free_at = random.Random(f"{network.seed} {way}"), 0.0
 
     def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
         """Return the times at which it arrives, none, one or two; always draws four numbers."""
@@ -74,15 +76,13 @@ class _Lane:
         due = self.through(size, now) + net.jitter_s * more + is_late * max(0.005, net.delay_s)
         return [due, due + 0.001] if is_repeated else [due]
 
-    def segment(self, size: int, now: float) -> float:
-        """Return when a packet of a stream arrives: never before those ahead of it."""
-        self.counts["came"] += 1
+    def segment(self, size: int, now: float) -> tuple[float, int]:
+        """Return when a packet of a stream arrives unless it is lost, and how often it is lost."""
         due = self.through(size, now) + self.network.jitter_s * self.rng.random()
-        while self.rng.random() < min(self.network.loss, 0.99):  # at 1 nothing would ever arrive
-            self.counts["lost"] += 1
-            due += max(0.010, 2 * self.network.delay_s)
-        self.latest = max(self.latest + 1e-6, due)  # equal times would have no order
-        return self.latest
+        tries = (self.rng.random() < self.network.loss for _ in range(MOST_LOST))
+        lost = [*tries, False].index(False)
+        self.counts.update({"came": 1, "lost": lost})
+        return due, lost
 
     def through(self, size: int, now: float) -> float:
         self.free_at = max(now, self.free_at) + size / (self.network.rate or float("inf"))
@@ -97,6 +97,7 @@ class Proxy(contextlib.AbstractContextManager):
 
     `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
     came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
+    `note` warns if other machines can take part. A connection without room replaces an idle one.
     Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
@@ -104,15 +105,18 @@ class Proxy(contextlib.AbstractContextManager):
         here, self._to = wire.parse(listen), wire.parse(to) if to else None
         if {here.scheme, self._to.scheme if to else "udp"} not in ({"udp"}, {"tcp"}):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
+        if to and here.address[1] == self._to.address[1]:
+            raise ValueError(f"{listen} would lead to itself: listen on another port than {to}.")
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
         self._front, self.url = self._bound(here)
+        self.note = here.note or (self._to.note if to else "")
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
         self._loop.time = lambda: time.perf_counter() - began
         if here.scheme == "tcp":
-            self._loop.create_task(asyncio.start_server(self._carry_both_ways, sock=self._front))
+            self._loop.create_task(self._accept())
         elif self._to:
             self._hear(self._front, self._sent)
         else:
@@ -152,6 +156,7 @@ class Proxy(contextlib.AbstractContextManager):
             sock = self._rear or _connected(self._to.url, 0)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
             self._clients[sender] = self._open.enter_context(sock)
+        self.counts["ignored, from too many senders"] += sender not in self._clients
         if sender in self._clients:
             self._impair("there", data, self._clients[sender].send)
 
@@ -159,46 +164,62 @@ class Proxy(contextlib.AbstractContextManager):
         now = self._loop.time()
         dues = self._lanes[way].datagram(len(data), now, self._held > MOST_HELD)
         for due in dues:
-            self._later(due, data, send, *to)
+            self._held += len(data) + EACH
+            self._loop.call_at(due, self._pass_on, data, send, *to)
         if len(self.log) < MOST_LOGGED:
             self.log.append((now, way, data[:40], dues))
 
-    def _later(self, due: float, data: bytes, send: Callable, *to: tuple) -> None:
-        def deliver() -> None:
-            self._held -= len(data) + EACH
-            with contextlib.suppress(OSError):  # the program there has left
-                send(data, *to)
+    def _pass_on(self, data: bytes, send: Callable, *to: tuple) -> None:
+        self._held -= len(data) + EACH
+        with contextlib.suppress(OSError):  # the program there has left
+            send(data, *to)
 
-        self._held += len(data) + EACH
-        self._loop.call_at(due, deliver)
+    async def _accept(self) -> None:
+        """Take in whoever connects; if that leaves no room, the one idle for longest goes."""
+        while True:
+            too_many = 1  # unless it comes in
+            with contextlib.suppress(OSError), socket.socket():  # this one is free to go onward
+                client, _ = await self._loop.sock_accept(self._front)
+                task = self._loop.create_task(self._carry_both_ways(client))
+                task.add_done_callback(self._clients.pop)
+                self._clients[task] = 0.0  # when it was last heard
+                too_many = max(0, len(self._clients) - MOST_CLIENTS)
+            for idle in sorted(list(self._clients)[:-1], key=self._clients.get)[:too_many]:
+                idle.cancel()
+            await asyncio.sleep(0.01 * too_many)  # in any case, the new task begins
 
-    async def _carry_both_ways(self, client, to_client) -> None:
-        self._clients[client] = to_server = to_client  # until the receiver is connected, too
+    async def _carry_both_ways(self, client: socket.socket) -> None:
+        me = asyncio.current_task()
         try:
-            if len(self._clients) > MOST_CLIENTS:
-                raise ConnectionRefusedError
-            server, to_server = await asyncio.open_connection(*self._to.address[:2])
-            there = self._carry(client, to_server, "there")
-            await asyncio.gather(there, self._carry(server, to_client, "back"))
-        except (OSError, asyncio.CancelledError):
+            with client, socket.socket(self._to.family) as onward:
+                onward.setblocking(False)
+                await self._loop.sock_connect(onward, self._to.address)
+                async with asyncio.TaskGroup() as group:
+                    for way, here, there in (("there", client, onward), ("back", onward, client)):
+                        packets = asyncio.Queue(WINDOW)
+                        group.create_task(self._take(way, here, packets, me))
+                        group.create_task(self._deliver(packets, there))
+        except* (OSError, asyncio.CancelledError):
             self.counts["connections cut off or without a receiver"] += 1
-        finally:
-            del self._clients[client]
-            to_client.transport.abort()
-            to_server.transport.abort()
 
-    async def _carry(self, reader, writer, way: str) -> None:
+    async def _take(self, way: str, here: socket.socket, packets: asyncio.Queue, client) -> None:
         lane = _Lane(self._network, way, self.counts)
-        writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all is sent
-        while data := await reader.read(1_448):  # bytes in one packet on an Ethernet
-            due = lane.segment(len(data), self._loop.time())
-            self._later(due, data, lambda part: writer.is_closing() or writer.write(part))
-            await writer.drain()
-            while self._held > MOST_HELD:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(lane.latest + 0.001 - self._loop.time())
-        await writer.drain()
-        writer.write_eof()
+        while data := await self._loop.sock_recv(here, 1_448):  # a packet on an Ethernet
+            self._clients[client] = self._loop.time()
+            await packets.put((data, *lane.segment(len(data), self._clients[client])))
+        await packets.put(None)
+
+    async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
+        there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while packet := await packets.get():
+            data, due, lost = packet
+            await asyncio.sleep(due - self._loop.time())
+            for again in range(lost):
+                await asyncio.sleep(max(0.010, 2 * self._network.delay_s))
+                if again or packets.qsize() < 3:  # too few came later to tell of the loss
+                    await asyncio.sleep(0.2 * 2**again)
+            await self._loop.sock_sendall(there, data)
+        there.shutdown(socket.SHUT_WR)
 
 
 class Trial(NamedTuple):
@@ -226,25 +247,30 @@ def trial(
 
     send(sock, lines) returns when every line has been acknowledged; receive(sock, deliver) calls
     deliver(line) for each line, once and in order. `sock` is a connected UDP socket; its `recv`
-    raises TimeoutError after half a second of silence, which ends `receive`.
-    lines: records, as `records.encode` makes them; timeout_s: when the lab ends the trial, seconds.
+    raises TimeoutError after half a second of silence (a slow network: more), ending `receive`.
+    lines: records, as `records.encode` makes them; timeout_s: seconds beyond the network's own.
     """
+    longest = max(map(len, lines), default=0)
+    trip_s = 2 * network.delay_s + network.jitter_s + longest / (network.rate or float("inf"))
+    answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # the line or its answer may be lost
+    silence_s = max(0.5, 5 * answer_s)
+    most_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
 
         def sends(me, url=proxy.url):
-            with _connected(url) as sock:
+            with _connected(url, silence_s) as sock:
                 send(sock, lines)
                 me.mark("sent")
 
         def receives(me, url=proxy.back_url):
-            with _connected(url) as sock, wire.open_for_lines(me.db.with_suffix(".lines")) as file:
+            with _connected(url, silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
         plan = {"sender": sends, "receiver": receives}
-        run = processes.run(plan, timeout_s=timeout_s, label="trial")
-    delivered = run.db.with_suffix(".lines")
+        run = processes.run(plan, timeout_s=most_s, label="trial")
+    delivered = run.db.with_name(f"{run.db.name}.lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
     fates = stream.reconcile(source, [*arrived, {"seq": len(lines), "end": True}])
@@ -253,7 +279,7 @@ def trial(
     return Trial(fates, seconds, proxy.log, problems, run.output)
 
 
-def _connected(url: str, timeout_s: float = 0.5) -> socket.socket:
+def _connected(url: str, timeout_s: float) -> socket.socket:
     to = wire.parse(url)
     sock = socket.socket(to.family, socket.SOCK_DGRAM)
     sock.connect(to.address)

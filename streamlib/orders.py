@@ -79,8 +79,8 @@ def schedule(order: str, owners: dict[str, str]) -> str:
 class Turn(NamedTuple):
     """One turn of a schedule: a process (from 1) and what it does.
 
-    step: the beginning of its name, "" for any step, "x" to give up, or None for a whole unit,
-    which lasts until the process comes to its first step again.
+    step: the beginning of a place's name, "" for any place, "x" to give up (and the beginning of
+    an SQL command's name), or None for a whole unit, until its first step comes again.
     """
 
     process: int
@@ -100,10 +100,10 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
     """
     if not isinstance(text, str):
         raise TypeError(f"The schedule is {text!r}: write it as a text in quotes, as in '1 2 1 2'.")
-    turns = []
+    turns, units = [], {}
     for at, word in enumerate(text.split(), start=1):
         said = f"Turn {at} of the schedule, {word!r},"
-        if not (match := re.fullmatch(r"(\d+)([^\W\d]*)", word)):
+        if not (match := re.fullmatch(r"(\d+)([^\W\d]\w*)?", word)):
             raise ValueError(
                 f"{said} is not a turn: write a process number, as in 2, or add the first letter "
                 "of a step, as in 2b, and put blanks between the turns."
@@ -113,8 +113,8 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
             known = ", ".join(f"{n} ({name})" for n, name in enumerate(names, start=1))
             raise ValueError(f"{said} names process {turn.process}: the plan has {known}.")
         turns.append(turn)
-        if (turn.step is None) != (turns[0].step is None):
-            raise ValueError(f"{said} mixes whole units with steps: name a step in all or none.")
+        if units.setdefault(turn.process, turn.step is None) != (turn.step is None):
+            raise ValueError(f"{said} mixes whole units with steps: choose one for a process.")
     if not turns:
         raise ValueError("The schedule is empty: give at least one turn, as in '1 2 1 2'.")
     return turns
@@ -130,16 +130,21 @@ def switches(schedule: str) -> int:
     return sum(a != b for a, b in pairwise(map(process_of, schedule.split())))
 
 
-def letters_of(steps: Iterable[str]) -> dict[str, str]:
-    """Return the shortest beginning of each step's name that tells it from the others.
+def slug(name: str) -> str:
+    """Return the name of a step as a schedule has it: read_2nd_last for read 2nd-last."""
+    return re.sub(r"\W+", "_", name)
+
+
+def letters_of(places: Iterable[str]) -> dict[str, str]:
+    """Return the shortest beginning of each name's slug that tells it from the others.
 
     >>> letters_of(["read", "write", "wait"])
     {'read': 'r', 'wait': 'wa', 'write': 'wr'}
     """
-    names = sorted(set(steps))
+    slugs = {name: slug(name) for name in sorted(set(places))}
 
-    def shortest(name: str) -> str:
-        begins = (name[:n] for n in range(1, len(name)))
-        return next((b for b in begins if sum(n.startswith(b) for n in names) == 1), name)
+    def shortest(own: str) -> str:
+        begins, others = (own[:n] for n in range(1, len(own))), {*slugs.values()} - {own}
+        return next((b for b in begins if not any(s.startswith(b) for s in others)), own)
 
-    return {name: shortest(name) for name in names}
+    return {name: shortest(own) for name, own in slugs.items()}

@@ -3,7 +3,7 @@
     with programs.receive("outputs/out9.txt") as receiver:
         programs.start("send", "data/penguins.csv", "--to", receiver.url).wait()
 
-They end with the notebook: each watches its standard input, which ends when its starter does.
+They end with the notebook: each watches its standard input, and `guard` ends one that is stuck.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ import threading
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
-from streamlib import home
+from streamlib import guard, home
 
 BEGIN_S, LEAVE_S = 30.0, 5.0
+OWN = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
 ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
@@ -29,7 +30,7 @@ class Program(contextlib.AbstractContextManager):
         self._process = Popen(
             [sys.executable, "-u", "-m", "streamlib", *arguments],
             **PIPES,
-            env=os.environ | {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"},
+            env=os.environ | OWN | {guard.mark(): ""},
             start_new_session=True,  # a cell's stop button is for the cell alone
         )
         self._scheme = re.search("(?:udp|tcp)://|$", " ".join(arguments))[0]  # "": it has no URL
@@ -63,8 +64,9 @@ class Program(contextlib.AbstractContextManager):
 
     def stop(self) -> int:
         """End it as Ctrl-C in its terminal would; return its exit status."""
-        self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or does not end
+            self._process.stdin.write("stop")  # others may hold this pipe open
+            self._process.stdin.close()
             return self.wait(LEAVE_S)
         return self.kill()
 

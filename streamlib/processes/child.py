@@ -11,7 +11,6 @@ import pickle
 import random
 import reprlib
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from multiprocessing.connection import Connection
 import cloudpickle
 
 from streamlib import home
+from streamlib.processes import places
 from streamlib.processes.recorder import Recorder
 
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
@@ -31,19 +31,16 @@ SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE i
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
-class Abandoned(BaseException):
-    """Raised in a worker whose round was given up, so that it leaves and cleans up."""
-
-
 @dataclass
 class Answer:
-    """What a child tells its parent: at its start, after each turn, and after each round."""
+    """What a child tells its parent: at its start, at each place, and after each round."""
 
     error: str = ""  # what went wrong, a sentence
-    place: str | None = None  # the step that it waits at; None if its worker has ended
-    steps: list[str] = field(default_factory=list)  # those that began in this turn
-    marked: list[tuple] = field(default_factory=list)  # state and resource of each mark
-    sql: list[bool] = field(default_factory=list)  # for each command: is it in a transaction?
+    place: str | None = None  # where it waits, a step or an SQL command; None if its worker ended
+    command: bool = False  # whether that is an SQL command
+    refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
+    holds: str | None = None  # the resource that it has marked as held
+    unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
 
 
 class Me:
@@ -60,15 +57,18 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
+        self._here = (os.getpid(), threading.get_ident()) if self._scheduled else None
+        self._place, self._room, self._abandoned = "", False, False  # see `_run`
 
     def step(self, name: str, item: object = None) -> None:
         """Begin the next step, on this item: `me.step("insert", "Ace")`.
 
         Under a schedule it waits for this process's turn. Raises ValueError for a bad name.
         """
-        if not name[:1].isalpha() or name[0] in "xX":  # digits and x mean something in a schedule
+        if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":  # x: gives up
             raise ValueError(f"{name!r} cannot name a step: begin it with a letter other than x.")
-        turn = self._turn_for(name) if self._scheduled else -1
+        turn = self._ask(name) if self._takes_turns() else -1
+        self._room = True  # a step and the first command after it are one place
         self._recorder.mark("step", item, None, name, turn)
 
     def mark(
@@ -80,18 +80,8 @@ class Me:
         resource: what is shared; detail: in words.
         """
         self._recorder.mark(state, item, resource, detail)
-        if self._scheduled:
-            self._answer.marked.append((state, resource))
-
-    def watch_sql(self, connection: sqlite3.Connection) -> None:
-        """Under a schedule, tell the parent of the SQL commands that each turn runs."""
-
-        def note(command: str) -> None:
-            if not command.lstrip().upper().startswith("PRAGMA"):
-                self._answer.sql.append(connection.in_transaction)
-
-        if self._scheduled:
-            connection.set_trace_callback(note)
+        if state in ("holding", "done", "gave_up"):
+            self._answer.holds = resource if state == "holding" else None
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
@@ -101,30 +91,47 @@ class Me:
         """Pause for a random time between 0 and the run's `think_s`."""
         time.sleep(self.rng.uniform(0, self._think_s))
 
-    def _turn_for(self, step: str) -> int:
-        """Wait until this step may begin; return the number of the turn."""
-        if self._first:  # a turn ends at the next step; a whole unit, where the first comes again
-            over = self._wanted is not None or step == self._first
-        else:  # what stands before the first step belongs to its turn, if that is for this step
-            self._first, over = step, not step.startswith(self._wanted or "")
-        while over:
-            self._tell(step)
-            self._wait()
-            over = not step.startswith(self._wanted or "")
-        self._answer.steps.append(step)
-        return self._number
+    def _takes_turns(self) -> bool:
+        """Tell whether the lab grants turns here: to no thread and no fork of a worker."""
+        if self._abandoned:
+            raise places.Abandoned
+        return self.round > 0 and self._here == (os.getpid(), threading.get_ident())
 
-    def _wait(self) -> None:
-        """Wait for the parent to grant a turn: its number, and its step as in `orders.Turn`."""
-        if (grant := self._pipe.recv()) is None:
-            raise Abandoned
-        self._number, self._wanted = grant
+    def _command(self, word: str) -> bool:
+        """Wait before an SQL command; tell whether it is a place of its own."""
+        turn = 0 if self._room else self._ask(word, command=True)
+        if turn:
+            self._recorder.mark("step", None, None, word, turn)
+            self._room = True  # for the command itself
+        return turn > 0
 
-    def _tell(self, place: str | None, error: str = "") -> None:
-        """Send the answer, and begin the next one."""
-        self._answer.place, self._answer.error = place, error
+    def _waits(self, how: str) -> bool:
+        """Tell how a lock refused a command, see `Answer`; return whether to run it again."""
+        self._answer.refused = how or self._answer.refused
+        self._room = how == "waits" and self._ask(self._place) > 0
+        return self._room
+
+    def _note(self, what: str, kind: str = "such calls") -> None:
+        """Note what this process does that the lab does not mix, such as with files."""
+        where = f"in step {self._place}" if self._place else "before its first step"
+        mixed = f"the lab mixes steps and SQL commands, not what {kind} do between them"
+        self._answer.unmixed[f"{self.name} {what} {where}; {mixed}"] = None
+
+    def _ask(self, place: str | None = None, *, command: bool = False) -> int:
+        """Tell of this place; wait for the number of the turn, or 0 to go on without (`turns`)."""
+        if place is not None:
+            self._tell(place, command=command)
+        if (number := self._pipe.recv()) is None:
+            self._abandoned = True
+            raise places.Abandoned
+        self._place = place if number and place else self._place
+        return number
+
+    def _tell(self, place: str | None, error: str = "", *, command: bool = False) -> None:
+        """Send the answer."""
+        self._answer.place, self._answer.error, self._answer.command = place, error, command
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
-        self._answer = Answer()
+        self._answer.refused = ""
 
 
 def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
@@ -134,12 +141,16 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
     os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    os.environ[settings["mark"]] = ""
+    if os.name == "posix":
+        os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
     output = settings["recorder"].with_suffix(".out")
     sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0
+    if settings["scheduled"]:
+        places.watch(me)  # before the worker is loaded, which may bring its own `connect`
     try:
         worker = pickle.loads(pickled)  # made by our own parent, on this machine
         me._tell(None)
@@ -151,6 +162,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
         error = _run(worker, me)
+        while places.opened:
+            places.opened.pop().close()  # nobody else may have
         recorder.mark("ended")
         if error:
             status = 1
@@ -164,9 +177,9 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
 def _run(worker: Callable[[Me], object], me: Me) -> str:
     """Run the worker once; return what went wrong, a sentence or ""."""
     try:
-        me._first = ""
+        me._place, me._room, me._abandoned, me._answer.holds = "", False, False, None
         if me._scheduled:
-            me._wait()
+            me._ask()
         returned = worker(me)
         if callable(returned):
             return f"{me.name}'s worker makes workers: call it, as in database.pets(['Ace'])."
@@ -175,20 +188,15 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
             return f"{said}, which has not done its work: write it without async or yield."
         if returned is not None:
             me._dropped = f"{said}, which is dropped: store it, or give it to me.mark."
-    except Abandoned:
+    except places.Abandoned:
         pass
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        frames = traceback.extract_tb(error.__traceback__)
+        line = [frame.lineno for frame in frames if frame.filename != places.__file__][-1]
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent has left, even if a kernel was killed."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import home
+from streamlib import guard, home
 from streamlib.processes import child, recorder
 from streamlib.processes.child import MAIN_LINE, Answer
 
@@ -56,15 +56,16 @@ class Children:
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
         self._watch, self._where, self._gate_ns = watch, "", math.inf
+        self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
         """Start one process; `settings` as `child.main` needs them."""
         context = multiprocessing.get_context("spawn")  # the same on every system
         here, there = context.Pipe()
         process = context.Process(target=child.main, args=(settings, there, pickled), daemon=True)
-        process.start()
-        there.close()  # so that the pipe closes when the child ends
         self.all.append(Child(settings["name"], settings["recorder"], process, here))
+        guard.start(process)
+        there.close()  # so that the pipe closes when the child ends
 
     def ready(self) -> None:
         """Wait until every process has started."""
@@ -82,9 +83,9 @@ class Children:
         """Wait for the end of a round; end what is still running after `limit_s` seconds."""
         self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
-    def turn(self, one: Child, number: int, step: str | None) -> Answer:
-        """Give one process one turn; return its answer, whose error tells if it is gone."""
-        _send(one, (number, step))
+    def turn(self, one: Child, number: int) -> Answer:
+        """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
+        _send(one, number)
         limit = f"{TURN_S:g} s (does it wait for another process?)"
         return self._answers([one], TURN_S, f"did not finish turn {number} within {limit}")[0]
 
@@ -104,13 +105,14 @@ class Children:
             one.process.join(max(0, deadline - time.monotonic()))
             if one.process.is_alive():
                 self.note(self._kill(one, late).error)
-            one.pipe.close()
         self._show()
 
     def abort(self) -> None:
-        """End every process now."""
+        """End every process now, and what the workers have left running."""
         late = "was still at work when the run was cut short"
-        self.note(*(self._kill(one, late).error for one in self.all if one.alive))
+        self.note(*(self._kill(one, late).error for one in self.all if one.process.is_alive()))
+        if left := guard.end(self.mark):
+            self.note(f"Programs left running by the workers, which the lab ended: {left}.")
 
     def note(self, *problems: str) -> None:
         """Keep what went wrong in the present round; an empty text is no problem."""
@@ -129,11 +131,14 @@ class Children:
             if left <= 0:
                 return answers + [self._kill(one, late) for one in waiting.values()]
             for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
-                one = waiting.pop(pipe)
                 try:
                     answers.append(Answer(*pipe.recv()))
                 except (EOFError, OSError):
-                    answers.append(self._bury(one))
+                    if waiting[pipe].process.is_alive():  # at its end, or without its files
+                        time.sleep(0.001)
+                        continue
+                    answers.append(self._bury(waiting[pipe]))
+                del waiting[pipe]
             self._show()
         return answers
 

@@ -53,9 +53,9 @@ class Run:
 
     @property
     def output(self) -> dict[str, str]:
-        """What the workers printed, tracebacks included: process -> text."""
+        """What the workers printed, tracebacks included: process -> text, cut if it is long."""
         texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self.folder.glob("*.out")}
-        return {name: texts.get(str(number), "") for name, number in self._number.items()}
+        return {name: _ends(texts.get(str(number), "")) for name, number in self._number.items()}
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class Run:
 
     @cached_property
     def workers(self) -> pd.DataFrame:
-        """One row a process: stored, locked (rows), waited, held (s), exit (code, or -signal)."""
+        """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
         outcome = self.items["outcome"]
         items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
         by = items.groupby("process", observed=False)
@@ -214,3 +214,9 @@ def _labels(items: pd.DataFrame) -> list[str]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
     label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
     return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]
+
+
+def _ends(text: str) -> str:
+    """Return a text, or the first and the last 500,000 letters of a longer one."""
+    said = f"\n({len(text) - 1_000_000:,} letters are left out here.)\n"
+    return text if len(text) <= 1_000_000 else text[:500_000] + said + text[-500_000:]

@@ -8,6 +8,7 @@ Children import this module too, so it imports pandas only where a run is looked
 import json
 import random
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from streamlib import database, home
 from streamlib.orders import Turn
 from streamlib.processes.child import packed
 from streamlib.processes.parent import Children, Event
+from streamlib.processes.recorder import HEADER
 from streamlib.processes.turns import Round, rounds_of
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
+def _interrupt_once(*_: object) -> None:
+    """Raise KeyboardInterrupt at Ctrl-C; the next ones do not disturb what the run does then."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    raise KeyboardInterrupt
+
+
 class Session:
     """The rounds of a run under way; `kept` is what run.json will say about them."""
 
@@ -48,17 +56,26 @@ class Session:
 
     def play_text(self, turns: list[Turn]) -> None:
         """Play one round under a schedule."""
-        left = iter(turns)
-        played = self.play(lambda round: next(left, None), coming=turns)
+        played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
         self.children.note(played.stopped)
 
-    def play(self, choose: Callable[[Round], Turn | None], coming: Sequence[Turn] = ()) -> Round:
-        """Play one round in which `choose` says whose turn is next; see `turns.Round`."""
-        number, played = self._begin(), Round(self.children, choose, self._look, coming)
+    def play(self, player: Callable, coming: Sequence[Turn] | None = None) -> Round:
+        """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
+        number, played = self._begin(), Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
         return played
+
+    def close(self, folder: Path) -> None:
+        """End what is still running, and keep what happened in the run's folder."""
+        self.children.abort()
+        self.count()
+        if self.kept["rounds_run"] < (rounds := self.kept["params"]["rounds"]):
+            self.children.note(f"{self.kept['rounds_run']} of {rounds} rounds were run.")
+        codes = {one.name: (one.process.exitcode, one.alive) for one in self.children.all}
+        self.kept["exits"] = {n: code or (0 if well else None) for n, (code, well) in codes.items()}
+        home.replace_file(folder / "run.json", json.dumps(self.kept, indent=1, default=str))
 
     def count(self) -> None:
         """Keep the rows that this run has put into the table of pets since the last count."""
@@ -134,10 +151,13 @@ def run(
     kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(ValueError):  # only the main thread hears it
+        signal.signal(signal.SIGINT, _interrupt_once if callable(before) else before)
     try:
         for number, (name, worker) in enumerate(workers.items(), start=1):
-            own = {"name": name, "db": db, "recorder": folder / f"{number}.csv"}
-            children.start(params | own | {"scheduled": schedule is not None}, worker)
+            own = {"name": name, "recorder": folder / f"{number}.csv", "mark": children.mark}
+            children.start(params | own | {"db": db, "scheduled": schedule is not None}, worker)
         children.ready()
         if callable(schedule):
             schedule(session)
@@ -145,19 +165,17 @@ def run(
         for turns in texts:
             if children.able:
                 session.play_free() if turns is None else session.play_text(turns)
+        children.end()
+        session.close(folder)
     except BaseException as error:
-        children.abort()
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
+        session.close(folder)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
         raise
     finally:
-        children.end()
-        session.count()
-        if kept["rounds_run"] < params["rounds"]:
-            children.note(f"{kept['rounds_run']} of {params['rounds']} rounds were run.")
-        kept["exits"] = {child.name: child.process.exitcode for child in children.all}
-        home.replace_file(folder / "run.json", json.dumps(kept, indent=1, default=str))
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
 
     from streamlib.processes.result import Run
 
@@ -172,12 +190,16 @@ def history(label: str | None = None) -> list["Run"]:
     for path in sorted(home.runs.glob(f"{FOLDER}/run.json")):
         try:
             found.append(Run(path.parent))
-        except (ValueError, TypeError, KeyError):  # it is not whole
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # it is not whole
             home.set_aside(path)
     return [run for run in found if label is None or run.label == str(label)]
 
 
 def clear() -> None:
-    """Delete the folder of every run, even of one that was killed, and nothing else."""
+    """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
-        shutil.rmtree(folder)
+        text = b"".join(path.read_bytes() for path in folder.glob("*.[cj]s*") if path.is_file())
+        if HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")

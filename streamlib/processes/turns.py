@@ -21,9 +21,10 @@ class Taken(NamedTuple):
     """One turn as it was taken."""
 
     turn: Turn
-    place: str  # the step that the process was about to begin, "" at its start
-    answer: Answer
-    refused: str  # the resource that it gave up because another process held it, or ""
+    steps: list[str]  # the places that it went through
+    command: bool  # whether the last of those is an SQL command
+    gave_up: bool  # whether it was refused a lock for which others would wait
+    answer: Answer  # where the process is now
 
 
 @dataclass
@@ -31,92 +32,108 @@ class Round:
     """One round under a schedule: where each process is, who holds what, and what came of it."""
 
     children: Children
-    choose: Callable[["Round"], Turn | None]  # whose turn is next; None ends the round
+    player: Callable[["Round"], object]  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
-    coming: Sequence[Turn] = ()  # the turns that `choose` will return, where they are known
-    waiting: dict[int, str] = field(default_factory=dict)  # process -> the step that it waits at
-    holders: dict[str, int] = field(default_factory=dict)  # resource -> process
+    coming: Sequence[Turn] | None = None  # the turns to come; None: each turn ends at a place
+    waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
 
     @property
     def schedule(self) -> str:
-        """The turns that were taken; one for any step has the letter of the step it began."""
-        short = orders.letters_of(step for taken in self.taken for step in taken.answer.steps)
+        """The turns that were taken; one for any place has the letters of the place it began."""
+        short = orders.letters_of(step for taken in self.taken for step in taken.steps)
         words = []
-        for turn, _, answer, _ in self.taken:
-            letter = short[answer.steps[0]] if turn.step == "" and answer.steps else ""
-            words.append(f"{turn}{letter}")
-        return " ".join(words)
+        for turn, steps, command, gave_up, _ in self.taken:
+            letters = "".join(short[step] for step in steps[:1] if command or not gave_up)
+            words.append(f"{turn.process}{'x' * gave_up}{letters}")
+        return " ".join(words if self.coming is None else [str(turn) for turn, *_ in self.taken])
 
     def play(self, number: int) -> None:
         """Play it, turn by turn, as round `number` of the run."""
-        self.waiting = dict.fromkeys(range(1, len(self.children.all) + 1), "")
+        self.waiting = {n: Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
         self.look()
         self.children.open_gate(number)
         try:
-            while turn := self.choose(self):
-                self._take(turn)
+            self.player(self)
             if self.waiting:
                 raise Stopped(self._unfinished())
         except Stopped as why:
             self.stopped = str(why)
         self.children.give_up([self._child(process) for process in self.waiting])
 
-    def _child(self, process: int) -> Child:
-        return self.children.all[process - 1]
+    def take(self, turn: Turn) -> Taken | None:
+        """Give a process one turn; return what it did, or None if it only waits for a lock.
 
-    def _take(self, turn: Turn) -> None:
-        """Give a process one turn, and note what it did."""
+        Raises Stopped if the turn cannot be taken.
+        """
         number, process, child = len(self.taken) + 1, turn.process, self._child(turn.process)
         said = f"Turn {number} ({turn}): {child.name}"
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
-        place, wanted = self.waiting[process], "" if turn.step == "x" else turn.step
-        answer = self.children.turn(child, number, wanted)
-        self.waiting[process] = answer.place
-        if answer.place is None:
+        steps, command, gave_up = [], False, False
+        while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
+            answer = self.children.turn(child, number * through)
+            if through and at.place:
+                steps, command = [*steps, at.place], at.command
+            if answer.refused == "waits" and turn.step == "":
+                return None
+            if answer.refused == "waits":
+                answer, gave_up = self.children.turn(child, 0), True
+            gave_up |= answer.refused == "gave up"
+            self.waiting[process] = answer
+        if at.place is None:
             del self.waiting[process]
         if not child.alive:
-            raise Stopped(f"Turn {number} ({turn}): {answer.error}")
-        self.children.note(answer.error)
-        if wanted and not answer.steps:
-            where = f"its next step is {answer.place}" if answer.place else "it has no steps"
+            raise Stopped(f"Turn {number} ({turn}): {at.error}")
+        self.children.note(at.error)
+        step = turn.step or ""
+        if step.strip("x") and not steps:
+            where = f"its next step is {at.place}" if at.place else "it has no steps"
             raise Stopped(f"{said} has no such step here: {where}.")
-        refused = self._follow_locks(process, answer.marked)
-        self.taken.append(Taken(turn, place, answer, refused))
+        self.taken.append(Taken(turn, steps, command, gave_up, at))
         self.look()
-        if turn.step == "x" and not refused:
+        if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
-        if refused and turn.step != "x":
-            what = answer.steps[0] if answer.steps else "begin"
-            raise Stopped(f"{said} cannot {what} here because {self._who_holds(refused)}.")
+        if gave_up and step[:1] != "x" and self.coming is not None:
+            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._who_holds()}.")
+        return self.taken[-1]
 
-    def _follow_locks(self, process: int, marked: list[tuple]) -> str:
-        """Note who holds what; return the resource that this process was refused, or ""."""
-        refused = ""
-        for state, resource in marked:
-            if state == "holding" and resource:
-                self.holders[resource] = process
-            elif state == "gave_up" and self.holders.get(resource, process) != process:
-                refused = resource
-            elif state in ("done", "gave_up"):
-                self.holders.pop(resource, None)
-        return refused
+    def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
+        """Tell if this turn goes through a place; False: over it, None: it ends here."""
+        if at.place is None or (steps and self.coming is None):
+            return None
+        if at.place == "" or self.coming is None:
+            return True
+        later = (self.coming[n] for n in range(len(self.taken) + 1, len(self.coming)))
+        after = next((later.step for later in later if later.process == turn.process), None)
+        letters = ((after if steps else turn.step) or "").removeprefix("x")
+        named = orders.slug(at.place).startswith(letters)
+        if at.command and not (letters and named):
+            return False  # a command is a place only if it is named
+        if steps:  # a whole unit ends where its first step comes again
+            return True if turn.step is None and at.place != steps[0] else None
+        return named or None
 
-    def _who_holds(self, resource: str) -> str:
+    def _child(self, process: int) -> Child:
+        return self.children.all[process - 1]
+
+    def _who_holds(self) -> str:
         """Say who holds the lock, and, where it is known, in which turn it will let go."""
-        holder, number = self.holders[resource], len(self.taken)
+        held = {process: at.holds for process, at in self.waiting.items() if at.holds}
+        if not held:
+            return "another process holds a lock of the database"
+        [(holder, resource), *_] = held.items()
         said = f"{self._child(holder).name} holds the write lock of {resource}"
-        for at, turn in enumerate(self.coming[number:], start=number + 1):
+        for number, turn in enumerate(self.coming[len(self.taken) :], start=len(self.taken) + 1):
             if turn.process == holder and (turn.step or "c")[0] == "c":  # the commit, for the pets
-                return f"{said} until turn {at}"
+                return f"{said} until turn {number}"
         return said
 
     def _unfinished(self) -> str:
-        places = [(self._child(p).name, step or "its start") for p, step in self.waiting.items()]
-        left = ", ".join(f"{name} waits at {place}" for name, place in places)
+        at = {self._child(p).name: at.place or "its start" for p, at in self.waiting.items()}
+        left = ", ".join(f"{name} waits at {place}" for name, place in at.items())
         return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
 
 

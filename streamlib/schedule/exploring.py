@@ -1,39 +1,36 @@
-"""Go through the interleavings of a plan: the walks, what each showed, and the verdict.
+"""Go through the interleavings of a plan: the rounds, what each showed, and the verdict.
 
 The tree of choices is gone through by running it anew for each path (stateless model checking;
 P. Godefroid, Model Checking for Programming Languages, 1997).
 """
 
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from streamlib import database, orders, processes
+from streamlib import database, processes
 from streamlib.orders import Turn, switches
 from streamlib.processes.runner import Session
 from streamlib.processes.turns import Round
 
+MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
+ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
+PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tries giving up, too"
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What exploring found; its run is `processes.history("explore")[-1]`.
+    """What exploring found; its run is `processes.history("explore")[-1]`."""
 
-    verdict: `holds` (every interleaving explored), `broken` (by `schedule`, the one with the
-    fewest switches between processes) or `unknown` (none found broken, not all explored);
-    explored: how many, of them `sampled` with `seed`; total: out of how many feasible ones, None if
-    unknown; broken: those that break the invariant, simplest first; why: what else went wrong.
-    """
-
-    verdict: str
-    schedule: str
-    explored: int
-    sampled: int
+    verdict: str  # `holds`, `broken`, or `unknown`: none found broken, but not all was seen
+    schedule: str  # the broken one with the fewest switches between processes
+    explored: int  # how many interleavings
+    sampled: int  # of them, drawn with the seed
     seed: int
-    total: int | None
-    broken: list[str]
-    why: str
+    total: int | None  # of how many feasible ones, None if unknown
+    broken: list[str]  # the schedules that break the invariant, simplest first
+    why: str  # what failed, why it is unknown, or what "holds" takes for granted
 
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
@@ -52,132 +49,121 @@ def explore(
     setup: Callable[[Path], object] = database.fresh,
     bound: int = 1000,
     seed: int = 0,
+    gives_up: bool = False,
 ) -> Verdict:
-    """Play every interleaving of the plan's steps; say whether the invariant holds in each.
+    """Play every interleaving of the plan; say whether the invariant holds in each.
 
-    invariant: called with the database's path after each round; True if all is as it must be;
-    setup: prepares the database before each round; bound: the most rounds to play. If there are
-    more interleavings, half of the rounds go through them, the others draw them with `seed`.
+    A turn may end at each `me.step` and before each SQL command; a process that a lock refuses has
+    none to give, because it would wait. Files, sockets, threads and processes are not mixed.
 
-    What stands between two `me.step` is played in one piece; if those are two SQL commands outside
-    a transaction (of `database.open`), the verdict is at best `unknown`. A turn in which a lock is
-    refused is not an interleaving, because a free process would wait there.
-    Raises ValueError for a bound below 1, or an invariant that does not return True or False. An
+    invariant, setup: called with the database's path after and before each round; bound: the most
+    rounds to play. If there are more interleavings, half of the rounds go through them, the others
+    draw them with `seed`; gives_up: let each process that would wait for a lock give up, too.
+
+    Raises ValueError or TypeError for a bound, setup or invariant that cannot be used. An
     AssertionError in the invariant counts as False; any other error ends the exploration.
     """
-    if bound < 1:
-        raise ValueError(f"bound is {bound}: give a whole number from 1.")
-    search = _Search(invariant, bound, seed)
+    if not isinstance(bound, int) or bound < 1:
+        raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
+    for name, given in [("setup", setup), ("invariant", invariant)]:
+        if not callable(given):
+            raise TypeError(f"{name} is {given!r}: give a function of the database's path.")
+    search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()
 
 
-@dataclass
-class _Search:
-    """Go through the tree of choices, depth first, then by luck; keep what each walk showed."""
+class _Node:
+    """A beginning of rounds: what its last turn came to, and what is known of how it goes on."""
 
-    invariant: Callable[[Path], bool]
-    bound: int
-    seed: int
-    results: dict[str, bool] = field(default_factory=dict)  # schedule -> whether it is ok
-    locks: set[tuple] = field(default_factory=set)  # (process, step, resource) of refused turns
-    counts: Counter = field(default_factory=Counter)  # turns of each process in the first walk
-    failure: str = ""  # what failed first, other than the invariant
-    sampled: int = 0
-    complete: bool = False
-    regular: bool = True  # no turn was refused, and each walk has as many turns as the first
-    unclear: str = ""  # why "holds" would say too much
+    def __init__(self, came: object, processes: Iterable[int]):
+        self.came, self.open = came, True  # open: not all that comes after it has been played
+        self.next: dict[Turn, _Node | None] = {Turn(process, ""): None for process in processes}
+
+
+class _Search:
+    """Go through the tree of beginnings, first in order, then by luck; keep what each showed."""
+
+    def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
+        self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
+        self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
+        self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
+        self.sampled = self.left = 0  # interleavings that luck chose; rounds that came to no end
+        self.waited = self.changed = False  # a process for a lock; a worker, between rounds
 
     def play(self, session: Session) -> None:
-        """Play walks until there are no more, or the bound is reached."""
-        stack, dice = [[]], random.Random(f"explore {self.seed}")
-        while stack and session.children.able and session.kept["rounds_run"] < self.bound:
-            depth_first = self.bound if self._at_most() <= self.bound else max(1, self.bound // 2)
-            drawn = session.kept["rounds_run"] >= depth_first
-            prefix = [] if drawn else stack.pop()
-            choices = self._walk(session, prefix, dice if drawn else None)
-            path = [process for process, _ in choices]
-            for at in range(len(prefix), 0 if drawn else len(path)):
-                stack += [[*path[:at], p] for p in choices[at][1] if p != path[at]]
-        self.complete = not stack and session.children.able
+        """Play rounds until there is nothing new, or the bound is reached."""
+        children, dice = session.children, random.Random(f"explore {self.seed}")
+        self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
+        self.root = _Node("", range(1, len(children.all) + 1))
+        for played in range(self.bound):
+            more = self.root.open and (self.results or self.left < ENOUGH)
+            if not children.able or self.changed or not (more or played < ENOUGH):
+                break
+            self.dice = dice if played >= max(1, self.bound // 2) else None
+            known, round = len(self.results), session.play(self._walk)
+            if not children.able:
+                self.unclear, self.left = {round.stopped: None}, 1
+            elif not round.waiting:
+                self._keep(round, session.db)
+            self.sampled += bool(self.dice) * (len(self.results) - known)
+            for node in reversed(self.path):
+                node.open = any(after is None or after.open for after in node.next.values())
 
-    def _at_most(self) -> int:
-        return orders.count([*self.counts.values()])  # if no lock forbids any
+    def _walk(self, round: Round) -> None:
+        """Play one round, on to something new if there is any, and make the tree grow."""
+        node, self.path = self.root, [self.root]
+        while round.waiting:
+            turns = [turn for turn, after in node.next.items() if after is None or after.open]
+            if not node.next or len(round.taken) == MOST_TURNS:
+                stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
+                long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
+                self.unclear[long if node.next else stuck], self.left = None, self.left + 1
+                return node.next.clear()
+            turns = turns or list(node.next)
+            turn = self.dice.choice(turns) if self.dice else turns[0]
+            taken = round.take(turn)
+            if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
+                self.changed |= node.next.pop(turn) is not None
+                turn, self.waited = Turn(turn.process, "x"), True
+                if self.gives_up:
+                    node.next.setdefault(turn)
+                elif taken:
+                    return None  # it went on with the error; a patient one would not
+            if taken:
+                self.unclear |= taken.answer.unmixed
+                came = (taken.steps, taken.gave_up, taken.answer.place, bool(taken.answer.error))
+                # the others first: where a lock refuses them, the round goes on all the same
+                order = sorted(round.waiting, key=lambda process: process == turn.process)
+                node.next[turn] = node = node.next[turn] or _Node(came, order)
+                self.changed |= node.came != came
+                self.path.append(node)
+        return None
 
-    def _walk(self, session: Session, prefix: list[int], dice: random.Random | None) -> list:
-        """Play one path: its beginning is given, then the dice choose, or the first who can.
-
-        Returns each choice: who got the turn, and who could have had it. While another process
-        holds what a step was once refused, that step is no choice: a free process would wait.
-        """
-        choices: list[tuple[int, list[int]]] = []
-
-        def choose(round: Round) -> Turn | None:
-            held = {(p, s) for p, s, lock in self.locks if round.holders.get(lock, p) != p}
-            able = [p for p, step in round.waiting.items() if (p, step) not in held]
-            if not able:
-                return None  # all have ended, or each waits for another
-            process = prefix[len(choices)] if len(choices) < len(prefix) else able[0]
-            if dice:
-                had = Counter(process for process, _ in choices)
-                process = dice.choices(able, [max(1, self.counts[p] - had[p]) for p in able])[0]
-            choices.append((process, able))
-            return Turn(process, "")
-
-        round = session.play(choose)
-        waits, fails = self._refusals(session, round)
-        turns = Counter(process for process, _ in choices)
-        self.regular &= not waits and turns == (self.counts or turns)
-        if not session.children.able:
-            self.unclear = round.stopped
-        elif fails or not waits:
-            self.counts = self.counts or turns
-            if round.schedule not in self.results:
-                self.sampled += bool(dice)
-                self.results[round.schedule] = self._is_ok(round, session.db)
-        return choices
-
-    def _refusals(self, session: Session, round: Round) -> tuple[bool, bool]:
-        """Note what was refused; return whether one can wait for it, and whether one cannot."""
-        waits = fails = False
-        for turn, place, answer, refused in round.taken:
-            if (many := answer.sql.count(False)) > 1:
-                name = session.children.all[turn.process - 1].name
-                where = f"step {answer.steps[-1]}" if answer.steps else "one turn"
-                self.unclear = f"{name} runs {many} SQL commands in {where}: give each its own step"
-            if refused:
-                self.locks.add((turn.process, place, refused))
-            if "gave_up" in dict(answer.marked) or "database is locked" in answer.error:
-                in_transaction = answer.sql[-1:] == [True]
-                waits |= bool(refused) or not in_transaction
-                fails |= in_transaction  # there one cannot wait: it is an outcome
-        return waits, fails
-
-    def _is_ok(self, round: Round, db: Path) -> bool:
-        said = (round.stopped, *(taken.answer.error for taken in round.taken))
-        if failures := list(filter(None, said)):
-            self.failure = self.failure or failures[0]
-            return False
+    def _keep(self, round: Round, db: Path) -> None:
+        """Keep what an interleaving showed."""
+        errors = [taken.answer.error for taken in round.taken if taken.answer.error]
         try:
-            held = self.invariant(db)
+            held = not errors and self.invariant(db)
         except AssertionError:
-            return False
+            held = False
         if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
             raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
-        return bool(held)
+        self.results[round.schedule] = None if held else "".join(errors[:1])
 
     def verdict(self) -> Verdict:
         """Sum up."""
-        broken = sorted((switches(s), s) for s, ok in self.results.items() if not ok)
-        sure = self.complete and not self.unclear
-        feasible = self._at_most() if self.counts and self.regular else None
-        return Verdict(
-            verdict="broken" if broken else "holds" if sure else "unknown",
-            schedule=broken[0][1] if broken else "",
-            explored=len(self.results),
-            sampled=self.sampled,
-            seed=self.seed,
-            total=len(self.results) if self.complete else feasible,
-            broken=[schedule for _, schedule in broken],
-            why=self.failure or ("" if broken else self.unclear),
-        )
+        results, total, why = self.results, None, next(iter(self.unclear), "")
+        broken = sorted((switches(s), s) for s, result in results.items() if result is not None)
+        complete = bool(results) and not (self.root.open or self.left or self.changed)
+        verdict = "holds" if complete and not self.unclear else "unknown"
+        if complete:
+            total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
+        if self.changed:
+            total, broken, why = None, [], "the worker is not the same in each round"
+        first = broken[0][1] if broken else ""
+        if broken:
+            verdict, why = "broken", results[first]
+        why = why or "no interleaving was played to its end" * (not results)
+        texts = [schedule for _, schedule in broken]
+        return Verdict(verdict, first, len(results), self.sampled, self.seed, total, texts, why)

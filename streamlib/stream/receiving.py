@@ -1,7 +1,7 @@
 """The receiving end of a stream: what arrives is written at once, and accounted for."""
 
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -68,8 +68,8 @@ def receive(
     text; stamp: put a time ahead of a text, or `received`, seconds since 1970, into a record.
 
     Each sender but the first gets a file of its own, `out` with a number. It leaves when all have
-    ended (late rows have a second), SILENCE_S after the last text, at the limit, and at Ctrl-C or a
-    cell's stop button. Raises OSError or ValueError if the URL or the file cannot be used.
+    ended (late rows have a second), SILENCE_S after the end or last text of the first at latest, at
+    the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
     check_limit(limit)
     result, is_text, opened = Received(url), format == "course", ExitStack()
@@ -77,38 +77,36 @@ def receive(
         book = _Book(result, source.silence_s, is_text, partial(next, _files(first, opened), first))
         listening(source.endpoint)
         for item in source:
+            drain_s = 0 if item is None else DRAIN_S
+            is_stopped = stop.asked and time.monotonic() >= stop.at + drain_s
+            if is_stopped or book.is_over(drain_s) or result.rows == limit:
+                break
             if item is None:
-                if stop.asked or book.is_over():
-                    break
                 continue
             line, sender = item
-            kind = book.enter(line, sender)
+            kind, one = book.enter(line, sender), book.senders.get(sender)
             if kind in ("row", "end"):
-                file = book.senders[sender].file if sender in book.senders else first
                 line = line.rstrip(b" \r\n\0").replace(b"\n", b" ")  # one record, one line
                 if stamp and is_text:
                     line = time.strftime("%Y-%m-%d %H:%M:%S ").encode() + line
                 elif stamp and kind == "row":
                     line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
-                wire.write_line(file, line)
-            if kind == "row" and file is not first:
-                result.others[str(file.name)] += 1
+                wire.write_line(one.file, line)
+            if kind == "row" and one.file is not first:
+                result.others[str(one.file.name)] += 1
             elif kind == "row":
                 result.rows += 1
-                result.arrivals.append(book.heard_at)
+                result.arrivals.append(one.heard_at)
                 watch(result.rows, line)
             elif kind:
                 source.reply(line, sender)
-            is_late = stop.asked and time.monotonic() > stop.at + DRAIN_S
-            if result.rows == limit or is_late or (kind != "row" and book.is_over(DRAIN_S)):
-                break
         result.counts["dropped"] = source.drops()
         if stop.asked or result.rows == limit:
             result.ended = "stopped by hand" if stop.asked else "limit reached"
         else:
             result.counts["vanished"] += sum(not one.ended for one in book.senders.values())
-            ended = "fell silent" if is_text else "ended"
-            result.ended = f"the sender {'vanished' if result.counts['vanished'] else ended}"
+            ended = "fell silent" if is_text else "ended" if book.first.ended else "vanished"
+            result.ended = f"the sender {ended}"
     return result
 
 
@@ -124,9 +122,9 @@ def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
 class _Sender:
     """The file of one sender, and what its sequence numbers tell, in bounded memory."""
 
-    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool):
-        self.counts, self.file, self.next, self.ended = counts, file, 1, ended
-        self.gaps: deque[int] = deque(maxlen=GAPS)  # the latest numbers that are missing
+    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool, wait_s: float):
+        self.counts, self.file, self.ended, self.wait_s = counts, file, ended, wait_s
+        self.next, self.heard_at, self.gaps = 1, 0.0, deque(maxlen=GAPS)  # the latest missing ones
 
     def skip_to(self, seq: int) -> None:
         self.counts["missing"] += seq - self.next
@@ -148,27 +146,22 @@ class _Book:
     """What each sender has sent, and whether there is anything to wait for."""
 
     def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
-        self.counts, self.silence_s, self.texts = result.counts, silence_s, texts
-        self.senders = defaultdict(lambda: _Sender(result.counts, new_file(), ended=texts))
-        self.heard_at, self.someone_left, self.lone = 0.0, False, None
+        self.counts, self.texts, self.new_file = result.counts, texts, new_file
+        self.silence_s, self.someone_ended = SILENCE_S if texts else silence_s, texts
+        self.senders, self.first, self.lone = {}, None, None
 
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
         if line is None:
             if one := self.senders.pop(sender, None):
-                self.someone_left = True
+                self.someone_ended, one.wait_s = True, SILENCE_S if self.texts else 0
                 self.counts["vanished"] += not one.ended
             return ""
-        is_new = sender not in self.senders
-        if is_new and self.lone in self.senders:  # which may open a socket for each row
-            with suppress(OSError):  # no, its port is in use: it is still there
-                wire.listen(wire.Endpoint("udp", address=self.lone))[0].close()
-                self.senders[sender] = self.senders.pop(self.lone)
-        self.lone = sender if is_new and isinstance(sender, tuple) else None
         try:
             record = {"seq": 0, "row": {}} if self.texts and line.strip() else records.decode(line)
-            seq, is_row, is_known = record["seq"], "row" in record, sender in self.senders
-            if seq and not is_row and not is_known:
+            seq, is_row, is_new = record["seq"], "row" in record, sender not in self.senders
+            one = self._newcomer(sender, seq, is_row) if is_new else self.senders[sender]
+            if seq and not one:
                 raise ValueError("the end of a stream of which nothing was heard")
         except ValueError:
             if self.texts or (line.startswith(b'{"ask": ') and len(line) < 40):
@@ -177,25 +170,37 @@ class _Book:
                 home.say(f"{line[:80]!r} came, not a record: --format course takes any text.")
             self.counts["malformed"] += 1
             return ""
-        if not is_known and len(self.senders) == SENDERS:
-            return "row" if is_row else "echo"  # taken, but not accounted for
-        one = self.senders[sender]
-        if not is_row and one.ended:
+        if not is_row and (not one or one.ended):  # the end of no rows could be anybody's
             return "echo"
-        self.heard_at = time.monotonic()
+        one.heard_at = time.monotonic()
+        self.lone = sender if is_new and isinstance(sender, tuple) else None
         if is_row:
             one.take(seq or one.next)  # a text has no number
             return "row"
-        one.ended = True
         one.skip_to(max(seq + 1, one.next))
+        one.ended = self.someone_ended = True
+        one.wait_s = LATE_S if self.counts["missing"] else 0
         return "end"
 
+    def _newcomer(self, sender: object, seq: int, is_row: bool) -> _Sender | None:
+        """Return who sends from a new address: nobody, if it is the end of an unknown stream."""
+        last = self.senders.get(self.lone)  # which may open a socket for each row
+        if last and (self.texts or (seq >= last.next if is_row else seq == last.next - 1)):
+            with suppress(OSError):  # no, its port is in use: it is still there
+                wire.listen(wire.Endpoint("udp", address=self.lone))[0].close()
+                self.senders[sender] = self.senders.pop(self.lone)
+        if is_row and sender not in self.senders:
+            others = [(one.heard_at, at) for at, one in self.senders.items() if one != self.first]
+            if others and len(self.senders) >= SENDERS:
+                self.counts["vanished"] += not self.senders.pop(min(others)[1]).ended
+            self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
+            self.first = self.first or self.senders[sender]
+        return self.senders.get(sender)
+
     def is_over(self, grace_s: float = 0) -> bool:
-        """Whether all senders have ended or left, and no late row is worth waiting for."""
-        ended = [one.ended for one in self.senders.values()]
-        if not (self.someone_left or any(ended)):
+        """Whether the first has ended, left or fallen silent, and others had SILENCE_S more."""
+        if not (self.first and self.someone_ended):
             return False
-        wait_s = SILENCE_S if self.texts else self.silence_s
-        if all(ended) and not self.texts:
-            wait_s = LATE_S if self.counts["missing"] else 0
-        return time.monotonic() >= self.heard_at + wait_s + grace_s
+        mine, *all_s = (one.heard_at + one.wait_s for one in [self.first, *self.senders.values()])
+        over_at = max(mine, min(mine + SILENCE_S, max(all_s, default=0)))
+        return time.monotonic() >= over_at + grace_s

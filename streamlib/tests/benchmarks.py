@@ -325,8 +325,9 @@ def test_all_90(benchmark):
 
 
 @pytest.mark.benchmark(group="schedules")
-def test_explore(benchmark):
-    """All 20 interleavings of the counter's three steps in two processes."""
+@pytest.mark.parametrize(("marked", "explored"), [(True, 20), (False, 6)], ids=["marked", "not"])
+def test_explore(benchmark, marked, explored):
+    """All interleavings of two processes that add one: in three steps, or with none marked."""
 
     def counter(path):
         with closing(sqlite3.connect(path)) as connection:
@@ -336,12 +337,13 @@ def test_explore(benchmark):
             connection.commit()
 
     def add_one(me):
+        step = me.step if marked else lambda name: None
         with closing(database.open(me)) as connection:
-            me.step("read")
+            step("read")
             (number,) = connection.execute("SELECT value FROM counter").fetchone()
-            me.step("add")
+            step("add")
             number += 1
-            me.step("write")
+            step("write")
             connection.execute("UPDATE counter SET value = ?", (number,))
 
     def is_two(path):
@@ -350,7 +352,7 @@ def test_explore(benchmark):
 
     plan = {"P1": add_one, "P2": add_one}
     verdict = benchmark.pedantic(schedule.explore, (plan, is_two), {"setup": counter}, rounds=5)
-    assert verdict.explored == verdict.total == 20
+    assert verdict.explored == verdict.total == explored
 
 
 # Each target: what, a benchmark over another or a figure of its own, the limit (negative: at least)
@@ -366,7 +368,8 @@ TARGETS = [
     ("distinct orders in those, at least", "orders", None, -50),
     ("one forced turn / a bare pipe hand-off", "turn/handoff", None, 10),
     ("all 90 orders forced and verified (s)", "test_all_90", None, 3),
-    ("20 interleavings explored (s)", "test_explore", None, 1),
+    ("20 interleavings explored (s)", "test_explore[marked]", None, 1),
+    ("those of a worker that marks nothing (s)", "test_explore[not]", None, 2),
     ("10,000 turns (s; no limit)", "test_turn", None, math.inf),
     ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
     ("the same, rows/s over iterrows", "udp/iterrows", None, -3),

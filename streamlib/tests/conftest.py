@@ -15,6 +15,7 @@ import cloudpickle
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -138,6 +139,14 @@ def until(condition, deadline_s=DEADLINE_S):
     while not condition():
         assert time.monotonic() < limit, "it did not come to be"
         time.sleep(0.005)
+
+
+def is_gone(pid):
+    """Whether no process of this number runs any longer."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def aside(function, *arguments, **options):

@@ -17,6 +17,7 @@ import pytest
 
 from streamlib import database, home, processes
 from streamlib.processes import child
+from streamlib.tests.conftest import UNIX
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -73,6 +74,19 @@ def test_under_a_schedule_nobody_has_to_wait():
     assert run.problems == [] and run.output == {"P1": "0\n"}
 
 
+def test_a_thread_of_a_worker_takes_no_turn():
+    def worker(me):
+        me.step("begin")
+        thread = threading.Thread(target=me.step, args=("aside",))
+        thread.start()
+        thread.join()
+        me.step("end")
+
+    run = processes.run({"P1": worker}, schedule="1b 1e")
+    assert (run.schedule, run.problems) == ("1b 1e", [])
+    assert run.events["step"].dropna().unique().tolist() == ["begin", "aside", "end"]
+
+
 def test_a_worker_that_raises_is_told_with_its_line_and_the_others_go_on():
     def bad(me):
         me.step("insert", "Ace")
@@ -91,12 +105,42 @@ def test_a_worker_that_raises_is_told_with_its_line_and_the_others_go_on():
 
 def test_a_worker_that_exits_ends_its_process_with_that_status():
     run = processes.run({"P1": lambda me: sys.exit(3), "P2": lambda me: sys.exit()}, rounds=2)
-    assert run.workers["exit"].tolist() == [3, 0]
+    assert run.workers["exit"].isna().tolist() == [False, True]
     assert sorted(run.problems) == [
         "1 of 2 rounds were run.",
         "P1 ended early with exit code 3.",
         "P2 ended early with exit code 0.",
     ]
+
+
+@UNIX
+def test_a_fork_in_a_worker_loses_no_mark_and_does_not_answer_for_it():
+    def forks(me):
+        me.mark("before")
+        if os.fork() == 0:
+            me.mark("copy")
+            return
+        os.wait()
+        me.mark("after")
+
+    run = processes.run({"P1": forks}, rounds=2)
+    states = ["started", "before", "copy", "ended", "after", "ended"]
+    assert run.problems == [] and run.events["state"].tolist() == states * 2
+
+
+def test_a_worker_that_leaves_in_mid_work_has_not_ended_well_whatever_its_exit_code():
+    def leaves(leave):
+        def worker(me):
+            me.mark("at work", "Ace")
+            leave()
+
+        return worker
+
+    exits = [lambda: os._exit(0), lambda: sys.exit(256), lambda: sys.exit()]
+    run = processes.run({f"P{n}": leaves(leave) for n, leave in enumerate(exits)})
+    assert run.workers["exit"].isna().all() and not run.ok
+    assert "P0, P1, P2 did not end well" in run.verdict
+    assert sorted(run.why()) == [f"P{n} ended early with exit code 0." for n in range(3)]
 
 
 def test_a_maker_of_workers_is_not_taken_for_a_worker():
@@ -124,7 +168,7 @@ def test_a_worker_whose_module_is_gone_cannot_be_loaded(monkeypatch, tmp_path):
     assert run.params["rounds"] == 1 and not run.ok
 
 
-@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-"])
+@pytest.mark.parametrize("name", ["1st", "xwrite", "", "-", 3, None])
 def test_a_step_that_no_schedule_could_name_is_refused(name):
     run = processes.run({"P1": lambda me: me.step(name)})
     assert f"ValueError: {name!r} cannot name a step" in run.problems[0]

@@ -25,7 +25,6 @@ def me(tmp_path):
         step=lambda name, item=None: None,
         hold=lambda seconds: None,
         think=lambda: None,
-        watch_sql=lambda connection: None,
     )
 
 

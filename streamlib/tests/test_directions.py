@@ -8,7 +8,7 @@ from streamlib import home
 
 # A room imports only from rooms in a line above its own; the same goes for modules in a package.
 FLOORS = """
-    home orders charts
+    home guard orders charts
     database rows predict programs lab
     records processes
     wire schedule logs
@@ -17,7 +17,14 @@ FLOORS = """
     exercises
     __main__"""
 INSIDE = {
-    "processes": ["recorder", "child", "parent events", "turns result", "runner", "__init__"],
+    "processes": [
+        "recorder places",
+        "child",
+        "parent events",
+        "turns result",
+        "runner",
+        "__init__",
+    ],
     "schedule": ["stepping exploring", "__init__"],
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["stopping pasted", "fates", "sending receiving", "__init__"],

@@ -1,14 +1,17 @@
 """A scale or a duration that spoils a lesson is refused; cleared notebooks keep their text."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamlib import home
+from streamlib.tests.conftest import aside, is_one_sentence
 
 
 @pytest.mark.parametrize("text, factor", [("1.0", 1), ("0.06", 0.06), ("10", 10), (" 0.5 ", 0.5)])
@@ -121,8 +124,8 @@ def test_a_replaced_file_is_the_new_one_whole_and_leaves_nothing_beside_it(tmp_p
 def test_a_file_that_cannot_be_written_anew_is_left_as_it_was(tmp_path):
     path = tmp_path / "answer.json"
     path.write_text("old", encoding="utf-8")
-    with pytest.raises(UnicodeEncodeError):
-        home.replace_file(path, "half of it \ud800")
+    with pytest.raises(TypeError):
+        home.replace_file(path, b"not a text")
     assert [one.name for one in tmp_path.iterdir()] == ["answer.json"]
     assert path.read_text(encoding="utf-8") == "old"
 
@@ -210,3 +213,48 @@ def test_files_with_the_name_of_a_module_of_python_are_named(tmp_path, monkeypat
         "; rename random.py, which hides a module of Python's own"
     )
     assert home.hiding_files().endswith("; rename signal.py, which hides a module of Python's own")
+
+
+def test_a_full_disk_costs_nothing_and_is_one_sentence(tmp_path, monkeypatch):
+    path = notebook(tmp_path / "00.ipynb")
+    before = path.read_bytes()
+
+    def full(beside, *_, **options):
+        beside.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"00\.ipynb cannot be written \(No space left") as refused:
+        home.clear_outputs([path])
+    assert is_one_sentence(str(refused.value))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_replaced_is_one_sentence(tmp_path):
+    with pytest.raises(OSError, match="cannot be written") as refused:
+        home.replace_file(tmp_path, "a folder is there")
+    assert is_one_sentence(str(refused.value)) and list(tmp_path.iterdir()) == []
+
+
+def test_a_notebook_with_half_a_letter_keeps_it(tmp_path):
+    path = tmp_path / "00.ipynb"
+    path.write_text('{"cells": [], "x": "\\ud83d and \\ud83d\\ude00"}', encoding="utf-8")
+    home.clear_outputs([path])
+    assert json.loads(path.read_text(encoding="utf-8"))["x"] == "\ud83d and 😀"
+
+
+def test_files_replaced_by_many_threads_at_once_are_whole(tmp_path):
+    path, texts = tmp_path / "answer.json", [letter * 50_000 for letter in "abcdefgh"]
+
+    def replace(text):
+        for _ in range(20):
+            home.replace_file(path, text)
+            assert path.read_text(encoding="utf-8") in texts
+        return True
+
+    assert all(ended() for ended in [aside(replace, text) for text in texts])
+
+
+def test_a_damaged_file_that_cannot_be_renamed_is_said(tmp_path, capsys):
+    home.set_aside(tmp_path / "run.json")  # another kernel was quicker
+    assert "run.json" in capsys.readouterr().out

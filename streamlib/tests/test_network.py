@@ -1,5 +1,6 @@
 """A bad network that can be repeated, and trials of reliability layers over it."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -7,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+import types
 from collections import Counter
 from itertools import pairwise
 
@@ -154,16 +156,27 @@ def test_a_network_that_is_asked_too_much_still_delivers_at_its_rate():
     assert 190 <= delivered <= 220
 
 
-def test_parts_of_a_stream_keep_their_order_and_loss_costs_time():
-    one = lane(loss=0.3, jitter_s=0.1, delay_s=0.05, seed=2)
-    dues = [one.segment(1448, n / 1000) for n in range(1000)]
-    assert dues == sorted(dues) and all(due >= n / 1000 + 0.05 for n, due in enumerate(dues))
-    assert abs(one.counts["lost"] - 1000 * 0.3 / 0.7) < 4 * 25
-    assert [lane(rate=1000).segment(100, 5)] == pytest.approx([5.1])
+def test_a_stream_that_loses_nothing_is_only_delayed():
+    one = lane(jitter_s=0.1, delay_s=0.05, seed=2)
+    packets = [one.segment(1448, n) for n in range(1000)]
+    delays = [due - n for n, (due, _) in enumerate(packets)]
+    assert 0.05 <= min(delays) < 0.06 and 0.14 < max(delays) <= 0.15
+    assert {lost for _, lost in packets} == {0} and one.counts["lost"] == 0
+    assert lane(rate=1000).segment(100, 5) == (pytest.approx(5.1), 0)
 
 
-def test_a_stream_on_a_network_that_loses_everything_still_arrives():
-    assert lane(loss=1).segment(100, 0) > 0
+def test_the_fate_of_the_nth_packet_of_a_stream_depends_on_the_seed_and_n_alone():
+    fates = []
+    for seed, step in ((3, 1), (3, 9), (4, 1)):
+        one = lane(loss=0.3, seed=seed)
+        fates.append([one.segment(1448, n * step)[1] for n in range(1000)])
+        assert one.counts["lost"] == sum(fates[-1])
+    assert fates[0] == fates[1] != fates[2]
+    assert all(abs(sum(lost) - 1000 * 0.3 / 0.7) < 4 * 25 for lost in fates)
+
+
+def test_a_packet_of_a_stream_is_not_lost_for_ever():
+    assert lane(loss=1).segment(1448, 0)[1] == network.MOST_LOST
 
 
 @pytest.mark.parametrize(
@@ -200,7 +213,7 @@ def test_a_port_that_is_in_use_is_refused_in_one_sentence(server):
     with udp() as other:
         for mine in (other, server):
             with pytest.raises(OSError, match=r"^Port \d+ is in use: stop the other receiver.*\.$"):
-                Proxy(Network(), url_of(mine), url_of(mine))
+                Proxy(Network(), f"{url_of(mine)[:3]}://localhost:9", url_of(mine))
 
 
 # datagrams
@@ -267,14 +280,129 @@ def test_memory_is_bounded_and_what_there_is_no_room_for_is_lost(monkeypatch):
     assert proxy.counts["lost"] == 20
 
 
-def test_more_clients_than_there_is_room_for_do_not_harm_the_first(monkeypatch):
-    monkeypatch.setattr(network, "MOST_CLIENTS", 3)
+def test_senders_for_whom_there_is_no_room_are_counted_and_do_not_harm_the_first(monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 2)
     with contextlib.ExitStack() as stack:
         receiver, *clients = (stack.enter_context(udp()) for _ in range(6))
         proxy = stack.enter_context(Proxy(Network(), url_of(receiver)))
         for n in (0, 1, 2, 3, 4, 0):
             clients[n].sendto(b"%d" % n, address(proxy))
-        assert [receiver.recv(100) for _ in range(4)] == [b"0", b"1", b"2", b"0"]
+        assert [receiver.recv(100) for _ in range(3)] == [b"0", b"1", b"0"]
+    assert +proxy.counts == {"came": 3, "ignored, from too many senders": 3}
+
+
+def limited(program, descriptors):
+    """Let a program have no more open files than this, from now on."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("needs Linux, which can limit another process")
+    resource.prlimit(program._process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    return wire.parse(program.url).address
+
+
+def test_idle_connections_do_not_shut_out_an_honest_one(start, server):
+    program = start("impair", "tcp://localhost:0", "--to", url_of(server))
+    at = limited(program, 40)
+    with contextlib.ExitStack() as stack:
+        for n in range(60):
+            idle = stack.enter_context(socket.create_connection(at, DEADLINE_S))
+            with contextlib.suppress(ConnectionError):
+                idle.sendall(b"x" * (n % 2))  # half of them say something first
+        honest = stack.enter_context(socket.create_connection(at, DEADLINE_S))
+        honest.sendall(b"honest")
+        said_first = b""
+        while said_first != b"honest":  # each of the idle ones reaches the server, too
+            wanted = stack.enter_context(server.accept()[0])
+            wanted.settimeout(0.02)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                said_first = wanted.recv(100)
+        wanted.settimeout(DEADLINE_S)
+        honest.settimeout(DEADLINE_S)
+        for text in (b"still", b"here"):
+            honest.sendall(text)
+            assert wanted.recv(100) == text
+        program.stop()
+
+
+def test_a_client_that_is_heard_stays_while_idle_ones_come_and_go(server, monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 3)
+    with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
+        with contextlib.ExitStack() as stack:
+            honest = stack.enter_context(connect(proxy))
+            connection = stack.enter_context(server.accept()[0])
+            connection.settimeout(DEADLINE_S)
+            honest.sendall(b"a")
+            assert connection.recv(1) == b"a"
+            for _ in range(10):
+                stack.enter_context(connect(proxy))
+                stack.enter_context(server.accept()[0])
+            honest.sendall(b"still here")
+            assert connection.recv(100) == b"still here"
+    assert proxy.counts["connections cut off or without a receiver"] >= 8
+
+
+# itself, and others
+
+
+def free(scheme):
+    """A port on which nobody listens."""
+    with wire.source(f"{scheme}://localhost:0") as source:
+        return source.endpoint.address[1]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_network_that_would_send_to_itself_is_refused(scheme, host):
+    port = free(scheme)
+    for to in ("localhost", "127.0.0.1", "0.0.0.0", "[::1]", socket.gethostname()):
+        with pytest.raises(ValueError, match=r"would lead to itself: listen on another port than"):
+            Proxy(Network(), f"{scheme}://{to}:{port}", f"{scheme}://{host}:{port}")
+    with Proxy(Network(), f"{scheme}://localhost:9", f"{scheme}://{host}:{port}"):
+        pass  # the port was left free
+
+
+def test_a_network_to_port_0_is_refused():
+    with pytest.raises(ValueError, match=r"would lead to itself: listen on another port than"):
+        Proxy(Network(), "udp://localhost:0")
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_ring_of_networks_is_bounded_and_ends(scheme, monkeypatch):
+    monkeypatch.setattr(network, "MOST_CLIENTS", 5)
+    first, second = (f"{scheme}://localhost:{free(scheme)}" for _ in range(2))
+    with Proxy(Network(), second, first) as one, Proxy(Network(), first, second) as other:
+        with socket.socket(type=wire.endpoint.KINDS[scheme]) as sock:
+            sock.connect(address(one))
+            sock.send(b"round")
+            full = "ignored, from too many senders", "connections cut off or without a receiver"
+            until(lambda: any(one.counts[what] for what in full))
+            assert len(one._clients) <= 6 and len(other._clients) <= 6
+    assert not one._thread.is_alive() and not other._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("listen", "to", "beyond"),
+    [
+        ("localhost", "localhost", None),
+        ("0.0.0.0", "localhost", "0.0.0.0"),
+        ("localhost", "192.0.2.1", "192.0.2.1"),
+        ("0.0.0.0", "192.0.2.1", "0.0.0.0"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_network_beyond_this_machine_says_so(scheme, listen, to, beyond):
+    with Proxy(Network(), f"{scheme}://{to}:9", f"{scheme}://{listen}:0") as proxy:
+        assert proxy.note == (wire.parse(f"udp://{beyond}:9").note if beyond else "")
+        assert bool(proxy.note) == bool(beyond)
+
+
+def test_the_program_says_what_the_network_notes(start):
+    program = start("impair", "udp://localhost:0", "--to", "udp://192.0.2.1:9")
+    program.stop()
+    assert wire.parse("udp://192.0.2.1:9").note in program.lines[0]
+
+
+# the end
 
 
 def test_a_network_ends_in_the_midst_of_traffic_and_frees_its_ports():
@@ -316,7 +444,7 @@ def test_bytes_are_unaltered_and_in_order_both_ways_and_half_close_works(server)
         return got
 
     serving = aside(serve)
-    bad = Network(loss=0.1, jitter_s=0.002, seed=1)
+    bad = Network(loss=0.05, jitter_s=0.002, seed=4)
     with Proxy(bad, url_of(server), "tcp://localhost:0") as proxy:
         with connect(proxy) as client:
             client.sendall(there)
@@ -324,6 +452,50 @@ def test_bytes_are_unaltered_and_in_order_both_ways_and_half_close_works(server)
             assert rest_of(client) == back + b"after your end"
     assert serving() == there
     assert proxy.counts["came"] >= 200_000 / 1_448 and proxy.counts["lost"] > 5
+
+
+def costs(fates, number, monkeypatch):
+    """How long the network waits for each of its packets in turn; `fates`: how often each is lost.
+
+    The clock does not run while it waits, so all packets are there before the first is delivered.
+    """
+    waits, delivered, packets = [], [], asyncio.Queue()
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    async def take(sock, data):
+        delivered.append((data, sum(waits)))
+        waits.clear()
+
+    monkeypatch.setattr(network.asyncio, "sleep", sleep)
+    loop = types.SimpleNamespace(time=lambda: 0, sock_sendall=take)
+    proxy = types.SimpleNamespace(_loop=loop, _network=Network(delay_s=0.04))
+    for n in range(number):
+        packets.put_nowait((n, 0, fates.get(n, 0)))
+    packets.put_nowait(None)
+    with socket.socket() as sock, contextlib.suppress(OSError):  # which is not connected
+        asyncio.run(Proxy._deliver(proxy, packets, sock))
+    assert [n for n, _ in delivered] == list(range(number))
+    return [cost for _, cost in delivered]
+
+
+def test_a_lost_packet_costs_a_round_trip_if_three_later_ones_tell_of_it(monkeypatch):
+    assert costs({1: 1}, 5, monkeypatch) == pytest.approx([0, 0.08, 0, 0, 0])
+
+
+def test_a_lost_packet_that_too_few_follow_waits_for_the_timer(monkeypatch):
+    assert costs({3: 1}, 5, monkeypatch) == pytest.approx([0, 0, 0, 0.28, 0])
+    assert costs({0: 1}, 1, monkeypatch) == pytest.approx([0.28])
+
+
+def test_the_timer_doubles_each_time_that_a_packet_is_lost_again(monkeypatch):
+    assert costs({0: 3}, 1, monkeypatch) == pytest.approx([3 * 0.08 + 0.2 + 0.4 + 0.8])
+    assert costs({0: 3}, 9, monkeypatch)[0] == pytest.approx(3 * 0.08 + 0.4 + 0.8)
+
+
+def test_each_lost_packet_is_paid_for_by_those_behind_it(monkeypatch):
+    assert costs({0: 1, 1: 1}, 6, monkeypatch) == pytest.approx([0.08, 0.08, 0, 0, 0, 0])
 
 
 def test_a_receiver_that_is_not_there_closes_the_clients_connection(server):
@@ -371,22 +543,52 @@ def test_a_receiver_that_breaks_off_ends_the_senders_connection_without_a_word(s
             connection.close()  # a reset
             with contextlib.suppress(ConnectionError):
                 assert client.recv(100) == b""
-            until(lambda: proxy._held == 0)
+            until(lambda: not proxy._clients)
     assert proxy.counts["connections cut off or without a receiver"] == 1
 
 
-def test_more_connections_than_there_is_room_for_are_closed(server, monkeypatch):
+def test_a_connection_for_which_there_is_no_room_replaces_the_first_idle_one(server, monkeypatch):
     monkeypatch.setattr(network, "MOST_CLIENTS", 2)
     with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
         with contextlib.ExitStack() as stack:
-            for _ in range(2):
-                client = stack.enter_context(connect(proxy))
-                connection = stack.enter_context(server.accept()[0])
+            first, *_ = clients = [stack.enter_context(connect(proxy)) for _ in range(3)]
+            connections = [stack.enter_context(server.accept()[0]) for _ in clients]
+            with contextlib.suppress(ConnectionError):
+                assert first.recv(100) == b""
+            for client, connection in zip(clients[1:], connections[1:], strict=True):
                 connection.settimeout(DEADLINE_S)
-            with connect(proxy) as third, contextlib.suppress(ConnectionError):
-                assert third.recv(100) == b""
-            client.sendall(b"still here")
-            assert connection.recv(100) == b"still here"
+                client.sendall(b"still here")
+                assert connection.recv(100) == b"still here"
+
+
+def test_what_slow_readers_have_not_taken_is_bounded_for_each_of_many_clients(server, monkeypatch):
+    monkeypatch.setattr(network, "WINDOW", 5)
+    most = 5 + 2  # one with the reader, and one with the writer
+    with Proxy(Network(delay_s=60), url_of(server), "tcp://localhost:0") as proxy:
+        with contextlib.ExitStack() as stack:
+            for number in range(1, 11):
+                client = stack.enter_context(connect(proxy))
+                client.sendall(b"x" * 50_000)
+                until(lambda n=number: proxy.counts["came"] >= n * most)
+            client.sendall(b"x" * 50_000)
+            assert proxy.counts["came"] == 10 * most
+
+
+def test_a_client_whose_receiver_does_not_read_holds_up_nobody_else(server, monkeypatch):
+    monkeypatch.setattr(network, "WINDOW", 5)
+    with Proxy(Network(), url_of(server), "tcp://localhost:0") as proxy:
+        stuck = connect(proxy)
+        unread = server.accept()[0]
+        stuck.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(1000):  # until all buffers are full
+                stuck.sendall(b"x" * 100_000)
+        with connect(proxy) as honest, server.accept()[0] as connection:
+            connection.settimeout(DEADLINE_S)
+            honest.sendall(b"honest")
+            assert connection.recv(100) == b"honest"
+        stuck.close()
+        unread.close()
 
 
 def test_a_port_can_be_listened_on_again_at_once(server):
@@ -553,7 +755,55 @@ def test_a_layer_that_delivers_no_record_does_not_spoil_the_next_trial():
     assert network.trial(stop_and_wait, deliver_in_order, LINES[:3], good, timeout_s=2).ok
 
 
-def test_two_trials_side_by_side_do_not_disturb_each_other():
+def waits_for_each_answer(sock, lines):
+    stop_and_wait(sock, lines, patience_s=5)
+
+
+def deliver_two(sock, deliver):
+    """Leave after two lines, so that the trial does not wait for the silence at the end."""
+    for number in range(2):
+        datagram = sock.recv(65_507)
+        sock.send(b"%d" % number)
+        deliver(datagram.partition(b" ")[2])
+
+
+def test_a_trial_over_a_slow_network_waits_for_as_long_as_that_takes():
+    slow = Network(delay_s=0.3)  # more than half a second between two lines
+    trial = network.trial(waits_for_each_answer, deliver_two, LINES[:2], slow)
+    assert trial.ok and trial.seconds > 1.1
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "most"),
+    [
+        ({}, 7, 8),
+        ({"delay_s": 0.005, "loss": 0.2}, 7, 12),
+        ({"delay_s": 1}, 60 * 2, 400),
+        ({"jitter_s": 1}, 60 * 2, 400),
+        ({"rate": 100}, 60 * 0.5, 400),
+        ({"delay_s": 1, "loss": 0.5}, 60 * 8, 1500),
+        ({"delay_s": 60, "loss": 1}, 3600, 3600),
+    ],
+)
+def test_the_time_for_a_trial_grows_with_what_its_network_takes(values, least, most, monkeypatch):
+    given = []
+
+    def run(plan, timeout_s, label):
+        given.append(timeout_s)
+        raise InterruptedError
+
+    monkeypatch.setattr(network.processes, "run", run)
+    with pytest.raises(InterruptedError):
+        network.trial(stop_and_wait, deliver_in_order, LINES, Network(**values), timeout_s=7)
+    assert least <= given[0] <= most
+
+
+def test_two_trials_side_by_side_share_no_file_and_do_not_disturb_each_other():
+    texts = [[records.encode(seq, {"trial": name}) for seq in range(1, 31)] for name in "ab"]
     layers = [(stop_and_wait, deliver_in_order), (never_resends, deliver_in_order)]
-    waiting = [aside(network.trial, *layer, LINES[:30], bad(1)) for layer in layers]
-    assert [trial().ok for trial in waiting] == [True, False]
+    runs = zip(layers, texts, strict=True)
+    waiting = [aside(network.trial, *layer, lines, bad(1)) for layer, lines in runs]
+    trials = [trial() for trial in waiting]
+    assert [trial.ok for trial in trials] == [True, False]
+    got = [{row["trial"] for row in trial.fates["got"].dropna()} for trial in trials]
+    assert got == [{"a"}, {"b"}]

@@ -142,8 +142,9 @@ def test_an_order_and_its_schedule_are_the_same_turns(order):
             "1 3 9",
             "Turn 3 of the schedule, '9', names process 9: the plan has 1 (P1), 2 (P2), 3 (P3)",
         ),
-        ("1 2b", "Turn 2 of the schedule, '2b', mixes whole units with steps"),
-        ("1b 2", "Turn 2 of the schedule, '2', mixes whole units with steps"),
+        ("2 1 1b", "Turn 3 of the schedule, '1b', mixes whole units with steps"),
+        ("1b 2 1", "Turn 3 of the schedule, '1', mixes whole units with steps"),
+        ("1 2-b", "Turn 2 of the schedule, '2-b', is not a turn"),
         ("1 P2", "Turn 2 of the schedule, 'P2', is not a turn"),
         ("0", "names process 0"),
         ("", "The schedule is empty"),
@@ -158,9 +159,21 @@ def test_a_text_that_is_not_a_schedule_is_refused_by_its_turn(text, sentence):
 
 def test_a_turn_is_written_as_it_was_read():
     """Parsing and writing undo each other, giving up included."""
-    for text in ("2 1 3", "1b 2x 1insert 10c"):
+    for text in ("2 1 3", "1b 2x 1insert 10c", "1read_1 2 3xu 1écrire"):
         assert " ".join(map(str, orders.parse(text, [f"P{n}" for n in range(1, 11)]))) == text
     assert orders.process_of("10c") == 10
+
+
+ODD = st.text("ab é写1._-! ", min_size=1, max_size=5).map(lambda text: f"s{text}")
+
+
+@quickly
+@given(st.sets(ODD, min_size=1, max_size=6))
+def test_a_turn_may_name_any_step_by_its_letters(names):
+    """Whatever stands in a name, the letters are a turn, and the beginning of the name's slug."""
+    for name, letters in orders.letters_of(names).items():
+        [turn] = orders.parse(f"12{letters}", [f"P{n}" for n in range(12)])
+        assert turn == (12, letters) and orders.slug(name).startswith(letters)
 
 
 @quickly

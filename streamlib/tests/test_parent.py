@@ -12,6 +12,7 @@ import pytest
 
 from streamlib import database, processes
 from streamlib.processes import parent
+from streamlib.tests.conftest import UNIX, is_gone, until
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -35,6 +36,43 @@ def test_a_worker_that_leaves_a_thread_running_is_ended(monkeypatch):
 
     run = processes.run({"P1": threads})
     assert run.problems == ["P1 did not leave after its last round, so the lab ended it."]
+
+
+@UNIX
+def test_a_worker_that_closes_all_its_files_and_spins_is_ended_at_the_timeout():
+    def deaf(me):
+        os.closerange(0, 100)
+        while True:
+            pass
+
+    def slow(me):
+        time.sleep(0.3)
+        me.mark("after that")
+
+    run = processes.run({"P1": deaf, "P2": slow}, timeout_s=1)
+    assert run.problems == ["P1 was still running after 1 s, so the lab ended it."]
+    assert run.workers["exit"].tolist() == [-9, 0] and "after that" in set(run.events["state"])
+
+
+@UNIX
+def test_what_workers_leave_running_is_ended_and_said():
+    """A program, a daemon, and those of workers that die or are late."""
+
+    def leaves(me):
+        print(subprocess.Popen(["sleep", "600"]).pid)
+
+    def dies(me):
+        print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+        os._exit(0)
+
+    def lingers(me):
+        print(subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600"]).pid)
+        time.sleep(600)
+
+    plan = {"P1": leaves, "P2": dies, "P3": lingers}
+    run = processes.run(plan | {"P4": lambda me: subprocess.run(["sleep", "0"])}, timeout_s=1)
+    assert run.problems[-1] == "Programs left running by the workers, which the lab ended: 5."
+    until(lambda: all(is_gone(int(run.output[name])) for name in plan))
 
 
 def test_a_worker_that_is_killed_in_its_transaction_loses_only_that():

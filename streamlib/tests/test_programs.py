@@ -186,3 +186,11 @@ def test_programs_are_told_to_use_no_colors(start, monkeypatch):
     with pytest.raises(OSError, match=r"^python -m streamlib receive: "):
         start("receive", "--nonsense")
     assert seen[0]["NO_COLOR"] == "1"
+
+
+def test_a_program_stops_even_if_others_hold_its_pipe(start, tmp_path):
+    """As the workers of a pool do that was forked after it had begun."""
+    receiver = start("receive", "udp://localhost:0", "--out", tmp_path / "out9.txt")
+    held = os.dup(receiver._process.stdin.fileno())
+    assert receiver.stop() == 0 and receiver.lines[-1].endswith("stopped by hand.")
+    os.close(held)

@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -372,3 +373,111 @@ def test_the_end_of_a_stream_of_which_nothing_was_heard_ends_nobody(book):
     book.enter(records.encode(1, {}), "honest")
     assert book.enter(records.encode_end(9), "stranger") == ""
     assert book.counts["malformed"] == 1 and not book.is_over()
+
+
+# Strangers.
+
+
+FIRST, STRANGER = ("127.0.0.1", 1), ("127.0.0.1", 2)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_the_end_of_a_strangers_stream_does_not_end_the_first(book, rows):
+    """Not even while the first pauses."""
+    assert book.enter(records.encode(1, {}), FIRST) == "row"
+    for seq in range(1, rows + 1):
+        assert book.enter(records.encode(seq, {}), STRANGER) == "row"
+    assert book.enter(records.encode_end(rows), STRANGER) == ("end" if rows else "echo")
+    book.clock.now += book.silence_s - 0.1
+    assert not book.is_over()
+    book.enter(records.encode(2, {}), FIRST)
+    assert book.enter(records.encode_end(2), FIRST) == "end" and book.is_over()
+
+
+def test_the_end_of_a_stream_without_rows_is_answered_and_ends_nobody(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt")
+    assert stream.send([], receiver.url).acknowledged
+    assert stream.send(table(3), receiver.url).acknowledged
+    assert receiver.end().rows == 3 and receiver.done.problems == []
+
+
+def test_no_strangers_end_follows_a_row_from_a_socket_of_its_own(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt")
+    for line in (records.encode(1, {}), records.encode_end(9), records.encode(2, {})):
+        datagrams(receiver.address, line)
+    datagrams(receiver.address, records.encode_end(2))
+    assert (receiver.end().rows, receiver.done.others) == (2, {})
+    assert +receiver.done.counts == {"malformed": 1}
+
+
+def test_junk_does_not_part_a_sender_that_opens_a_socket_for_each_row(book):
+    book.enter(records.encode(1, {}), ("127.0.0.1", 1))
+    assert book.enter(b"junk", STRANGER) == "" and book.lone == ("127.0.0.1", 1)
+
+
+@pytest.mark.parametrize("url", ["udp://localhost:0", "tcp://localhost:0"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_100_strangers_hide_no_loss_and_keep_no_receiver(tmp_path, monkeypatch, url, is_first):
+    """They send a row each and stay, before the honest sender comes or after its first row."""
+    monkeypatch.setattr(receiving, "SILENCE_S", 0.3)
+    monkeypatch.setattr(wire.UdpSource, "silence_s", 0.3)
+    monkeypatch.setattr(wire.TcpSource, "silence_s", 0.3)
+    receiver = Receiver(tmp_path / "out9.txt", url)
+    kind = socket.SOCK_DGRAM if url.startswith("udp") else socket.SOCK_STREAM
+
+    def client():
+        sock = opened.enter_context(socket.socket(type=kind))
+        sock.connect(receiver.address)
+        return sock
+
+    with ExitStack() as opened:
+        strangers = [] if is_first else [client() for _ in range(99)]
+        for sock in strangers:
+            sock.send(records.encode(1, {}) + b"\n")
+        honest = client()
+        honest.send(records.encode(1, {}) + b"\n")
+        if is_first:
+            until(receiver.out.read_bytes)
+            for sock in [client() for _ in range(110)]:
+                sock.send(records.encode(1, {}) + b"\n")
+        for line in (records.encode(3, {}), records.encode_end(3)):
+            honest.send(line + b"\n")
+        done = receiver.end()
+    assert done.counts["missing"] == 1 and not done.ok
+
+
+def test_the_101st_sender_is_accounted_for_and_the_first_never_forgotten(book):
+    for port in range(1, 2 * receiving.SENDERS):
+        book.clock.now += 0.01
+        book.enter(records.encode(1, {}), ("127.0.0.1", port))
+    assert len(book.senders) == receiving.SENDERS and FIRST in book.senders
+    late = ("127.0.0.1", 2 * receiving.SENDERS - 1)
+    book.enter(records.encode(3, {}), late)
+    assert book.counts["missing"] == 1 and book.counts["vanished"] == receiving.SENDERS - 1
+
+
+def test_a_stranger_that_never_pauses_does_not_keep_a_receiver(book):
+    book.enter(records.encode(1, {}), FIRST)
+    book.enter(records.encode_end(1), FIRST)
+    for seq in range(1, 100):
+        book.clock.now += receiving.SILENCE_S / 90
+        book.enter(records.encode(seq, {}), STRANGER)
+    assert book.is_over() and not book.is_over(receiving.DRAIN_S)
+
+
+def test_of_two_receivers_on_one_file_the_second_is_refused(tmp_path):
+    pytest.importorskip("fcntl")
+    receiver = Receiver(tmp_path / "out9.txt")
+    datagrams(receiver.address, records.encode(1, {"n": 1}))
+    until(receiver.out.read_bytes)
+    refused = pytest.raises(OSError, match=r"out9\.txt is in use: stop its other writer, or give")
+    for second in (
+        lambda: stream.receive("udp://localhost:0", receiver.out),
+        lambda: stream.receive("tcp://localhost:0", tmp_path / "." / "out9.txt"),
+        lambda: stream.send(table(3), f"file:{receiver.out}"),
+    ):
+        with refused:
+            second()
+    datagrams(receiver.address, records.encode(2, {}), records.encode_end(2))
+    assert receiver.end().rows == 2 and len(stored(receiver.out)) == 3
+    assert stream.send(table(3), f"file:{receiver.out}").ok  # it is free again

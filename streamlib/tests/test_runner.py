@@ -1,17 +1,31 @@
 """A run from plan to run.json: rounds, rows, interruptions, and the history of runs."""
 
+import errno
 import json
 import os
+import random
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamlib import database, home, processes
-from streamlib.tests.conftest import PETS, TWO, counter
+from streamlib.tests.conftest import (
+    DEADLINE_S,
+    PETS,
+    TWO,
+    UNIX,
+    counter,
+    is_one_sentence,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -68,6 +82,66 @@ def test_an_interrupted_run_ends_its_processes_and_keeps_its_events():
     run = processes.history("interrupted")[-1]
     assert (run.events["state"] == "died").sum() == 2
     assert "The run was cut short by KeyboardInterrupt." in run.problems
+
+
+INTERRUPTED = """
+import json, random, signal, sys, time
+from streamlib import home, processes
+
+def lingers(me):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            pass
+
+def leaves_a_thread(me):
+    import threading
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+if __name__ == "__main__":
+    from streamlib.processes import parent
+    parent.LEAVE_S = 1.5
+    print("begun", flush=True)
+    try:
+        processes.run({name: globals()[sys.argv[1]] for name in ("P1", "P2")})
+    except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print(error)
+    [kept] = home.runs.glob("*/run.json")
+    print(sorted(json.loads(kept.read_text(encoding="utf-8"))["exits"].values()))
+"""
+
+
+@UNIX
+@pytest.mark.parametrize(
+    ("worker", "presses"),
+    [("lingers", 1), ("leaves_a_thread", 2), ("lingers", 5)],
+)
+def test_ctrl_c_however_often_leaves_no_child_a_sound_run_and_one_sentence(
+    presses, worker, tmp_path
+):
+    """The presses reach all processes of the kernel, at times drawn with a seed."""
+    script, rng = tmp_path / "kernel.py", random.Random(f"{presses} {worker}")
+    script.write_text(INTERRUPTED, encoding="utf-8")
+    kernel = subprocess.Popen(
+        [sys.executable, script, worker],
+        cwd=home.root,
+        env=os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path), "PYTHONPATH": str(home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        encoding="utf-8",
+    )
+    assert kernel.stdout.readline() == "begun\n"
+    until(lambda: any(tmp_path.glob("runs/*/1.csv")))
+    pauses = [rng.uniform(0, 0.4), *(rng.uniform(0, 0.2) for _ in range(presses - 1))]
+    for pause in pauses:
+        time.sleep(pause)
+        os.killpg(kernel.pid, signal.SIGINT)
+    said, _ = kernel.communicate(timeout=DEADLINE_S)  # all that hold this pipe have ended
+    assert said == ("Interrupted: this run is kept as processes.history()[-1].\n[-9, -9]\n")
 
 
 def test_a_setup_that_fails_in_a_later_round_ends_the_run_and_is_raised():
@@ -162,6 +236,50 @@ def test_clear_deletes_runs_and_nothing_else(monkeypatch, tmp_path):
     assert processes.history() == []
     assert sorted(home.runs.iterdir()) == sorted([file, *(path.parent for path in kept)])
     assert [path.read_text(encoding="utf-8") for path in kept] == ["{}"] * 3
+
+
+def test_clear_keeps_and_names_folders_that_only_look_like_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None})
+    names = ["notes.txt", "1.csv", "lab.db/mine.txt", "run.json", "7.CSV"]
+    strangers = [home.runs / f"20240517-120000-12345{n}" / name for n, name in enumerate(names)]
+    for stranger in strangers:
+        stranger.parent.mkdir(parents=True)
+        stranger.write_text("epoch,loss\n1,0.5\n", encoding="utf-8")
+    processes.clear()
+    assert not run.folder.exists() and all(stranger.exists() for stranger in strangers)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == sorted(map(str, home.runs.iterdir()))
+    assert all(is_one_sentence(line) for line in said)
+
+
+@UNIX
+def test_clear_follows_no_link(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    run = processes.run({"P1": lambda me: None})
+    run.folder.rename(tmp_path / "elsewhere")
+    run.folder.symlink_to(tmp_path / "elsewhere")
+    processes.clear()
+    assert (tmp_path / "elsewhere" / "run.json").exists() and run.folder.is_symlink()
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    bad, deep, good = (processes.run({"P1": lambda me: None}) for _ in range(3))
+    (bad.folder / "run.json").unlink()
+    (bad.folder / "run.json").mkdir()
+    (deep.folder / "run.json").write_text("[" * 10_000, encoding="utf-8")
+    assert [run.id for run in processes.history()] == [good.id]
+
+
+def test_a_run_that_finds_no_room_is_one_sentence_and_leaves_nothing_running(monkeypatch):
+    def full(path, *_, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"run\.json cannot be written \(No space left") as refused:
+        processes.run(PETS)
+    assert is_one_sentence(str(refused.value))
 
 
 def test_history_is_in_the_order_of_the_runs_wherever_the_clock_stands(monkeypatch, tmp_path):

@@ -1,5 +1,8 @@
 """Stepping through a run shows where each process is, what it holds, and what is stored."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from streamlib import processes, schedule
@@ -26,6 +29,19 @@ def test_it_says_who_holds_the_lock_and_who_gave_up():
     held = schedule.at(run, turn=3)["holds"]
     assert held["P1"] == "lab.db" and held["P2"] == ""
     assert schedule.at(run, turn=4)["holds"]["P1"] == ""
+
+
+def test_commands_that_nobody_marked_can_be_stepped_through():
+    def adds(me):
+        with closing(sqlite3.connect(me.db)) as connection, connection:
+            (value,) = connection.execute("SELECT value FROM counter").fetchone()
+            connection.execute("UPDATE counter SET value = ?", (value + 1,))
+
+    run = processes.run({"P1": adds, "P2": adds}, schedule="1s 2s 2u 2c 1u 1c", setup=counter)
+    middle = schedule.at(run, turn=3)
+    assert middle["last"].tolist() == ["select", "update", "value = 0"]
+    assert middle["next"].tolist() == ["update", "commit", ""]
+    assert schedule.at(run, turn=4)["last"]["counter"] == "value = 1"
 
 
 def test_a_schedule_that_stopped_leaves_no_turn():

@@ -1,14 +1,20 @@
 """Rows through connections: where a record ends, who breaks off, who waits, and who means harm."""
 
 import contextlib
+import errno
 import random
+import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from functools import reduce
 from itertools import count, islice
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -578,3 +584,36 @@ def test_from_a_receiver_to_the_verdict(start, tmp_path, numbers):
     done = run("compare", numbers, out)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("All 1,000 rows arrived once, unaltered and in order.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit for open files")
+@pytest.mark.parametrize("word", [b"", b'{"ask": 1}\n'], ids=["silent", "after a line"])
+def test_idle_connections_that_use_up_the_descriptors_shut_nobody_out(tmp_path, word):
+    code = (
+        "import resource, sys; from streamlib.__main__ import main;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", code, "receive", ANY_PORT, "--out", tmp_path / "out9.txt"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as receiver:
+        url = re.search(r"tcp://[\d.:]+", receiver.stdout.readline())[0]
+        with contextlib.ExitStack() as crowd:
+            for _ in range(60):
+                peer = crowd.enter_context(Peer(url))
+                with contextlib.suppress(ConnectionError):
+                    peer.send(word)
+            assert stream.send(table(10), url).acknowledged
+            assert receiver.wait(DEADLINE_S) == 0
+    assert len(rows_of(tmp_path / "out9.txt")) == 10
+
+
+def test_a_client_that_had_to_go_is_told(monkeypatch):
+    """Or whoever waits for it would wait for ever."""
+    with wire.source(ANY_PORT) as source, Peer(source.endpoint.url) as idle:
+        arrivals = filter(None, source)
+        idle.send(b"Ace\n")
+        _, client = next(arrivals)
+        with Peer(source.endpoint.url):
+            full = OSError(errno.EMFILE, "no descriptor is free")
+            accept = SimpleNamespace(accept=Mock(side_effect=full), close=source._socket.close)
+            monkeypatch.setattr(source, "_socket", accept)
+            assert list(source._accept()) == [(None, client)] and idle.is_cut_off()

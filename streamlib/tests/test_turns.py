@@ -3,15 +3,18 @@
 import os
 import random
 import sqlite3
+import sys
 import time
 from contextlib import closing
 
+import cloudpickle
 import pytest
 
 from streamlib import database, orders, processes
 from streamlib.processes import parent
 from streamlib.tests.conftest import PETS, add_one, counter
 
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "30"))
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -107,6 +110,87 @@ def test_a_worker_without_steps_is_one_turn():
     assert [row["process"] for row in run.rows] == ["P2", "P1"] and run.problems == []
     run = processes.run({"P1": plain}, schedule="1b")
     assert run.problems == ["Turn 1 (1b): P1 has no such step here: it has no steps."]
+
+
+def unmarked(me):
+    """Add one with the lock held, and mark nothing."""
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (value,) = connection.execute("SELECT value FROM counter").fetchone()
+        connection.execute("UPDATE counter SET value = ?", (value + 1,))
+        connection.execute("COMMIT")
+
+
+def in_two_steps(me):
+    """Run several commands in a step, and one before the first."""
+    with closing(sqlite3.connect(me.db, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        me.step("read")
+        (value,) = connection.execute("SELECT value FROM counter").fetchone()
+        me.step("update")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE counter SET value = ?", (value + 1,))
+        connection.execute("COMMIT")
+
+
+def test_a_turn_ends_at_a_command_only_if_the_next_one_names_it():
+    plan = {"P1": in_two_steps, "P2": in_two_steps}
+    for text in ("1r 2r 2u 1u", "1r 1u 2r 2u", "1 2", "1p 2p 2r 1r 1u 1up 1c 2u"):
+        run = processes.run(plan, schedule=text, setup=counter)
+        assert (run.schedule, run.problems) == (text, [])
+        lost = text not in ("1 2", "1r 1u 2r 2u")
+        assert run.shared[-1] == {"counter": [{"value": 2 - lost}]}
+
+
+def test_a_free_run_of_steps_with_several_commands_is_replayed_from_its_string():
+    free = processes.run({"P1": in_two_steps, "P2": in_two_steps}, setup=counter)
+    assert sorted(free.schedule.split()) == ["1r", "1u", "2r", "2u"]
+    again = processes.run(
+        {"P1": in_two_steps, "P2": in_two_steps}, schedule=free.schedule, setup=counter
+    )
+    assert (again.schedule, again.problems) == (free.schedule, [])
+
+
+def test_commands_that_nobody_marked_can_be_scheduled():
+    plan = {"P1": unmarked, "P2": unmarked}
+    run = processes.run(plan, schedule="2b 2s 2u 2c 1b 1s 1u 1c", setup=counter)
+    assert run.problems == [] and run.shared[-1] == {"counter": [{"value": 2}]}
+    assert [look["counter"][0]["value"] for look in run.shared] == [0, 0, 0, 0, 1, 1, 1, 1, 2]
+    steps = run.events[run.events["state"] == "step"]
+    assert steps["step"].tolist() == ["begin", "select", "update", "commit"] * 2
+    assert steps["turn"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_command_that_a_lock_refuses_stops_the_schedule_unless_it_gives_up():
+    plan = {"P1": unmarked, "P2": unmarked}
+    run = processes.run(plan, schedule="1b 1s 2b 1u 1c", setup=counter)
+    assert run.problems[0].startswith("P2 raised sqlite3.OperationalError: database is locked")
+    assert run.problems[1:] == [
+        "Turn 3 (2b): P2 cannot begin here because another process holds a lock of the database."
+    ]
+    for text in ("1b 1s 2xb 1u 1c", "1b 1s 2x 1u 1c"):
+        run = processes.run(plan, schedule=text, setup=counter)
+        assert run.stopped == [""] and run.schedule == text
+        assert run.shared[-1] == {"counter": [{"value": 1}]}
+    run = processes.run(plan, schedule="2xb", setup=counter)
+    assert run.problems == ["Turn 1 (2xb): P2 did not give up, for nobody held what it wanted."]
+
+
+def test_an_error_is_told_by_the_line_of_the_worker():
+    run = processes.run({"P1": unmarked}, schedule="1", setup=database.fresh)
+    line = unmarked.__code__.co_firstlineno + 4
+    assert f"no such table: counter (line {line};" in run.problems[0]
+
+
+def test_a_process_without_a_place_has_a_turn_among_those_with_steps():
+    plan = {"P1": add_one, "P2": lambda me: None, "P3": database.pets(["Ace"])}
+
+    def setup(path):
+        counter(path)
+        database.fresh(path)
+
+    run = processes.run(plan, schedule="1r 2 1a 3 1w", setup=setup)
+    assert (run.schedule, run.problems) == ("1r 2 1a 3 1w", []) and len(run.rows) == 1
 
 
 def test_a_worker_that_never_reaches_its_next_step_is_ended(monkeypatch):

@@ -112,3 +112,27 @@ def test_a_listener_that_never_answers_gets_the_rows_all_the_same():
 def test_a_line_too_long_for_a_datagram_is_refused(nobody):
     with wire.sink(nobody) as sink, pytest.raises(ValueError, match=r"^70,000 bytes do not get"):
         sink.send(b"x" * 70_000)
+
+
+@pytest.mark.parametrize("line", [b'{"ask": 1}', b'{"seq": 0, "end": true}', b""])
+def test_two_receivers_do_not_answer_each_other_without_end(line):
+    """As after one datagram that bears the address of the other."""
+    with wire.source("udp://localhost:0") as one, wire.source("udp://localhost:0") as other:
+        one.reply(line, other.endpoint.address)
+        answers, silent = 0, 0
+        while silent < 2 and answers < 1000:
+            silent = 0
+            for source in (one, other):
+                item = next(iter(source))
+                silent += item is None
+                if item:
+                    answers += 1
+                    source.reply(*item)
+        assert udp.ASKS <= answers <= 2 * udp.ASKS
+
+
+def test_other_questions_are_still_answered():
+    with wire.source("udp://localhost:0") as source, wire.source("udp://localhost:0") as asking:
+        for number in range(3 * udp.ASKS):
+            source.reply(b'{"ask": %d}' % number, asking.endpoint.address)
+            assert next(iter(asking))[0] == b'{"ask": %d}' % number

@@ -54,10 +54,8 @@ def parse(url: str) -> Endpoint:
         address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
     except (OSError, UnicodeError):
         raise OSError(f"The host {host!r} is unknown: check its name, or use localhost.") from None
-    if address[0].startswith("127.") or address[0] == "::1":
-        return Endpoint(scheme, address=address)
     note = f"{host} is beyond this machine: others on the network can read the rows, or send some."
-    return Endpoint(scheme, address=address, note=note)
+    return Endpoint(scheme, None, address, "" if re.match(r"127\.|::1$", address[0]) else note)
 
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
@@ -72,15 +70,11 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
             sock.listen(1024)
     except OSError as error:
         sock.close()
-        raise why_unbound(endpoint, error) from None
+        host, port = endpoint.address[:2]
+        why = f"You cannot listen on {host} ({error.strerror}): use localhost."
+        if error.errno == errno.EADDRINUSE:
+            why = f"Port {port} is in use: stop the other receiver, or choose another port."
+        elif isinstance(error, PermissionError):
+            why = f"You may not listen on port {port}: choose one from 1024 to 65535."
+        raise OSError(why) from None
     return sock, replace(endpoint, address=sock.getsockname())
-
-
-def why_unbound(endpoint: Endpoint, error: OSError) -> OSError:
-    """Return the error that says why you cannot listen on a port, and what to do."""
-    host, port = endpoint.address[:2]
-    if error.errno == errno.EADDRINUSE:
-        return OSError(f"Port {port} is in use: stop the other receiver, or choose another port.")
-    if isinstance(error, PermissionError):
-        return OSError(f"You may not listen on port {port}: choose one from 1024 to 65535.")
-    return OSError(f"You cannot listen on {host} ({error.strerror}): use localhost.")

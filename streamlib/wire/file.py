@@ -16,7 +16,15 @@ def open_for_lines(path: Path | str) -> "FileSink":
     try:
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
-        return FileSink(path, "a")
+        file = FileSink(path, "a")
+        with suppress(ImportError):  # Windows has no such lock
+            from fcntl import LOCK_EX, LOCK_NB, flock
+
+            if Path(path).is_file():
+                flock(file, LOCK_EX | LOCK_NB)
+        return file
+    except BlockingIOError:
+        raise OSError(f"{path} is in use: stop its other writer, or give another name.") from None
     except OSError as error:
         why = f"{path} cannot be written ({error.strerror})"
         raise OSError(f"{why}: name a file in a folder that exists.") from None

@@ -4,9 +4,11 @@ A record is a line of JSON, and ends at its end of line, a byte that JSON never 
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
@@ -74,12 +76,12 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = float("inf")  # a client that has left is known to have gone
+    silence_s = 20.0  # an open connection that is silent for longer keeps nobody waiting
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
-        self._heard: set[socket.socket] = set()  # clients that have sent a whole line
+        self._heard_at: dict[socket.socket, float] = {}  # when each sent a whole line; 0: never
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
@@ -91,20 +93,25 @@ class TcpSource(contextlib.AbstractContextManager):
                 ready = self._selector.select(LOOK_S)
             for key, _ in ready:
                 if key.fileobj is self._socket:
-                    self._accept()
+                    yield from self._accept()
                 elif key.fileobj in self._rests:
                     for line in self._read(key.fileobj):
                         yield line, key.fileobj
 
-    def _accept(self) -> None:
-        """Take a new client; if there are too many, the first that sent no line has to go."""
-        with contextlib.suppress(OSError):  # it may have left already
+    def _accept(self) -> Iterator[tuple[None, socket.socket]]:
+        """Take a new client; without room, the first that sent no line has to go, or the idlest."""
+        try:
             client, _ = self._socket.accept()
             client.setblocking(False)
-            self._rests[client] = bytearray()
+            self._rests[client], self._heard_at[client] = bytearray(), 0
             self._selector.register(client, selectors.EVENT_READ)
-            if len(self._rests) > MOST:
-                self._cut_off(next(one for one in self._rests if one not in self._heard))
+            is_full = len(self._rests) > MOST
+        except OSError as error:  # it may have left already
+            is_full = self._rests and error.errno == errno.EMFILE  # no descriptor is free
+        if is_full:
+            gone = min(self._heard_at, key=self._heard_at.get)
+            yield from [(None, gone)] * bool(self._heard_at[gone])
+            self._cut_off(gone)
 
     def _read(self, client: socket.socket) -> list[bytes | None]:
         """Return the lines that are whole now, and None after the last one of a client."""
@@ -115,7 +122,7 @@ class TcpSource(contextlib.AbstractContextManager):
         if lines:
             lines[0] = bytes(rest + lines[0])
             rest.clear()
-            self._heard.add(client)
+            self._heard_at[client] = time.monotonic()
         rest += tail
         if not data or len(rest) > LONGEST:
             lines += [bytes(rest), None] if rest else [None]
@@ -125,8 +132,7 @@ class TcpSource(contextlib.AbstractContextManager):
     def _cut_off(self, client: socket.socket) -> None:
         self._selector.unregister(client)
         client.close()
-        self._heard.discard(client)
-        del self._rests[client]
+        del self._rests[client], self._heard_at[client]
 
     def reply(self, line: bytes, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # a client that has left, or does not read

@@ -5,6 +5,7 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
@@ -83,10 +84,11 @@ class UdpSink(contextlib.AbstractContextManager):
 class UdpSource(contextlib.AbstractContextManager):
     """Yields datagrams and the addresses of their senders."""
 
-    silence_s = 10.0  # a sender that is silent for longer has left
+    silence_s = 20.0  # a sender that is silent for longer may have left
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
+        self._asks = lru_cache(10_000)(lambda line, sender: iter(range(ASKS)))
 
     def __iter__(self) -> Iterator[tuple[bytes, tuple] | None]:
         while True:
@@ -99,17 +101,17 @@ class UdpSource(contextlib.AbstractContextManager):
                 pass  # Windows says here that somebody we answered has left
 
     def reply(self, line: bytes, sender: tuple) -> None:
-        with contextlib.suppress(OSError):  # a sender that has left does not matter
+        with contextlib.suppress(OSError, StopIteration):  # it has left, or asks without end
+            next(self._asks(hash(line), sender))
             self._socket.sendto(line, sender)
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
         with contextlib.suppress(OSError):
             inode = str(os.fstat(self._socket.fileno()).st_ino)
-            for table in Path("/proc/net").glob("udp*"):
-                for fields in map(str.split, table.read_text(encoding="ascii").splitlines()):
-                    if fields[9] == inode:
-                        return int(fields[-1])
+            tables = [one.read_text(encoding="ascii") for one in Path("/proc/net").glob("udp*")]
+            lines = map(str.split, "".join(tables).splitlines())
+            return sum(int(fields[-1]) for fields in lines if fields[9] == inode)
         return 0
 
     def __exit__(self, *error: object) -> None:
