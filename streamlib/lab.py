@@ -48,5 +48,10 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
         return 2
     if getattr(os, "geteuid", lambda: None)() == 0:
         print("You are root: code in a notebook may change any file on this machine.")
-    options = [f"--ServerApp.root_dir={home.root}", f"--LabApp.default_url={FIRST}", "--allow-root"]
+    options = [
+        f"--ServerApp.root_dir={home.root}",
+        f"--LabApp.default_url={FIRST}",
+        "--ServerApp.contents_manager_class=streamlib.contents.Contents",
+        "--allow-root",
+    ]
     return labapp.main([*options, *arguments]) or 0

@@ -1,12 +1,20 @@
-"""The checks of the exercises: correct, not yet, or not attempted.
+"""The exercises: a check, hints one at a time, and after an attempt a solution.
 
     exercises.check("01.1", 2520)
+    exercises.hint("01.1")
+    exercises.solution("01.1")
 
 What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_06. There, EXERCISES
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
+HINTS and SOLUTIONS are texts by the same names.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from importlib import import_module, util
+from types import ModuleType
+
+_attempts, _hints = Counter(), Counter()  # of each exercise in this kernel
 
 
 def check(exercise: str, answer: object = ...) -> None:
@@ -14,20 +22,60 @@ def check(exercise: str, answer: object = ...) -> None:
 
     Raises KeyError if there is no such exercise.
     """
-    lesson = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
-    exercises = import_module(lesson).EXERCISES if util.find_spec(lesson) else {}
-    if exercise not in exercises:
-        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
+    wrong = _lesson(exercise).EXERCISES[exercise]
     said = "not attempted yet; put your answer in place of the dots."
     if answer is not ...:
-        hint = exercises[exercise](answer)
-        said = f"not yet; {hint}" if hint else "correct."
+        _attempts[exercise] += 1
+        why = wrong(answer)
+        said = f"not yet; {why}" if why else "correct."
     print(f"Exercise {exercise}: {said}")
 
 
+def hint(exercise: str) -> None:
+    """Print the next hint. Raises KeyError if there is no such exercise."""
+    hints = _lesson(exercise).HINTS[exercise]
+    number = min(_hints[exercise] + 1, len(hints))
+    _hints[exercise] = number
+    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
+
+
+def solution(exercise: str) -> None:
+    """Print a solution once you have tried. Raises KeyError if there is no such exercise."""
+    text = _lesson(exercise).SOLUTIONS[exercise]
+    print(text if _attempts[exercise] else "Try it first: give an answer to exercises.check.")
+
+
+def _lesson(exercise: str) -> ModuleType:
+    """Return the module that has an exercise. Raises KeyError if none has."""
+    name = f"{__name__}.lesson_{str(exercise).partition('.')[0]}"
+    lesson = import_module(name) if util.find_spec(name) else None
+    if exercise not in getattr(lesson, "EXERCISES", ()):
+        raise KeyError(f"There is no exercise {exercise}: give its number, such as '01.1'.")
+    return lesson
+
+
 def is_number(answer: object, right: float) -> bool:
-    """Return whether an answer is this number, in whatever way it is written."""
+    """Return whether an answer is this number, in whatever way it is written.
+
+    >>> [is_number(answer, 2520) for answer in (2520, 2520.0, "2,520", 90, None)]
+    [True, True, True, False, False]
+    """
     try:
         return float(str(answer).replace(",", "")) == right
     except ValueError:
         return False
+
+
+def is_run(answer: object) -> bool:
+    """Return whether an answer is what `processes.run` returns, without loading that package."""
+    return all(hasattr(answer, name) for name in ("workers", "params", "verdict", "items"))
+
+
+def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
+    """Return the check of a choice by letter; `wrong` says of each other letter why not."""
+
+    def check(answer: object) -> str:
+        letter = str(answer).strip(" .()").casefold()
+        return "" if letter == right else wrong.get(letter, f"choose from {', '.join('abc')}.")
+
+    return check

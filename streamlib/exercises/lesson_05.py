@@ -1,7 +1,7 @@
 """The exercises of notebook 05."""
 
 from streamlib import records
-from streamlib.exercises import is_number
+from streamlib.exercises import is_number, reason
 from streamlib.network import Network, trial
 
 READING = {  # line numbers of notebooks/reading_udp.py and reading_tcp.py, counts, and words
@@ -67,4 +67,74 @@ def _is_a_window(one: tuple, after: tuple) -> bool:
     return one[0] == after[0] == "there" and one[1] != after[1]
 
 
-EXERCISES = {"05.1": reading_udp, "05.2": reading_tcp, "05.3": a_reliability_layer}
+def bytes_of_headers(answer: object) -> str:
+    """How many bytes of headers do 280 datagrams carry?"""
+    return "" if is_number(answer, 7840) else "give a number: so many datagrams, 28 bytes each."
+
+
+EXERCISES = {
+    "05.1": reading_udp,
+    "05.2": reading_tcp,
+    "05.3": a_reliability_layer,
+    "05.4": bytes_of_headers,
+    "05.5": reason(
+        right="b",
+        wrong={
+            "a": "compare the two at full speed, where nothing is lost.",
+            "c": "it read at once, over UDP as over TCP; what had to come first?",
+            "d": "look at the verdict: all rows came in order.",
+        },
+    ),
+}
+HINTS = {
+    "05.1": [
+        "a receiver binds its socket to the port where it wants datagrams.",
+        "row number and expected number are compared in one line.",
+        "nobody is asked whether a datagram arrives, so sending to nobody is no error.",
+    ],
+    "05.2": [
+        "a connection needs somebody who answers; which line makes it?",
+        "look for the mark that ends a row, where it is added and where it is split.",
+        "what does `recv` know of rows?",
+    ],
+    "05.3": [
+        "keep the lines that are not acknowledged in a dictionary: number -> time of sending.",
+        "send new lines while it holds fewer than 32; resend those that are older than 50 ms.",
+        "the receiver acknowledges every line that it gets, and keeps early ones in a dictionary.",
+    ],
+    "05.4": ["one datagram for each row, 28 bytes for each datagram."],
+    "05.5": ["TCP hands bytes over in order; what if one packet of the middle is missing?"],
+}
+SOLUTIONS = {
+    "05.1": "a 11, b 3, c 17, d no, e 15",
+    "05.2": "a 24, b 26, c yes, d yes, e 16, f 1",
+    "05.3": """\
+def send(sock, lines, window=32, patience_s=0.05):
+    sock.settimeout(0.005)
+    under_way, following, ended = {}, 0, set()
+    while len(ended) < len(lines):
+        while following < len(lines) and len(under_way) < window:
+            under_way[following] = 0.0
+            following += 1
+        for number, sent_at in under_way.items():
+            if time.monotonic() - sent_at > patience_s:
+                sock.send(b"%d " % number + lines[number])
+                under_way[number] = time.monotonic()
+        with suppress(TimeoutError):
+            number = int(sock.recv(100))
+            under_way.pop(number, None)
+            ended.add(number)
+
+
+def receive(sock, deliver):
+    expected, early = 0, {}
+    while True:
+        number, _, line = sock.recv(65_507).partition(b" ")
+        sock.send(number)
+        early[int(number)] = line
+        while expected in early:
+            deliver(early.pop(expected))
+            expected += 1""",
+    "05.4": "280 * 28 = 7,840 bytes",
+    "05.5": "(b): this is head-of-line blocking.",
+}

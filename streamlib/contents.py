@@ -1,0 +1,25 @@
+"""How the lab's JupyterLab opens a notebook: without the outputs of a run that is not yours."""
+
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
+
+class Contents(AsyncLargeFileManager):
+    """Leaves out the outputs of a notebook that has `stored_run` in its metadata.
+
+    They stay in the file, for the web and for the tests, until you save the notebook. From then
+    on its outputs are your own, and the mark is gone.
+    """
+
+    async def get(self, path: str, content: bool = True, *kind: object, **more: object) -> dict:
+        model = await super().get(path, content, *kind, **more)
+        is_notebook = content and model["type"] == "notebook"
+        if is_notebook and model["content"]["metadata"].get("stored_run"):
+            for cell in model["content"]["cells"]:
+                if cell["cell_type"] == "code":
+                    cell.update(outputs=[], execution_count=None)
+        return model
+
+    async def save(self, model: dict, path: str = "") -> dict:
+        if model.get("type") == "notebook":
+            model["content"]["metadata"].pop("stored_run", None)
+        return await super().save(model, path)
