@@ -11,25 +11,20 @@ The answer "skip" goes on without one, as does STREAMLIB_PREDICT=skip in the env
 import json
 import os
 import re
-import time
-from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from streamlib import home
 
-NUMBER = r"-?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
-COUNTS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-YES, NO = {"y", "yes", "yeah", "yep", "true", "always"}, {"n", "no", "nope", "false", "never"}
-UNSURE = re.compile(r"\b(idea|clue|maybe|perhaps|not|neither|nor|n't)\b")
-WANTED = {
-    "number": "a number, such as 4",
-    "yes or no": "yes or no",
-    "text": "text in quotes",
-    "order of ": "each of these letters once",
-}
-CONFIDENCE = ("sure", "fairly", "guess")
+WORD = re.compile(r"[^\W\d_]+")
+NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|-?\.\d+")
+COUNTS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?! n))\b")
+NO = re.compile(r"\b(?:n|nope|not|never|false|cannot|\w+n't)\b")
+UNSURE = re.compile(r"\b(?:not|neither|nor|or|idea|clue|maybe|perhaps|know|say|tell)\b|n't\b")
+REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
+OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
 _asked: dict[str, None] = {}  # the questions of this kernel, in order
 
 
@@ -49,7 +44,7 @@ class Prediction(NamedTuple):
     def required(self) -> None:
         """Raise NotPredicted while there is no answer."""
         if _kept(self.question).get("predicted") is None:
-            raise NotPredicted(f"{self.question} First put your answer in place of the dots.")
+            raise NotPredicted(f"{self.question} First {_wanted(self.kind)}")
 
     def answer(self, otherwise: object) -> object:
         """Return the learner's answer, or `otherwise` if it was skipped."""
@@ -58,19 +53,20 @@ class Prediction(NamedTuple):
         return otherwise if predicted == "skip" else predicted
 
     def check(self, measured: object, *, within: float = 0) -> None:
-        """Print the question, the result, and whether it was predicted, give or take `within`."""
-        predicted, result = self.answer("skip"), _read(measured, self.kind)
+        """Print the question, the result, and if your first answer is right, or `within` of it."""
+        self.required()
+        kept, result = _kept(self.question), read(measured, self.kind)
         result = str(measured) if result is None else result
-        kept = {"first": predicted} | _kept(self.question)  # what stood when the result was shown
-        if predicted == "skip":
+        first, confidence = kept["first"] or [kept["predicted"], kept["confidence"]]
+        outcome, said = "right", f"you said {first}: as you predicted"
+        if first == "skip":
             outcome, said = "skipped", "no prediction"
-        elif kept["first"] != predicted:
-            outcome, said = "changed", f"you said {predicted}, once you had seen the result"
-        elif result == predicted or (within and abs(result - predicted) <= within):
-            outcome, said = "right", f"you said {predicted}: as you predicted"
-        else:
-            outcome, said = "wrong", f"you said {predicted}: not as you predicted"
-        _keep(self.question, kept | {"outcome": outcome})
+        elif result != first and not (within and abs(float(result) - first) <= within):
+            outcome = "sure and wrong" if confidence == "sure" else "wrong"
+            said = f"you said {first}: not as you predicted"
+        said += "; an answer changed later does not count" * (first != kept["predicted"])
+        kept |= {"first": [first, confidence], "outcome": outcome}
+        home.replace_file(_path(self.question), json.dumps(kept))
         print(f"{self.question} {result} ({said})")
 
 
@@ -84,76 +80,74 @@ def ask(
 
     Raises NotPredicted if the answer is not of that kind.
     """
+    if confidence not in ("", "sure", "fairly", "guess"):
+        raise NotPredicted(f"{confidence!r} is not how sure you are: write sure, fairly or guess.")
     _asked[question] = None
-    if answer in (..., None) or not str(answer).strip():
-        answer = "skip" if os.environ.get("STREAMLIB_PREDICT") == "skip" else None
-    predicted = None if answer is None else _read(answer, kind)
-    kept = {name: value for name, value in _kept(question).items() if name == "first"}
-    _keep(question, kept | {"predicted": predicted, "confidence": confidence})
-    if answer is not None and predicted is None:
-        wanted = f"one of {', '.join(kind)}" if isinstance(kind, list) else _wanted(kind)
-        raise NotPredicted(f"{question} Your answer {answer!r} does not fit: write {wanted}.")
-    if confidence and confidence not in CONFIDENCE:
-        raise NotPredicted(f"{confidence!r} is not a confidence: write {' or '.join(CONFIDENCE)}.")
-    if predicted is not None:
-        said = "Skipped." if predicted == "skip" else f"Noted: {predicted}"
-        print(said + f" ({confidence})" * bool(confidence))
+    given = answer is not ... and answer is not None and str(answer).strip() != ""
+    skipped = not given and os.environ.get("STREAMLIB_PREDICT") == "skip"
+    predicted = read(answer, kind) if given else "skip" if skipped else None
+    first = _kept(question).get("first")  # what stood when a result was first shown
+    kept = {"question": question, "predicted": predicted, "confidence": confidence, "first": first}
+    home.replace_file(_path(question), json.dumps(kept))
+    if given and predicted is None:
+        raise NotPredicted(f"{question} {answer!r:.60} does not fit: {_wanted(kind)}")
+    if not skipped:
+        print(f"Noted: {predicted}" if given else f"To predict, {_wanted(kind)}")
     return Prediction(question, kind)
 
 
 def score() -> None:
     """Print each question that was checked in this kernel, and how many answers were right."""
-    checked = [(question, _kept(question)) for question in _asked]
-    checked = [(question, kept) for question, kept in checked if "outcome" in kept]
-    for question, kept in checked:
-        print(f"{kept['outcome']:8} {question} You said {kept['predicted']}.")
-    count = Counter(kept["outcome"] for _, kept in checked)
-    changed = f", {count['changed']} changed after the result" * bool(count["changed"])
-    print(f"{count['right']} right, {count['wrong']} wrong, {count['skipped']} skipped{changed}.")
-    for question, kept in checked:
-        if kept["outcome"] == "wrong" and kept["confidence"] == "sure":
-            print(f"Sure and wrong, so worth another look: {question}")
+    checked = [kept for kept in map(_kept, _asked) if "outcome" in kept]
+    for kept in checked:
+        print(f"{kept['outcome']:15} {kept['question']} You said {kept['first'][0]}.")
+    counts = ((sum(one in kept["outcome"] for kept in checked), one) for one in OUTCOMES)
+    print(*(f"{count} {outcome}" for count, outcome in counts), sep=", ")
 
-def _read(answer: object, kind: str | list[str]) -> float | str | None:
+
+def read(answer: object, kind: str | list[str]) -> float | str | None:
     """Return an answer as its kind has it, however it is written; None if it is not of its kind."""
-    listed = isinstance(answer, list | tuple)
-    text = (" ".join(map(str, answer)) if listed else str(answer)).strip()
-    plain = text.casefold()
-    words = re.findall(r"[^\W\d_]+", plain)
-    if plain == "skip":
-        return "skip"
-    if isinstance(kind, list):
-        return _one_of(kind, plain)
-    if kind == "number" and not listed:
-        found = re.fullmatch(rf"\D*?({NUMBER})\D*", text)
-        counts = [COUNTS.index(word) for word in words if word in COUNTS]
-        number = json.loads(found[1].replace(",", "")) if found else None
-        return counts[0] if not found and len(counts) == 1 else number
+    text = (" ".join(map(str, answer)) if isinstance(answer, list | tuple) else str(answer)).strip()
+    plain = text.casefold().replace("’", "'").strip(" .!")
+    if plain == "skip" or kind == "text":
+        return "skip" if plain == "skip" else text
+    if kind == "number":
+        return _number(text.casefold())
     if kind == "yes or no":
-        said = {word in YES for word in words if word in YES | NO}
-        first = bool(words) and words[0] in YES | NO
-        usable = first and len(said) == 1 and not UNSURE.search(plain.partition(",")[0])
-        return ("yes" if said.pop() else "no") if usable else None
-    if kind.startswith("order of "):
-        letters = words[0] if len(words) == 1 else "".join(word[0] for word in words)
-        whole = sorted(letters.upper()) == sorted(kind.removeprefix("order of "))
-        return letters.upper() if whole and not re.search(r"\d", plain) else None
-    return text if kind == "text" and text else None
+        kind, plain = ["yes", "no"], YES.sub("yes", NO.sub("no", plain))
+    if isinstance(kind, list):
+        return _one_of(kind, plain) or _one_of(kind, REASON.split(plain)[0].strip())
+    return None if isinstance(answer, set) else _order(kind.removeprefix("order of "), text)
 
 
-def _one_of(choices: list[str], plain: str) -> str | None:
-    """Return the one choice that stands in an answer, or that the answer begins."""
-    fitting = [one for one in choices if one.casefold() in plain]
-    longest = [one for one in fitting if not any(one in other != one for other in fitting)]
-    if not longest and len(plain) > 2:
-        longest = [one for one in choices if one.casefold().startswith(plain.rstrip("."))]
-    if len(longest) == 1 and not UNSURE.search(plain.replace(longest[0].casefold(), "", 1)):
-        return longest[0]
-    return None
+def _number(text: str) -> float | None:
+    found = [float(one.replace(",", "")) for one in NUMBER.findall(text.replace("−", "-"))]
+    found += [float(COUNTS.index(word)) for word in WORD.findall(text) if word in COUNTS]
+    numbers = [int(one) if one.is_integer() else one for one in found]
+    return numbers[0] if len(numbers) == 1 else None
 
 
-def _wanted(kind: str) -> str:
-    return f"{WANTED['order of ']}: {kind[-6:]}" if "order" in kind else WANTED[kind]
+def _one_of(choices: list[str], text: str) -> str | None:
+    """Return the one choice that is named in a text, or of which the text is a part."""
+    plain = {one.casefold(): one for one in sorted(choices, key=len, reverse=True)}
+    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, plain))})(?!\w)")
+    found, rest = set(names.findall(text)), names.sub("", text)
+    if not found and len(text) > 2:
+        part = re.escape(text.removeprefix("it ").removeprefix("they "))
+        found, rest = {one for one in plain if re.search(rf"\b{part}", one)}, ""
+    return plain[found.pop()] if len(found) == 1 and not UNSURE.search(rest) else None
+
+
+def _order(letters: str, text: str) -> str | None:
+    """Return an order of all the letters, written as a word, as letters, or as names."""
+    words = [word for word in WORD.findall(text.upper()) if word not in ("AND", "THEN")]
+    written = ("".join(words), "".join(word[0] for word in words))
+    return next((order for order in written if sorted(order) == sorted(letters)), None)
+
+
+def _wanted(kind: str | list[str]) -> str:
+    wanted = kind if isinstance(kind, str) else f"one of {', '.join(kind)}"
+    return f"put your answer in place of the dots: {wanted}{', in quotes' * (kind != 'number')}."
 
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
@@ -162,16 +156,9 @@ def _path(question: str) -> Path:  # a file for each, so that two kernels lose n
     return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"
 
 
-def _keep(question: str, kept: dict) -> None:
-    home.replace_file(_path(question), json.dumps({"question": question} | kept))
-
-
 def _kept(question: str) -> dict:
     """Return what is kept of a question; nothing if there is no whole file of it."""
-    path = _path(question)
-    if path.exists():
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")).items())
-        except (ValueError, AttributeError):
-            home.set_aside(path)
-    return {}
+    try:
+        return dict(json.loads(_path(question).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
