@@ -14,6 +14,8 @@ from collections.abc import Callable
 from importlib import import_module, util
 from types import ModuleType
 
+from streamlib import predict
+
 _attempts, _hints = Counter(), Counter()  # of each exercise in this kernel
 
 
@@ -54,28 +56,27 @@ def _lesson(exercise: str) -> ModuleType:
     return lesson
 
 
-def is_number(answer: object, right: float) -> bool:
-    """Return whether an answer is this number, in whatever way it is written.
+def number(right: float, wrong: str) -> Callable[[object], str]:
+    """Return the check of a number, however it is written; `wrong` says what to think about."""
 
-    >>> [is_number(answer, 2520) for answer in (2520, 2520.0, "2,520", 90, None)]
-    [True, True, True, False, False]
-    """
-    try:
-        return float(str(answer).replace(",", "")) == right
-    except ValueError:
-        return False
+    def check(answer: object) -> str:
+        given = predict.read(answer, "number")
+        return "give a number, such as 42." if given is None else wrong * (given != right)
+
+    return check
+
+
+def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
+    """Return the check of a choice by letter; `wrong` says of each other letter why not."""
+    letters = sorted([right, *wrong])
+
+    def check(answer: object) -> str:
+        letter = predict.read(answer, letters)
+        return "" if letter == right else wrong.get(letter, f"choose from {', '.join(letters)}.")
+
+    return check
 
 
 def is_run(answer: object) -> bool:
     """Return whether an answer is what `processes.run` returns, without loading that package."""
     return all(hasattr(answer, name) for name in ("workers", "params", "verdict", "items"))
-
-
-def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
-    """Return the check of a choice by letter; `wrong` says of each other letter why not."""
-
-    def check(answer: object) -> str:
-        letter = str(answer).strip(" .()").casefold()
-        return "" if letter == right else wrong.get(letter, f"choose from {', '.join('abc')}.")
-
-    return check

@@ -1,13 +1,7 @@
 """The exercises of notebook 01."""
 
 from streamlib import orders
-from streamlib.exercises import is_number, is_run, reason
-
-
-def orders_of_four_processes(answer: object) -> str:
-    """How many orders are there for four processes with two inserts each?"""
-    right = is_number(answer, orders.count((2, 2, 2, 2)))
-    return "" if right else "give a number: how many orders of eight inserts keep each process's own."
+from streamlib.exercises import is_run, number, reason
 
 
 def three_rows_each(answer: object) -> str:
@@ -24,7 +18,10 @@ def three_rows_each(answer: object) -> str:
 
 
 EXERCISES = {
-    "01.1": orders_of_four_processes,
+    "01.1": number(
+        orders.count((2, 2, 2, 2)),
+        "in how many orders of eight inserts does each process make its own two in sequence?",
+    ),
     "01.2": three_rows_each,
     "01.3": reason(
         right="b",

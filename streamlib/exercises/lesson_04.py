@@ -37,10 +37,8 @@ def a_format_of_your_own(answer: object) -> str:
 
 
 def _is_json(*functions) -> bool:
-    """Whether they are the functions of `json`, or fail without them."""
-    if any(str(getattr(function, "__module__", "")).startswith("json") for function in functions):
-        return True
-    with mock.patch.multiple(json, dumps=None, loads=None):
+    """Whether they fail without the module json, under whatever name they call it."""
+    with mock.patch.multiple(json.JSONEncoder, encode=None, iterencode=None):
         return not _comes_back(*functions)
 
 
@@ -57,16 +55,16 @@ def _comes_back(encode, decode) -> bool:
 
 def ten_rows_of_another_file(answer: object) -> str:
     """A table of fates: ten rows or more of another file, all of them there or not sent."""
-    hint = (
-        "give the table of stream.reconcile for ten rows or more of another file; each of them "
-        "arrived, or was not sent."
-    )
     if not {"fate", "got"} <= set(getattr(answer, "columns", ())):
-        return hint
+        return "give the table of stream.reconcile for ten rows or more of another file."
     arrived = answer[answer["fate"] == "arrived"]
-    well = set(answer["fate"]) <= {"arrived", "not sent", "unknown"}
-    another = all("icao" not in row for row in arrived["got"])
-    return "" if len(arrived) >= 10 and well and another else hint
+    if odd := set(answer["fate"]) - {"arrived", "not sent", "unknown"}:
+        return f"some rows are {' and some '.join(sorted(odd))}; stream them again."
+    if len(arrived) < 10:
+        return f"ten rows have to arrive; in this table {len(arrived)} did."
+    if any("icao" in row for row in arrived["got"]):
+        return "these are the rows of this notebook's file; take another one."
+    return ""
 
 
 EXERCISES = {

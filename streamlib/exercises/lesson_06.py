@@ -1,9 +1,11 @@
 """The exercises of notebook 06, and the schedules that it plays if their prediction is skipped."""
 
-from itertools import pairwise
+import re
+from collections import Counter
+from math import comb
 
-from streamlib import orders, schedule
-from streamlib.exercises import is_number
+from streamlib import orders
+from streamlib.exercises import number, reason
 
 EXAMPLES = {
     "lost update": "2r 1r 1a 2a 1w 2w",
@@ -11,38 +13,87 @@ EXAMPLES = {
 }
 
 
-def interleavings_of_three(answer: object) -> str:
-    """How many interleavings do three processes with three steps each have?"""
-    right = is_number(answer, orders.count((3, 3, 3)))
-    hint = "nine steps in all: 9! orders; each process keeps its own three in order."
-    return "" if right else hint
-
-
 def a_schedule_that_loses_p1(answer: object) -> str:
     """A schedule: P2 reads before P1 has written and writes after it; with two switches."""
-    hint = (
-        "give the text, with all six of 1r 1a 1w 2r 2a 2w; P2 must read before P1 writes and "
-        "write after it, and one of the two goes through all its steps in one go."
-    )
-    turns = answer.split() if isinstance(answer, str) else []
+    text = " ".join(map(str, answer)) if isinstance(answer, list | tuple) else str(answer)
+    turns = ["".join(turn) for turn in re.findall(r"([12]) ?([raw])[a-z]*", text.casefold())]
     if sorted(turns) != ["1a", "1r", "1w", "2a", "2r", "2w"]:
-        return hint
+        return "give a text with each of 1r 1a 1w 2r 2a 2w once."
     at = {turn: place for place, turn in enumerate(turns)}
-    feasible = all(at[f"{n}r"] < at[f"{n}a"] < at[f"{n}w"] for n in (1, 2))
-    loses_p1 = at["2r"] < at["1w"] < at["2w"]
-    switches = sum(one[0] != other[0] for one, other in pairwise(turns))
-    return "" if feasible and loses_p1 and switches == 2 else hint
+    if not all(at[f"{n}r"] < at[f"{n}a"] < at[f"{n}w"] for n in (1, 2)):
+        return "each process reads, adds and writes in this order: r, a, w."
+    if not at["2r"] < at["1w"] < at["2w"]:
+        return "P2 must read before P1 writes, and write after it."
+    switches = orders.switches(" ".join(turns))
+    many = f"P1's update is lost, with {switches} switches; can you do it with two?"
+    return many * (switches > 2)
 
 
 def a_lock_taken_too_late(answer: object) -> str:
     """The verdict of explore on a counter that takes the lock after it has read."""
-    found = isinstance(answer, schedule.Verdict) and answer.verdict == "broken"
-    hint = "give the verdict of explore; let the lock have a step of its own, after read."
-    return "" if found and answer.explored > 2 else hint
+    if not all(hasattr(answer, name) for name in ("verdict", "schedule", "total")):
+        return "give all of what schedule.explore returned, not only its word or its schedule."
+    if answer.verdict != "broken":
+        return f"this one is {answer.verdict}: let the worker take the lock only after it has read."
+    counts = list(Counter(map(orders.process_of, answer.schedule.split())).values())
+    if len(counts) != 2 or answer.total is None:
+        return "explore two processes, without a bound."
+    if answer.total >= sum(comb(sum(counts) - 2, count) for count in counts):
+        return (
+            "this one is broken for want of a lock: between reading and writing nobody ever had "
+            "to wait; is there a BEGIN IMMEDIATE after me.step('begin'), and a COMMIT at the end?"
+        )
+    return ""
 
 
 EXERCISES = {
-    "06.1": interleavings_of_three,
+    "06.1": number(
+        orders.count((3, 3, 3)), "nine steps can be arranged in 9! ways; how many of them can be?"
+    ),
     "06.2": a_schedule_that_loses_p1,
     "06.3": a_lock_taken_too_late,
+    "06.4": reason(
+        right="b",
+        wrong={
+            "a": "there is one writer at a time; step through the schedule that breaks it.",
+            "c": "each of them closes its connection; look at the worker.",
+            "d": "try the other launch order: the broken schedules come in pairs.",
+        },
+    ),
+}
+HINTS = {
+    "06.1": [
+        "in how many ways can nine things be arranged?",
+        "a process's own three steps have one order left of 3! = 6.",
+        "divide 9! by 6 for each of the three processes.",
+    ],
+    "06.2": [
+        "which of the two has to read first, and which has to write last?",
+        "P2 reads, then comes all of P1.",
+    ],
+    "06.3": [
+        "start from `add_one_locked`: which two of its steps change places?",
+        "read comes first, then begin with BEGIN IMMEDIATE, then write.",
+        "give the check what schedule.explore returns.",
+    ],
+    "06.4": ["step through the simplest broken schedule: what does each process remember?"],
+}
+SOLUTIONS = {
+    "06.1": "9! / (3! · 3! · 3!) = 362,880 / 216 = 1,680; orders.count((3, 3, 3)) agrees.",
+    "06.2": 'exercises.check("06.2", "2r 1r 1a 1w 2a 2w")',
+    "06.3": """\
+def add_one_late(me):
+    with closing(database.open(me)) as connection:
+        me.step("read")
+        (number,) = connection.execute("SELECT value FROM counter").fetchone()
+        me.step("begin")
+        connection.execute("BEGIN IMMEDIATE")
+        me.step("write")
+        connection.execute("UPDATE counter SET value = ?", (number + 1,))
+        connection.execute("COMMIT")
+
+
+late = schedule.explore({"P1": add_one_late, "P2": add_one_late}, is_two, setup=counter)
+exercises.check("06.3", late)""",
+    "06.4": "(b): a lock protects what is read while it is held, not what was read before.",
 }
