@@ -62,6 +62,6 @@ HINTS = {
 SOLUTIONS = {
     "02.1": "{2, 3}: possible_losses(4) tries every way of handing the lock on.",
     "02.2": "run = processes.run(tasks(3, timeout_s=12.8)); exercises.check('02.2', run)",
-    "02.3": "(c): each lost row had been waited for as long as the timeout, while the lock was held.",
-    "02.4": "4: the first process has the lock for its two pets; the others fail at once, twice each.",
+    "02.3": "(c): for each lost row a process had waited its whole timeout for the lock.",
+    "02.4": "4: one process gets the lock for its two pets; the others fail at once, each twice.",
 }

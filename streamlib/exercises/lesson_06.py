@@ -48,7 +48,8 @@ def a_lock_taken_too_late(answer: object) -> str:
 
 EXERCISES = {
     "06.1": number(
-        orders.count((3, 3, 3)), "nine steps can be arranged in 9! ways; how many of them can be?"
+        orders.count((3, 3, 3)),
+        "nine steps have 9! orders; in how many does each process keep its own three in sequence?",
     ),
     "06.2": a_schedule_that_loses_p1,
     "06.3": a_lock_taken_too_late,
