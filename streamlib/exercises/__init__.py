@@ -72,7 +72,11 @@ def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
 
     def check(answer: object) -> str:
         letter = predict.read(answer, letters)
-        return "" if letter == right else wrong.get(letter, f"choose from {', '.join(letters)}.")
+        return (
+            ""
+            if letter == right
+            else wrong.get(letter, f"choose one letter: {', '.join(letters)}.")
+        )
 
     return check
 

@@ -104,10 +104,10 @@ def decode(line):
 exercises.check("04.1", (encode, decode))""",
     "04.2": """\
 source = rows.read(home.data / "class_runs.csv")
-with programs.receive(home.outputs / "lesson4" / "class.txt") as receiver:
+with programs.receive(home.outputs / "class.txt") as receiver:
     stream.send(source, receiver.url, every=0.1, limit=12)
     receiver.wait()
-fates = stream.reconcile(source, home.outputs / "lesson4" / "class.txt")
+fates = stream.reconcile(source, home.outputs / "class.txt")
 exercises.check("04.2", fates)""",
     "04.3": "(b): what is pasted was on the screen; whether it was sent, and when, it can't say.",
 }
