@@ -11,6 +11,7 @@ class Contents(AsyncLargeFileManager):
     """
 
     async def get(self, path: str, content: bool = True, *kind: object, **more: object) -> dict:
+        """Return a file or folder, as JupyterLab asks for it."""
         model = await super().get(path, content, *kind, **more)
         is_notebook = content and model["type"] == "notebook"
         if is_notebook and model["content"]["metadata"].get("stored_run"):
@@ -20,6 +21,7 @@ class Contents(AsyncLargeFileManager):
         return model
 
     async def save(self, model: dict, path: str = "") -> dict:
-        if model.get("type") == "notebook":
-            model["content"]["metadata"].pop("stored_run", None)
+        """Save a file or folder; return what `get` does, without the content."""
+        if model.get("type") == "notebook" and model.get("content"):
+            model["content"].get("metadata", {}).pop("stored_run", None)
         return await super().save(model, path)

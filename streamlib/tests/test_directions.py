@@ -8,7 +8,7 @@ from streamlib import home
 
 # A room imports only from rooms in a line above its own; the same goes for modules in a package.
 FLOORS = """
-    home guard orders charts
+    home guard orders charts contents
     database rows predict programs lab
     records processes
     wire schedule logs

@@ -16,8 +16,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from traitlets import import_item
 
 from streamlib import home, lab
+from streamlib.contents import Contents
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,8 @@ def test_root_is_let_in_and_told_what_it_means(monkeypatch, capsys, user, as_roo
     monkeypatch.setattr(lab.os, "geteuid", lambda: user, raising=False)
     assert lab.open_lab(["--no-browser"]) == 0
     assert "--allow-root" in given
+    [manager] = [one.partition("=")[2] for one in given if "contents_manager_class" in one]
+    assert import_item(manager) is Contents  # a stored run is not shown
     assert given[-1] == "--no-browser"
     assert ("You are root: code in a notebook may change any file" in capsys.readouterr().out) == (
         as_root
