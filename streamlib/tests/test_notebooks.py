@@ -109,6 +109,83 @@ def test_a_committed_notebook_can_be_cleared(name, tmp_path):
     assert code and not any(cell.outputs or cell.execution_count for cell in code)
 
 
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors of a Markdown text, as GitHub and JupyterLab write them, in lower case."""
+    titles = re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-").casefold() for title in titles}
+
+
+def dead_links(text: str, name: str, files: dict[str, str]) -> list[str]:
+    """Return the links in a Markdown text that lead to no file, or to no heading in it."""
+    dead = []
+    for target, anchor in LINK.findall(text):
+        to = os.path.normpath(f"{os.path.dirname(name)}/{target}") if target else name
+        there = any(f"{one}/".startswith(f"{to}/") for one in files)
+        anchors = headings(text if to == name else files.get(to, ""))
+        if not there or (anchor and anchor.casefold() not in anchors):
+            dead.append(f"{target}#{anchor}" if anchor else target)
+    return dead
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, str]:
+    """The committed files: their names, and the texts of those that are Markdown."""
+    names = _git("ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    return {name: _git("show", f"HEAD:{name}") if name.endswith(".md") else "" for name in names}
+
+
+def markdown(name: str) -> str:
+    """Return the text of a committed notebook's cells of text."""
+    cells = json.loads(_git("show", f"HEAD:{name}"))["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_each_link_of_a_notebook_leads_somewhere(name, files):
+    assert dead_links(markdown(name), name, files) == []
+
+
+def test_a_link_that_leads_nowhere_is_found():
+    files = {"notebooks/a.ipynb": "", "notebooks/words.md": "## Two words, once", "data/x.csv": ""}
+    good = (
+        "# Own\n[a](words.md) [b](words.md#two-words-once) [c](../data/) [d](#own) [e](https://x.y)"
+    )
+    assert dead_links(good, "notebooks/a.ipynb", files) == []
+    for link in ("word.md", "words.md#three", "../date/", "#other", "notebooks/words.md"):
+        assert dead_links(f"{good} [f]({link})", "notebooks/a.ipynb", files) == [link]
+
+
+GLOSSARY = (home.root / "notebooks" / "glossary.md").read_text(encoding="utf-8")
+ENTRIES = dict(re.findall(r"^\*\*(.+?)\*\* (.+)$", GLOSSARY, re.MULTILINE))
+
+
+def test_the_glossary_has_each_word_once_in_order_and_explained():
+    words = re.findall(r"^\*\*(.+?)\*\*", GLOSSARY, re.MULTILINE)
+    assert words == sorted(set(words), key=str.casefold)
+    assert set(words) == set(ENTRIES) and len(words) > 60
+    assert [word for word, text in ENTRIES.items() if not text.endswith(".")] == []
+
+
+@pytest.mark.parametrize("word", ["commit", "connection", "header", "kernel", "window"])
+def test_a_word_with_two_meanings_says_which(word):
+    assert len(re.findall(r"\([\w ]+\) [A-Z`]", ENTRIES[word])) >= 2
+
+
+WORDS = """acknowledgement atomic back-pressure barging buffer concurrent cursor datagram deadline
+encoding event fate framing generator interleaving invariant iterable JSON lock order pid port
+process queue record recording round run schedule signal socket step stream TCP timeout transaction
+turn UDP WAL worker"""
+
+
+@pytest.mark.parametrize("word", WORDS.split())
+def test_each_technical_word_of_the_notebooks_stands_in_the_glossary(word):
+    assert word in ENTRIES
+
+
 SHOWS = re.compile(r"\b(?:print|display|charts)\b")
 
 
