@@ -93,6 +93,7 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
             for cell in notebook["cells"]:
                 if cell["cell_type"] == "code":
                     cell.update(outputs=[], execution_count=None)
+            notebook.get("metadata", {}).pop("stored_run", None)  # what comes next is one's own
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
         else:

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from tornado.web import HTTPError
 
+from streamlib import home
 from streamlib.contents import Contents
 
 
@@ -98,6 +99,11 @@ def test_a_copy_has_neither_the_outputs_nor_the_mark(contents, folder):
     assert shown(contents.get(copy)) == [(None, ""), (None, "")]
     assert "stored_run" not in nbformat.read(folder / copy, as_version=4).metadata
     assert nbformat.read(folder / "lesson.ipynb", as_version=4).metadata.stored_run
+
+
+def test_a_cleared_notebook_has_no_mark_so_what_runs_next_is_shown(contents, folder):
+    home.clear_outputs([folder / "lesson.ipynb"])
+    assert "stored_run" not in nbformat.read(folder / "lesson.ipynb", as_version=4).metadata
 
 
 def test_other_files_and_folders_are_as_they_are(contents):
