@@ -19,10 +19,12 @@ from streamlib import home
 
 WORD = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|-?\.\d+")
-COUNTS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+COUNTS = "none one two three four five six seven eight nine ten eleven twelve".split()
 YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?! n))\b")
-NO = re.compile(r"\b(?:n|nope|not|never|false|cannot|\w+n't)\b")
-UNSURE = re.compile(r"\b(?:not|neither|nor|or|idea|clue|maybe|perhaps|know|say|tell)\b|n't\b")
+NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
+UNSURE = re.compile(
+    r"\b(?:not|\w+n't|neither|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b"
+)
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
 _asked: dict[str, None] = {}  # the questions of this kernel, in order
@@ -112,7 +114,7 @@ def read(answer: object, kind: str | list[str]) -> float | str | None:
     if plain == "skip" or kind == "text":
         return "skip" if plain == "skip" else text
     if kind == "number":
-        return _number(text.casefold())
+        return _number(text.casefold().replace("zero", "none"))
     if kind == "yes or no":
         kind, plain = ["yes", "no"], YES.sub("yes", NO.sub("no", plain))
     if isinstance(kind, list):

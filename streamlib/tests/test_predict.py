@@ -122,7 +122,7 @@ ANSWERS = {  # kind: what an answer means, and how people write it
     "number": {
         2: [2, "2", 2.0, " 2 ", "2 rows", "two", "Two.", "about 2", "2.", [2], np.int64(2), "02"],
         4320: ["4320", "4,320", "about 4,320 rows", "4320.0", "4.32e3", 4320.0],
-        0: [0, "zero", "0 of them", "-0", np.float64(0)],
+        0: [0, "zero", "0 of them", "none", "None of them", "-0", np.float64(0)],
         0.5: [0.5, ".5", "0.5 s", "50e-2"],
         -9: [-9, "-9", "\u22129", "exit code -9", "it is -9."],
     },
@@ -243,6 +243,11 @@ UNUSABLE = {
         "it depends",
         "P1 P2 P3",
         "cannot say",
+        "I'm not sure",
+        "I am not sure, yes",
+        "not certain",
+        "n/a",
+        "y/n",
         "Perhaps not",
     ],
     PETS: [
