@@ -22,9 +22,7 @@ NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[+-]?\d+)?
 COUNTS = "none one two three four five six seven eight nine ten eleven twelve".split()
 YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?! n))\b")
 NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
-UNSURE = re.compile(
-    r"\b(?:not|\w+n't|neither|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b"
-)
+UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b")
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
 _asked: dict[str, None] = {}  # the questions of this kernel, in order
@@ -125,8 +123,8 @@ def read(answer: object, kind: str | list[str]) -> float | str | None:
 def _number(text: str) -> float | None:
     found = [float(one.replace(",", "")) for one in NUMBER.findall(text.replace("−", "-"))]
     found += [float(COUNTS.index(word)) for word in WORD.findall(text) if word in COUNTS]
-    numbers = [int(one) if one.is_integer() else one for one in found]
-    return numbers[0] if len(numbers) == 1 else None
+    numbers = {int(one) if one.is_integer() else one for one in found}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _one_of(choices: list[str], text: str) -> str | None:

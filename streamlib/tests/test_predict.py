@@ -120,7 +120,21 @@ def test_a_wrong_or_skipped_prediction_is_told(said, monkeypatch):
 
 ANSWERS = {  # kind: what an answer means, and how people write it
     "number": {
-        2: [2, "2", 2.0, " 2 ", "2 rows", "two", "Two.", "about 2", "2.", [2], np.int64(2), "02"],
+        2: [
+            2,
+            "2",
+            2.0,
+            " 2 ",
+            "2 rows",
+            "2 (two)",
+            "two",
+            "Two.",
+            "about 2",
+            "2.",
+            [2],
+            np.int64(2),
+            "02",
+        ],
         4320: ["4320", "4,320", "about 4,320 rows", "4320.0", "4.32e3", 4320.0],
         0: [0, "zero", "0 of them", "none", "None of them", "-0", np.float64(0)],
         0.5: [0.5, ".5", "0.5 s", "50e-2"],
