@@ -474,3 +474,23 @@ def test_two_kernels_at_once_lose_no_answers(folder):
     for name in "AB":
         mine = [one["predicted"] for one in kept if one["question"].startswith(name)]
         assert sorted(mine) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        BUFFER,
+        FULL,
+        RECV,
+        ["in DELETE mode only", "in WAL mode only", "in both", "in neither"],
+        ["one or none", "about a quarter", "nearly all"],
+        ["it is thrown away", "the next recv gets it", "it does not matter", "not at all"],
+        ["holds", "broken", "unknown"],
+        ["error", "no error", "maybe"],
+    ],
+    ids=str,
+)
+def test_each_choice_is_itself_however_it_is_spelled(choices):
+    for one in choices:
+        for text in (one, one.upper(), f" {one}. ", f"{one}!", f"It is: {one}", f"'{one}'"):
+            assert predict.read(text, choices) == one
