@@ -17,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import about
+from streamlib.tests import shipped
 
 sys.path.pop(0)
 
@@ -158,7 +159,7 @@ def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
     (whole / "requirements.txt").write_text("no-such-package==1.0\n")
     (problem,) = wrong(whole)
     assert problem.stops and problem.reason == "the lab has no environment of its own, .venv, yet"
-    readme = Path(about.LAB, "README.md").read_text(encoding="utf-8")
+    readme = shipped.text("README.md")
     line = re.search(r"^(?:py|python3) -m venv .* -m streamlib lab$", readme, re.M).group()
     if sys.platform != "win32":
         make = problem.command.replace(" --clear", "")

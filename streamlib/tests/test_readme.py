@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from streamlib import home
+from streamlib.tests import shipped
 
-README = (home.root / "README.md").read_text(encoding="utf-8")
+README = shipped.text("README.md")
 SETUP = "python3 -m venv .venv && .venv/bin/python -m pip install -q -r requirements.txt && "
 OPEN, TEST = SETUP + ".venv/bin/python -m streamlib lab", SETUP + ".venv/bin/python -m pytest"
 

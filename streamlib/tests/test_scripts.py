@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from streamlib import home, records, wire
+from streamlib import records, wire
+from streamlib.tests import shipped
 from streamlib.tests.conftest import DEADLINE_S, until
 
 
 def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
-    script = (home.root / "notebooks" / "multiple_processes.py").read_text(encoding="utf-8")
+    script = shipped.text("notebooks/multiple_processes.py")
     assert "\nTASK_DURATION_SECONDS = 0 " in script and "\nLOCK_TIMEOUT_SECONDS = 5 " in script
     slow = script.replace("SECONDS = 0 ", "SECONDS = 3 ")
     quick_end, slow_end = "SUCCESS: all 6 rows are stored", "FAILURE: 2 of 6 rows were lost"
@@ -33,7 +34,7 @@ def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
 
 def run(name, folder, environment=(), status=0, **changes):
     """Run a copy of a script in which these constants have other values; return what it printed."""
-    text = (home.root / "notebooks" / name).read_text(encoding="utf-8")
+    text = shipped.text(f"notebooks/{name}")
     for constant, value in changes.items():
         text, times = re.subn(rf"^{constant} = .*$", f"{constant} = {value}", text, flags=re.M)
         assert times == 1
@@ -93,7 +94,7 @@ def test_a_script_that_fails_has_ended_its_stream(tmp_path, start):
 
 def test_the_port_of_a_script_stands_in_one_place():
     for name, port in (("process_streaming_0", 9999), ("reading_udp", 9997), ("reading_tcp", 9996)):
-        text = (home.root / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+        text = shipped.text(f"notebooks/{name}.py")
         _, code = text.split("import ", 1)  # what precedes it is prose
         assert len(re.findall(rf"\b{port}\b", code)) == 1, name
 
@@ -117,7 +118,7 @@ def program(request, tmp_path):
     with socket.socket(type=kind) as free:
         free.bind(("127.0.0.1", 0))
         address = free.getsockname()
-    source = (home.root / "notebooks" / request.param).read_text(encoding="utf-8")
+    source = shipped.text(f"notebooks/{request.param}")
     copy, started = tmp_path / request.param, []
     text, times = re.subn(
         r'^(ADDRESS = \("localhost"), \d+\)$', rf"\1, {address[1]})", source, flags=re.M
