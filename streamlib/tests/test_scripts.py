@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from streamlib import records, wire
 from streamlib.tests import shipped
-from streamlib.tests.conftest import DEADLINE_S, until
+from streamlib.tests.conftest import DEADLINE_S, UNIX, is_one_sentence, until
 
 
 def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
@@ -32,14 +33,96 @@ def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
         assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last}\n")
 
 
-def run(name, folder, environment=(), status=0, **changes):
-    """Run a copy of a script in which these constants have other values; return what it printed."""
+def changed(name, changes):
+    """The text of a script in which these constants have other values."""
     text = shipped.text(f"notebooks/{name}")
     for constant, value in changes.items():
         text, times = re.subn(rf"^{constant} = .*$", f"{constant} = {value}", text, flags=re.M)
         assert times == 1
+    return text
+
+
+@pytest.fixture
+def tasks_1_and_2(tmp_path):
+    """`start(**changes)` starts a copy of that script in which constants have other values."""
+    started = []
+
+    def start(environment=(), **changes):
+        copy = tmp_path / f"script{len(started)}.py"
+        copy.write_text(changed("multiple_processes.py", changes), encoding="utf-8")
+        environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)} | dict(environment)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started.append(subprocess.Popen([sys.executable, copy], env=environment, **pipes))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def refusal(process):
+    """The sentence with which a script ends that did nothing."""
+    out, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, out) == (1, "") and is_one_sentence(errors.rstrip("\n")), errors
+    return errors
+
+
+def test_tasks_1_and_2_in_a_second_terminal_spoil_nothing_of_the_first(tasks_1_and_2, tmp_path):
+    first = tasks_1_and_2(TASK_DURATION_SECONDS=3)
+    log = tmp_path / "out3.txt"
+    until(lambda: log.exists() and "Insert of" in log.read_text(encoding="utf-8"))
+    for duration in (3, 0):  # the same log; another one, of the same database
+        second = tasks_1_and_2(TASK_DURATION_SECONDS=duration)
+        assert "it runs in another terminal: wait until" in refusal(second)
+    out, errors = first.communicate(timeout=DEADLINE_S)
+    assert errors == "" and "4 of 6" in out
+    assert log.read_text(encoding="utf-8") == out and not (tmp_path / "out0.txt").exists()
+    assert tasks_1_and_2().wait(DEADLINE_S) == 0  # the lock is open again
+
+
+WRONG = {
+    "a duration below 0": {"TASK_DURATION_SECONDS": -3},
+    "a duration as text": {"TASK_DURATION_SECONDS": "'3'"},
+    "no duration": {"TASK_DURATION_SECONDS": "None"},
+    "more than an hour": {"TASK_DURATION_SECONDS": 4000},
+    "a timeout below 0": {"TASK_DURATION_SECONDS": 3, "LOCK_TIMEOUT_SECONDS": -1},
+    "a wrong scale": {"TASK_DURATION_SECONDS": 3, "environment": {"STREAMLIB_SCALE": "0.01"}},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_in_a_sentence_before_a_log_is_emptied(
+    changes, tasks_1_and_2, tmp_path
+):
+    before = "2024-01-01 00:00:00,000 - INFO - Task duration 3 s\n"
+    (tmp_path / "out3.txt").write_text(before, encoding="utf-8")
+    refusal(tasks_1_and_2(**changes))
+    assert (tmp_path / "out3.txt").read_text(encoding="utf-8") == before
+    assert [one.name for one in tmp_path.glob("out*")] == ["out3.txt"]
+
+
+@pytest.mark.parametrize("name", ["pets.db", "turn.db"])
+def test_a_database_that_cannot_be_used_empties_no_log(name, tasks_1_and_2, tmp_path):
+    (tmp_path / name).mkdir()
+    refusal(tasks_1_and_2())
+    assert not (tmp_path / "out0.txt").exists()
+
+
+@UNIX
+def test_tasks_1_and_2_stopped_by_hand_end_with_a_sentence(tasks_1_and_2):
+    script = tasks_1_and_2(TASK_DURATION_SECONDS=30)
+    while "Insert of" not in script.stdout.readline():
+        pass
+    script.send_signal(signal.SIGINT)
+    _, errors = script.communicate(timeout=DEADLINE_S)
+    assert errors == "Stopped by hand: the log ends here, and nothing was left running.\n"
+
+
+def run(name, folder, environment=(), status=0, **changes):
+    """Run a copy of a script in which these constants have other values; return what it printed."""
     copy = folder / name
-    copy.write_text(text, encoding="utf-8")
+    copy.write_text(changed(name, changes), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, copy],
         env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)} | dict(environment),
