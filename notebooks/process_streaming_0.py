@@ -18,6 +18,7 @@ Python.
 """
 
 import socket
+import sys
 
 from streamlib import home, records, rows, stream
 
@@ -31,6 +32,8 @@ SECONDS = (1, 3)  # a random pause of 1 to 3 seconds after each row
 
 def main():
     """Read the rows, sort them by time, and send each one when it is due."""
+    if PORT not in range(1024, 65_536):
+        raise ValueError(f"PORT is {PORT!r}: give a whole number from 1024 to 65535.")
     table = rows.oldest_first(rows.read(INPUT))
     # home.say prints; unlike print, it goes on where nobody can read it, as after `| head`.
     home.say(f"Sending {len(table)} rows to port {ADDRESS[1]}, by {table.by}. Ctrl-C ends it.")
@@ -41,6 +44,8 @@ def main():
             for row in stream.pace(table, every=SECONDS):
                 # A datagram is bytes: the row becomes JSON text, and the text becomes bytes.
                 datagram = records.encode(sent + 1, row)
+                if len(datagram) > 65_507:
+                    raise ValueError(f"row {sent + 1} is too long: a datagram takes 65,507 bytes.")
                 sock.sendto(datagram, ADDRESS)
                 sent += 1
                 home.say(f"sent {sent}: {datagram.decode()}")
@@ -53,4 +58,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"process_streaming_0.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand before a row was sent.")

@@ -36,3 +36,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (OSError, ValueError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand.")

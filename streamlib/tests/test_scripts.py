@@ -132,7 +132,7 @@ def run(name, folder, environment=(), status=0, **changes):
         timeout=DEADLINE_S,
     )
     assert done.returncode == status and bool(done.stderr) == bool(status)
-    return done.stdout
+    return done.stderr.rstrip("\n") if status else done.stdout
 
 
 def test_the_script_of_task_3_sends_oldest_first_what_a_receiver_can_compare(tmp_path, start):
@@ -170,9 +170,60 @@ def test_a_script_that_fails_has_ended_its_stream(tmp_path, start):
     source.write_text(f"Date,n\n2024-01-01,1\n2024-01-02,{'2' * 70_000}\n", encoding="utf-8")
     receiver = start("receive", "udp://localhost:0", "--out", out)
     changes = {"INPUT": f"r'{source}'", "SECONDS": (0, 0), "PORT": receiver.url.split(":")[-1]}
-    run("process_streaming_0.py", tmp_path, status=1, **changes)
+    assert is_one_sentence(run("process_streaming_0.py", tmp_path, status=1, **changes))
     assert receiver.wait(DEADLINE_S) == 0
     assert receiver.lines[-1] == f"1 rows written to {out}; the sender ended."
+
+
+CANNOT_RUN = {
+    "a port of the system's": ("process_streaming_0.py", {"PORT": 80}),
+    "a port as text": ("process_streaming_0.py", {"PORT": "'9999'"}),
+    "more than a port": ("process_streaming_0.py", {"PORT": 99_999}),
+    "no such file": ("process_streaming_0.py", {"INPUT": "home.data / 'none.csv'"}),
+    "pauses turned round": ("process_streaming_0.py", {"SECONDS": (3, 1)}),
+    "no such file of yours": ("process_streaming_yourname.py", {"INPUT": "'none.csv'"}),
+    "no such column": ("process_streaming_yourname.py", {"COLUMNS": "['nmae']"}),
+    "no rows": ("process_streaming_yourname.py", {"ROWS": 0}),
+    "rows as text": ("process_streaming_yourname.py", {"ROWS": "'12'"}),
+    "nothing to send again": ("process_streaming_yourname99.py", {}),
+}
+
+
+@pytest.mark.parametrize(("name", "changes"), CANNOT_RUN.values(), ids=CANNOT_RUN)
+def test_a_script_that_cannot_run_says_what_to_do_in_a_sentence(name, changes, tmp_path):
+    assert is_one_sentence(run(name, tmp_path, status=1, **changes))
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_script_of_task_4_prints_each_row_that_it_sends(tmp_path):
+    lines = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01)).splitlines()
+    sent = [one["row"] for one in records.read(tmp_path / "out9.txt")]
+    assert len(sent) == 12
+    assert lines[2:14] == [f"sent {number}: {row}" for number, row in enumerate(sent, start=1)]
+
+
+@UNIX
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("name", ["process_streaming_0.py", "process_streaming_yourname.py"])
+def test_a_script_stopped_by_hand_says_so_and_has_ended_its_stream(name, times, tmp_path, start):
+    receiver = start("receive", "udp://localhost:0", "--out", tmp_path / "out_0.txt")
+    changes = {"SECONDS": (0.2, 0.2)}
+    changes |= {"PORT": receiver.url.split(":")[-1]} if name == "process_streaming_0.py" else {}
+    copy = tmp_path / name
+    copy.write_text(changed(name, changes), encoding="utf-8")
+    environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    with subprocess.Popen([sys.executable, copy], env=environment, **pipes) as script:
+        while "sent 2" not in script.stdout.readline():
+            pass
+        for _ in range(times):
+            script.send_signal(signal.SIGINT)
+        out, _ = script.communicate(timeout=DEADLINE_S)
+    assert "topped by hand" in out and "Traceback" not in out
+    if name == "process_streaming_0.py":
+        assert receiver.wait(DEADLINE_S) == 0 and receiver.lines[-1].endswith("the sender ended.")
+    else:
+        assert b'"end": true' in (tmp_path / "out9.txt").read_bytes().splitlines()[-1]
 
 
 def test_the_port_of_a_script_stands_in_one_place():
@@ -196,7 +247,7 @@ def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):
 
 @pytest.fixture(params=["reading_udp.py", "reading_tcp.py"])
 def program(request, tmp_path):
-    """A copy of a program: `start(word)` runs it, `address` is where it listens."""
+    """A copy of a program: `start(*words)` runs it, `address` is where it listens."""
     kind = socket.SOCK_DGRAM if "udp" in request.param else socket.SOCK_STREAM
     with socket.socket(type=kind) as free:
         free.bind(("127.0.0.1", 0))
@@ -209,10 +260,10 @@ def program(request, tmp_path):
     assert times == 1
     copy.write_text(text, encoding="utf-8")
 
-    def start(word):
+    def start(*words, listens=True):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-        started.append(subprocess.Popen([sys.executable, copy, word], **pipes))
-        if word == "receive":
+        started.append(subprocess.Popen([sys.executable, copy, *words], **pipes))
+        if words == ("receive",) and listens:
             here = psutil.Process(started[-1].pid)
             until(lambda: any(one.laddr.port == address[1] for one in here.net_connections()))
         return started[-1]
@@ -253,3 +304,37 @@ def test_a_program_to_read_with_rows_that_are_cut_or_missing(program):
             sender.sendall(b"\n".join(datagrams))
             told = ["came row 3", "came row 4", "the sender broke off in the middle of a row"]
     assert said(receiver) == told
+
+
+def test_a_program_to_read_without_its_word_says_which_there_are(program):
+    for words in ((), ("recieve",), ("receive", "5"), ("--help",)):
+        errors = refusal(program.start(*words))
+        assert f"python notebooks/{program.copy.name} receive" in errors
+
+
+def test_a_program_to_read_that_hears_nobody_says_what_to_do(program):
+    text = program.copy.read_text(encoding="utf-8")
+    assert text.count("settimeout(20)") == 1 and text.count("for 20 seconds: ") == 1
+    program.copy.write_text(text.replace("settimeout(20)", "settimeout(0.1)"), encoding="utf-8")
+    assert "start send in another terminal." in refusal(program.start("receive", listens=False))
+
+
+def test_a_program_to_read_whose_port_is_in_use_says_what_to_do(program):
+    program.start("receive")
+    errors = refusal(program.start("receive", listens=False))
+    assert f"end the other program at port {program.address[1]}, or" in errors
+
+
+def test_reading_tcp_sends_to_nobody_with_a_sentence(program):
+    sender = program.start("send")
+    if program.kind == socket.SOCK_DGRAM:
+        assert said(sender) == []  # nobody tells it
+    else:
+        assert "Nobody listens: start it with receive" in refusal(sender)
+
+
+@UNIX
+def test_a_program_to_read_that_is_stopped_says_so(program):
+    receiver = program.start("receive")
+    receiver.send_signal(signal.SIGINT)
+    assert receiver.communicate(timeout=DEADLINE_S) == ("", "Stopped by hand.\n")
