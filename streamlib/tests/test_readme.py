@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -85,3 +86,34 @@ def test_a_file_that_readme_names_is_there():
     for name in named:
         path = home.root / (name if "/" in name else f"notebooks/{name}.ipynb")
         assert path.is_file(), path
+
+
+HANDED_IN = """README.md about.txt data/mine.csv notebooks/01_concurrent_processes.ipynb
+    notebooks/process_streaming_ann.py outputs/out0.txt outputs/out3.txt outputs/out_0.txt
+    outputs/out9.txt outputs/out99.txt outputs/first.txt outputs/second.txt""".split()
+LEFT_BEHIND = """outputs/runs/20240101-000000-000000/1.csv outputs/runs/x/run.json outputs/pets.db
+    outputs/turn.db outputs/shared.db-journal outputs/.first-00c0ffee outputs/predictions/x.json
+    outputs/fast.txt outputs/udp-bad.txt outputs/tcp-window.txt outputs/fates-received.txt
+    outputs/demo.txt outputs/x.json.damaged outputs/x.txt.0badcafe.new notebooks/mine.db
+    .venv/bin/python notebooks/.ipynb_checkpoints/01.ipynb streamlib/__pycache__/x.pyc""".split()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_git_takes_what_is_handed_in_and_nothing_else_that_runs_leave_behind(tmp_path):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    shutil.copy(home.root / ".gitignore", tmp_path)
+    for name in HANDED_IN + LEFT_BEHIND:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    command = ["git", "-c", "core.quotepath=off", "ls-files"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert sorted(done.stdout.split()) == sorted([".gitignore", *HANDED_IN])
+
+
+def test_what_the_lessons_and_readme_hand_in_is_what_git_takes():
+    texts = [shipped.text(name) for name in shipped.names() if not name.endswith(".py")]
+    logs = {
+        name for text in texts for name in re.findall(r"outputs/(?:out\w+|first|second).txt", text)
+    }
+    assert logs <= set(HANDED_IN)
