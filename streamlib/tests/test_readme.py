@@ -117,3 +117,50 @@ def test_what_the_lessons_and_readme_hand_in_is_what_git_takes():
         name for text in texts for name in re.findall(r"outputs/(?:out\w+|first|second).txt", text)
     }
     assert logs <= set(HANDED_IN)
+
+
+def notebook(*changes):
+    """The text of a notebook of thirty cells, some of which read otherwise."""
+    cells = [{"cell_type": "raw", "metadata": {}, "source": f"cell {n}"} for n in range(30)]
+    for number, text in changes:
+        cells[number]["source"] = text
+    return json.dumps(
+        {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}, indent=1
+    )
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_readmes_line_takes_what_is_new_of_the_course_and_keeps_what_the_learner_made(tmp_path):
+    who = [
+        "-c",
+        "user.name=Ann",
+        "-c",
+        "user.email=ann@example.com",
+        "-c",
+        "init.defaultBranch=main",
+    ]
+    course, mine = tmp_path / "course", tmp_path / "mine"
+
+    def git(folder, *words):
+        subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+    def write(folder, **texts):
+        for name, text in texts.items():
+            (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "as it is")
+
+    course.mkdir()
+    git(course, "init", "-q")
+    shutil.copy(home.root / ".gitattributes", course)
+    write(course, both=notebook(), only_mine=notebook(), only_theirs=notebook())
+    git(tmp_path, "clone", "-q", course, mine)
+    own, new = notebook((3, "my prediction")), notebook((3, "theirs"), (20, "theirs"))
+    write(course, both=new, only_theirs=new)
+    write(mine, both=own, only_mine=own)
+    [line] = lines_of("git pull")
+    git(mine, *line.replace("ADDRESS-OF-THE-COURSE", str(course)).split()[1:])
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in mine.glob("*.ipynb")}
+    assert texts == {"both": own, "only_mine": own, "only_theirs": new}
+    git(mine, "checkout", "FETCH_HEAD", "--", "both.ipynb")  # as README has it
+    assert (mine / "both.ipynb").read_text(encoding="utf-8") == new
