@@ -78,14 +78,15 @@ def test_readme_says_where_the_lab_cannot_run_and_what_to_do_about_a_fault():
     "link", [link for link in re.findall(r"\]\(([^)]*)\)", README) if "://" not in link]
 )
 def test_a_link_in_readme_leads_to_a_file(link):
+    if link.startswith("outputs/") and not (home.root / link).exists():
+        pytest.skip(f"{link} was removed, and outputs/ is the learner's: git checkout {link}")
     assert (home.root / link).is_file()
 
 
 def test_a_file_that_readme_names_is_there():
     named = re.findall(r"`(\w+)` \|", README) + re.findall(r"python (notebooks/\w+\.py)", README)
     for name in named:
-        path = home.root / (name if "/" in name else f"notebooks/{name}.ipynb")
-        assert path.is_file(), path
+        assert (name if "/" in name else f"notebooks/{name}.ipynb") in shipped.names()
 
 
 HANDED_IN = """README.md about.txt data/mine.csv notebooks/01_concurrent_processes.ipynb
