@@ -1,7 +1,8 @@
 """Tasks 1 and 2: three processes insert two pets each into one SQLite database.
 
-Run it in a terminal, from the top folder of the lab:
+Run it in a terminal, in the lab's top folder; README says how to activate on Windows:
 
+    source .venv/bin/activate
     python notebooks/multiple_processes.py
 
 First run it as it is: quick tasks, logged in outputs/out0.txt. Then change TASK_DURATION_SECONDS

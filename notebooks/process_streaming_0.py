@@ -1,20 +1,19 @@
 """Task 3: stream a CSV file, oldest row first, as UDP datagrams to localhost:9999.
 
-In one terminal, in the top folder of the lab, start a receiver:
+In one terminal, in the lab's top folder, start a receiver; README says how to activate on Windows:
 
+    source .venv/bin/activate
     python -m streamlib receive udp://localhost:9999 --out outputs/out_0.txt
 
 In another terminal, start this program; Ctrl-C ends it before all rows are sent:
 
+    source .venv/bin/activate
     python notebooks/process_streaming_0.py
 
 Nobody tells this program whether a row arrived, so compare afterward, and check when the rows were
 sent: an old file proves nothing.
 
     python -m streamlib compare data/batchfile_0_farenheit.csv outputs/out_0.txt
-
-If Python says that there is no module streamlib, see README: it says how to activate the lab's
-Python.
 """
 
 import socket

@@ -1,8 +1,9 @@
 """Task 4: stream a CSV file of your own into outputs/out9.txt, one row every 1 to 3 seconds.
 
 Copy this file to process_streaming_<your name>.py and change what is marked. Then run your copy in
-a terminal, in the top folder of the lab:
+a terminal, in the lab's top folder; README says how to activate on Windows:
 
+    source .venv/bin/activate
     python notebooks/process_streaming_yourname.py
 
 This program writes the output itself, row by row; nothing is pasted from the screen. So each row in

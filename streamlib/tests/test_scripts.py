@@ -1,5 +1,6 @@
 """The scripts in notebooks/, run as a learner runs them."""
 
+import ast
 import os
 import re
 import signal
@@ -224,6 +225,13 @@ def test_a_script_stopped_by_hand_says_so_and_has_ended_its_stream(name, times, 
         assert receiver.wait(DEADLINE_S) == 0 and receiver.lines[-1].endswith("the sender ended.")
     else:
         assert b'"end": true' in (tmp_path / "out9.txt").read_bytes().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [n for n in shipped.names(".py") if "reading" not in n])
+def test_a_script_tells_a_new_terminal_to_activate_the_environment_first(name):
+    told = ast.get_docstring(ast.parse(shipped.text(name)))
+    before = re.findall(r"^    (.*)\n    python notebooks/", told, re.M)
+    assert before == ["source .venv/bin/activate"]
 
 
 def test_the_port_of_a_script_stands_in_one_place():
