@@ -165,3 +165,15 @@ def test_readmes_line_takes_what_is_new_of_the_course_and_keeps_what_the_learner
     assert texts == {"both": own, "only_mine": own, "only_theirs": new}
     git(mine, "checkout", "FETCH_HEAD", "--", "both.ipynb")  # as README has it
     assert (mine / "both.ipynb").read_text(encoding="utf-8") == new
+
+
+def test_the_variables_that_readme_tells_instructors_of_are_those_of_the_package():
+    modules = [
+        path for path in (home.root / "streamlib").rglob("*.py") if "tests" not in path.parts
+    ]
+    code = "".join(path.read_text(encoding="utf-8") for path in modules)
+    named = set(re.findall(r"STREAMLIB_[A-Z]+", README))
+    assert named == {"STREAMLIB_PREDICT", "STREAMLIB_SCALE", "STREAMLIB_OUTPUTS"}
+    assert all(f'"{name}"' in code for name in named) and '"STREAMLIB_PREDICT") == "skip"' in code
+    low, high = re.search(r"Numbers from ([\d.]+) to (\d+) are accepted", README).groups()
+    assert f"{low} <= float(text) <= {high}" in code
