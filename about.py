@@ -1,10 +1,10 @@
 """Print a report on this computer for the lab, write it to about.txt, and say what is wrong.
 
-Run it in the lab's folder: python about.py
+Run it in the lab's folder: .venv/bin/python about.py (Windows: .venv\\Scripts\\python about.py).
 
-It needs nothing but Python, and Python 3.6 can read it: so an old one can say that it is too old.
-What it looks at is the Python in .venv, if there is one, and not the Python that runs it. The exit
-status is 0 when the lab can run here, 1 when it cannot.
+Any other Python from 3.6 on can run it, too, even before .venv is made. What it looks at is the
+Python in .venv, if there is one, and not the Python that runs it. The exit status is 0 when the lab
+can run here, 1 when it cannot; then a good report that another Python left in about.txt is kept.
 """
 
 import datetime
@@ -327,14 +327,15 @@ def of_python(facts: "dict[str, Any]") -> "Iterable[Problem]":
     """Yield what is wrong with the Python of the lab, and with the one that runs about.py."""
     lab, own = facts["lab"], typed(own_python(facts["lab"]), facts["lab"])
     needs = f"is too old: the lab needs {OLDEST[0]}.{OLDEST[1]} or newer, from {DOWNLOADS}"
+    mine = platform.python_version()
+    if too_old(mine) and not too_old(facts.get("Python", mine)):
+        reason = f"this Python, {mine}, is too old for the lab: use the one in .venv"
+        yield Problem(False, reason, f"{own} about.py")
     if facts["it runs"] != "yes":
         reason = f"the Python in .venv does not run: {facts['it runs']}; make .venv anew"
         yield Problem(True, reason, set_up(lab))
     elif too_old(facts["Python"]):
         yield Problem(True, f"Python {facts['Python']} {needs}", set_up(lab))
-    elif too_old(platform.python_version()):
-        reason = f"this Python, {platform.python_version()}, is too old: use the one in .venv"
-        yield Problem(True, reason, f"{own} about.py")
     elif facts["sqlite3"].startswith("MISSING"):
         reason = f"this Python lacks SQLite: get another one from {DOWNLOADS}"
         yield Problem(True, reason, set_up(lab))
@@ -435,15 +436,31 @@ def report(facts: "dict[str, Any]") -> str:
     return "\n".join(lines)
 
 
+def good_report(file: Path, python: str) -> str:
+    """Return the other Python about which this file has a good report, if it is still there."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        other = re.search(r"^interpreter +(.+)$", text, re.MULTILINE)
+        good = other and text.endswith("\n\nThe lab can run here.\n")
+        return other[1] if good and other[1] != python and Path(other[1]).exists() else ""
+    except OSError:
+        return ""
+
+
 def main(lab: Path = LAB, port: int = 9999, to: Path = LAB / "about.txt") -> int:
     """Print the report, write it to a file, return the exit status."""
     known = facts(lab, port)
     text = report(known)
     if hasattr(sys.stdout, "reconfigure"):  # an old console must not fail on an odd letter
         sys.stdout.reconfigure(errors="backslashreplace")
+    other = good_report(to, known["interpreter"]) if status(problems(known)) else ""
     try:
-        to.write_text(text, encoding="utf-8", errors="backslashreplace")
-        where = f"This report is in {to}"
+        if other:
+            where = f"{to} still has the good report on another Python; to renew it, type: "
+            where += f"{typed(other, lab)} about.py"
+        else:
+            to.write_text(text, encoding="utf-8", errors="backslashreplace")
+            where = f"This report is in {to}"
     except OSError as why:
         where = f"This report could not be written to {to} ({why.strerror}): copy it from here."
     try:

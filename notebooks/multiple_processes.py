@@ -1,15 +1,17 @@
 """Tasks 1 and 2: three processes insert two pets each into one SQLite database.
 
-Run it in a terminal, from the top folder of the lab:
+Run it in a terminal, in the lab's top folder; README says how to activate on Windows:
 
+    source .venv/bin/activate
     python notebooks/multiple_processes.py
 
 First run it as it is: quick tasks, logged in outputs/out0.txt. Then change TASK_DURATION_SECONDS
 to 3 and run it again: slow tasks, logged in outputs/out3.txt.
 """
 
+import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 from streamlib import database, home, logs, processes
 
@@ -30,6 +32,20 @@ def inserts(first, second):
     return worker
 
 
+@contextmanager
+def alone():
+    """Until the block ends, let no other terminal run this: it would share the log and the pets."""
+    # Another database, used as a lock: it is let go even if this program is killed.
+    with closing(sqlite3.connect(home.outputs / "turn.db", timeout=0)) as turn:
+        try:
+            turn.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if database.is_locked(error):
+                raise OSError("it runs in another terminal: wait until it has ended.") from None
+            raise
+        yield
+
+
 def main():
     """Start the three processes together, log what happens, count what is stored."""
     plan = {
@@ -37,14 +53,26 @@ def main():
         "P2": inserts("Cooper", "Dingo"),
         "P3": inserts("Emma", "Felix"),
     }
-    db = home.outputs / "pets.db"
-    with logs.Log(home.outputs / f"out{TASK_DURATION_SECONDS}.txt") as log:
-        log.opening(TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
-        run = processes.run(plan, db=db, watch=log.watch)
-        # The database has the last word, not the absence of an error message.
-        return log.closing(run, expected=6)
+    # What cannot work is said now, before the log of an earlier run is overwritten.
+    home.scale()
+    home.seconds("TASK_DURATION_SECONDS", TASK_DURATION_SECONDS)
+    home.seconds("LOCK_TIMEOUT_SECONDS", LOCK_TIMEOUT_SECONDS)
+    with alone():
+        db = database.fresh(home.outputs / "pets.db")
+        with logs.Log(home.outputs / f"out{TASK_DURATION_SECONDS:g}.txt") as log:
+            log.opening(TASK_DURATION_SECONDS, LOCK_TIMEOUT_SECONDS, db.name)
+            run = processes.run(plan, db=db, watch=log.watch)
+            # The database has the last word, not the absence of an error message.
+            return log.closing(run, expected=6)
 
 
 # Each new process imports this file. The next line keeps it from starting processes of its own.
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(f"multiple_processes.py: {error}")
+    except sqlite3.Error as error:
+        sys.exit(f"{home.outputs} cannot be used ({error}): make it a folder you may write to.")
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand: the log ends here, and nothing was left running.")

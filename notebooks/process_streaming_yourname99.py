@@ -1,7 +1,9 @@
 """Task 4, optional: send the rows of out9.txt through UDP into out99.txt, and prove both equal.
 
-First run process_streaming_yourname.py, then this program, in the top folder of the lab:
+First run process_streaming_yourname.py. Then run this program in a terminal, in the lab's top
+folder; README says how to activate on Windows:
 
+    source .venv/bin/activate
     python notebooks/process_streaming_yourname99.py
 
 It starts a receiver, a second process, on a free port. Then both files have the same rows in the
@@ -36,3 +38,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (OSError, ValueError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand.")

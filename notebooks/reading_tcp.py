@@ -8,7 +8,7 @@ ADDRESS = ("localhost", 9996)
 
 def receive():
     with socket.create_server(ADDRESS) as server:
-        server.settimeout(5)
+        server.settimeout(20)
         connection, _ = server.accept()
         unfinished = b""
         with connection:
@@ -29,4 +29,20 @@ def send(count):
 
 
 if __name__ == "__main__":
-    receive() if sys.argv[1] == "receive" else send(5)
+    if sys.argv[1:] not in (["receive"], ["send"]):
+        how = "python notebooks/reading_tcp.py receive"
+        sys.exit(f"It needs a word: type {how}, then the same with send in another terminal.")
+    try:
+        receive() if sys.argv[1] == "receive" else send(5)
+    except TimeoutError:
+        sys.exit(
+            "Nobody connected for 20 seconds: start it again, then start send in another terminal."
+        )
+    except ConnectionRefusedError:
+        sys.exit("Nobody listens: start it with receive in another terminal, then send again.")
+    except ConnectionError:
+        sys.exit("The other end has gone: start receive again, then send.")
+    except OSError as error:
+        sys.exit(f"{error}: end the other program at port {ADDRESS[1]}, or change ADDRESS.")
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand.")

@@ -9,7 +9,7 @@ ADDRESS = ("localhost", 9997)
 def receive(count):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(ADDRESS)
-        sock.settimeout(5)
+        sock.settimeout(20)
         expected = 1
         for _ in range(count):
             datagram, sender = sock.recvfrom(65_535)
@@ -29,4 +29,14 @@ def send(count):
 
 
 if __name__ == "__main__":
-    {"receive": receive, "send": send}[sys.argv[1]](5)
+    if sys.argv[1:] not in (["receive"], ["send"]):
+        how = "python notebooks/reading_udp.py receive"
+        sys.exit(f"It needs a word: type {how}, then the same with send in another terminal.")
+    try:
+        {"receive": receive, "send": send}[sys.argv[1]](5)
+    except TimeoutError:
+        sys.exit("No row came for 20 seconds: start it again, then start send in another terminal.")
+    except OSError as error:
+        sys.exit(f"{error}: end the other program at port {ADDRESS[1]}, or change ADDRESS.")
+    except KeyboardInterrupt:
+        sys.exit("Stopped by hand.")

@@ -12,11 +12,13 @@ import venv
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import about
+from streamlib.tests import shipped
 
 sys.path.pop(0)
 
@@ -158,7 +160,7 @@ def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
     (whole / "requirements.txt").write_text("no-such-package==1.0\n")
     (problem,) = wrong(whole)
     assert problem.stops and problem.reason == "the lab has no environment of its own, .venv, yet"
-    readme = Path(about.LAB, "README.md").read_text(encoding="utf-8")
+    readme = shipped.text("README.md")
     line = re.search(r"^(?:py|python3) -m venv .* -m streamlib lab$", readme, re.M).group()
     if sys.platform != "win32":
         make = problem.command.replace(" --clear", "")
@@ -299,13 +301,67 @@ def test_an_old_python_stops_the_lab(found, run, python, old):
 def test_an_old_python_points_to_the_one_in_the_environment(run, monkeypatch):
     monkeypatch.setattr(about.platform, "python_version", lambda: "3.8.20")
     status, lines = run()
-    assert (status, lines) == (
-        1,
-        [
-            "STOPS THE LAB: this Python, 3.8.20, is too old: use the one in .venv; "
-            f"type: {OWN} about.py"
-        ],
-    )
+    told = "note: this Python, 3.8.20, is too old for the lab: use the one in .venv; "
+    assert (status, lines) == (0, [f"{told}type: {OWN} about.py"])
+
+
+def test_an_old_python_hides_no_fault_of_the_environment(found, run, monkeypatch):
+    monkeypatch.setattr(about.platform, "python_version", lambda: "3.8.20")
+    found["sqlite3"] = "MISSING (No module named '_sqlite3')"
+    status, lines = run()
+    assert status == 1
+    assert [line.split(":")[0] for line in lines] == ["STOPS THE LAB", "note"]
+
+
+@pytest.mark.parametrize("python", OLD_PYTHONS[:1], ids=lambda path: path.parts[-3])
+def test_an_old_python_that_is_here_finds_the_environment(whole, python):
+    make_venv(whole)
+    (whole / "about.py").write_bytes(Path(about.__file__).read_bytes())
+    done = subprocess.run([python, "about.py"], cwd=whole, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert f"is too old for the lab: use the one in .venv; type: {OWN} about.py" in done.stdout
+
+
+# A new terminal, in which another Python is called python: the lab has no .venv, it is elsewhere
+
+
+@pytest.fixture
+def about_txt(lab, found, capsys):
+    """A good report on a Python that is there, in about.txt; `again(python)` reports anew."""
+    to, python = lab / "about.txt", lab / "conda env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    found.update(interpreter=str(python), kernel=str(python))
+    assert about.main(lab, to=to) == 0
+
+    def again(python, **facts):
+        found.update(interpreter=str(python), kernel=str(python), **facts)
+        capsys.readouterr()
+        return about.main(lab, to=to), capsys.readouterr().out, to.read_text(encoding="utf-8")
+
+    return SimpleNamespace(python=python, text=to.read_text(encoding="utf-8"), again=again)
+
+
+BAD = {"jupyterlab": "MISSING (No module named 'jupyterlab')"}
+
+
+def test_a_good_report_outlives_a_bad_one_of_another_python(about_txt, lab):
+    status, said, text = about_txt.again("/usr/bin/python3", **BAD)
+    assert status == 1 and text == about_txt.text
+    assert "The lab CANNOT run here." in said
+    own = Path("conda env", "bin", "python")
+    assert said.endswith(f'good report on another Python; to renew it, type: "{own}" about.py\n')
+
+
+def test_a_good_report_gives_way_to_one_of_the_same_python_or_to_a_good_one(about_txt):
+    assert about_txt.again(sys.executable)[2] != about_txt.text
+    assert "CANNOT" in about_txt.again(sys.executable, **BAD)[2]
+    assert "CANNOT" in about_txt.again(about_txt.python)[2]  # the old one is bad as well
+
+
+def test_a_good_report_of_a_python_that_is_gone_is_overwritten(about_txt):
+    about_txt.python.unlink()
+    assert "CANNOT" in about_txt.again("/usr/bin/python3", **BAD)[2]
 
 
 def test_an_old_python_can_read_the_file():

@@ -39,6 +39,7 @@ from streamlib.exercises import (
     lesson_05,
     lesson_06,
 )
+from streamlib.tests import shipped
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
 LESSONS = [lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06]
@@ -412,7 +413,7 @@ def test_readings_are_told_letter_by_letter(exercise, check):
 
 
 def code_line(program, number):
-    return (home.root / "notebooks" / program).read_text(encoding="utf-8").split("\n")[number - 1]
+    return shipped.text(f"notebooks/{program}").split("\n")[number - 1]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 from streamlib import __main__ as terminal
 from streamlib import database, home, records, stream, wire
+from streamlib.tests import shipped
 from streamlib.tests.conftest import (
     DEADLINE_S,
     UNIX,
@@ -29,7 +30,6 @@ from streamlib.tests.conftest import (
     until,
 )
 
-README = (home.root / "README.md").read_text(encoding="utf-8")
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (INFO|WARNING|ERROR) - .+")
 
 
@@ -58,13 +58,14 @@ def options(name):
 
 
 def test_readme_has_each_program_and_only_options_that_it_has():
-    named = set(re.findall(r"python -m streamlib (\w+)", README))
+    readme = shipped.text("README.md")
+    named = set(re.findall(r"python -m streamlib (\w+)", readme))
     here = set(terminal.PROGRAMS)
     if not (home.root / "streamlib" / "lab.py").exists():
         here -= {"lab"}
     assert named == here
     used = {name: set() for name in named - {"lab"}}  # JupyterLab has its own
-    for line in README.splitlines():
+    for line in readme.splitlines():
         found = re.search(r"python -m streamlib (\w+)", line)
         if found and found[1] in used:
             in_table = " ".join(line.split("`")[1::2])

@@ -1,42 +1,24 @@
 """The committed notebooks: every code cell ran, without errors, and shows nobody's machine.
 
-They are read from the last commit, so that a learner's cleared or edited copy fails nothing here.
+They are read as the lab ships them, so that a learner's copy fails nothing here.
 """
 
 import ast
 import json
-import os
 import re
-import shutil
-import subprocess
 import tomllib
 
 import nbformat
 import pytest
 
 from streamlib import home
+from streamlib.tests import shipped
 
 MACHINE_PATH = re.compile(
     r"(?:/(?:home|root|Users|tmp|work|mnt|var|opt|private)/[\w.-]+|\b[A-Za-z]:\\\\?\w+)"
 )
 MERGE_MARKER = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
-
-
-def _git(*words: str, **environment: str) -> str:
-    # Git refuses to find the folder in somebody else's checkout, but not to be told of it.
-    command = ["git", f"--git-dir={home.root / '.git'}", *words]
-    options = {"cwd": home.root, "capture_output": True, "encoding": "utf-8", "check": False}
-    done = shutil.which("git") and subprocess.run(command, env=os.environ | environment, **options)
-    return done.stdout if done and done.returncode == 0 else ""
-
-
-def _committed(**environment: str) -> list[str]:
-    """Return the committed notebooks: none in a copy without git or without a commit."""
-    names = _git("ls-tree", "--name-only", "HEAD", "notebooks/", **environment).split("\n")
-    return [name for name in names if name.endswith(".ipynb")]
-
-
-NOTEBOOKS = _committed()
+NOTEBOOKS = shipped.names(".ipynb")
 
 
 def faults(text: str) -> list[str]:
@@ -69,11 +51,6 @@ def faults(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
-def test_a_checkout_that_belongs_to_somebody_else_is_read_all_the_same():
-    assert _committed(GIT_TEST_ASSUME_DIFFERENT_OWNER="1") == NOTEBOOKS
-
-
 def test_a_kernel_name_that_a_learner_saved_decides_over_no_test():
     """A notebook may name a kernel of conda's; nbval runs each in the Python of the tests."""
     settings = tomllib.loads((home.root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -81,27 +58,24 @@ def test_a_kernel_name_that_a_learner_saved_decides_over_no_test():
     assert {"--nbval", "--nbval-current-env"} <= set(words)
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_committed_notebook(name):
-    assert faults(_git("show", f"HEAD:{name}")) == []
+    assert faults(shipped.text(name)) == []
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 def test_the_notebooks_are_there_and_hold_charts():
     assert {"00", "01", "02", "03", "04", "05", "06"} <= {
         name.split("/")[-1][:2] for name in NOTEBOOKS
     }
     for name in NOTEBOOKS:
-        assert '"image/png"' in _git("show", f"HEAD:{name}"), f"{name} holds no chart"
+        assert '"image/png"' in shipped.text(name), f"{name} holds no chart"
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_committed_notebook_can_be_cleared(name, tmp_path):
     """What is left is a notebook without outputs. (nbval runs each notebook, once.)"""
     path = tmp_path / name.split("/")[-1]
-    path.write_text(_git("show", f"HEAD:{name}"), encoding="utf-8")
+    path.write_text(shipped.text(name), encoding="utf-8")
     assert home.clear_outputs([path]) == [path]
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
@@ -208,10 +182,9 @@ def revealing(cells: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 @pytest.mark.parametrize("name", [n for n in NOTEBOOKS if "/00" not in n])
 def test_a_notebook_shows_no_result_before_its_prediction(name):
-    cells = json.loads(_git("show", f"HEAD:{name}"))["cells"]
+    cells = json.loads(shipped.text(name))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert sum("predict.ask(" in source for source in code) >= 4
     assert revealing(code) == []

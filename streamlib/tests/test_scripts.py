@@ -1,7 +1,9 @@
 """The scripts in notebooks/, run as a learner runs them."""
 
+import ast
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,12 +12,13 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from streamlib import home, records, wire
-from streamlib.tests.conftest import DEADLINE_S, until
+from streamlib import records, wire
+from streamlib.tests import shipped
+from streamlib.tests.conftest import DEADLINE_S, UNIX, is_one_sentence, until
 
 
 def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
-    script = (home.root / "notebooks" / "multiple_processes.py").read_text(encoding="utf-8")
+    script = shipped.text("notebooks/multiple_processes.py")
     assert "\nTASK_DURATION_SECONDS = 0 " in script and "\nLOCK_TIMEOUT_SECONDS = 5 " in script
     slow = script.replace("SECONDS = 0 ", "SECONDS = 3 ")
     quick_end, slow_end = "SUCCESS: all 6 rows are stored", "FAILURE: 2 of 6 rows were lost"
@@ -31,14 +34,96 @@ def test_the_script_of_tasks_1_and_2_writes_the_log_of_each(tmp_path):
         assert (tmp_path / log).read_text(encoding="utf-8").endswith(f" - {last}\n")
 
 
-def run(name, folder, environment=(), status=0, **changes):
-    """Run a copy of a script in which these constants have other values; return what it printed."""
-    text = (home.root / "notebooks" / name).read_text(encoding="utf-8")
+def changed(name, changes):
+    """The text of a script in which these constants have other values."""
+    text = shipped.text(f"notebooks/{name}")
     for constant, value in changes.items():
         text, times = re.subn(rf"^{constant} = .*$", f"{constant} = {value}", text, flags=re.M)
         assert times == 1
+    return text
+
+
+@pytest.fixture
+def tasks_1_and_2(tmp_path):
+    """`start(**changes)` starts a copy of that script in which constants have other values."""
+    started = []
+
+    def start(environment=(), **changes):
+        copy = tmp_path / f"script{len(started)}.py"
+        copy.write_text(changed("multiple_processes.py", changes), encoding="utf-8")
+        environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)} | dict(environment)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started.append(subprocess.Popen([sys.executable, copy], env=environment, **pipes))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def refusal(process):
+    """The sentence with which a script ends that did nothing."""
+    out, errors = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, out) == (1, "") and is_one_sentence(errors.rstrip("\n")), errors
+    return errors
+
+
+def test_tasks_1_and_2_in_a_second_terminal_spoil_nothing_of_the_first(tasks_1_and_2, tmp_path):
+    first = tasks_1_and_2(TASK_DURATION_SECONDS=3)
+    log = tmp_path / "out3.txt"
+    until(lambda: log.exists() and "Insert of" in log.read_text(encoding="utf-8"))
+    for duration in (3, 0):  # the same log; another one, of the same database
+        second = tasks_1_and_2(TASK_DURATION_SECONDS=duration)
+        assert "it runs in another terminal: wait until" in refusal(second)
+    out, errors = first.communicate(timeout=DEADLINE_S)
+    assert errors == "" and "4 of 6" in out
+    assert log.read_text(encoding="utf-8") == out and not (tmp_path / "out0.txt").exists()
+    assert tasks_1_and_2().wait(DEADLINE_S) == 0  # the lock is open again
+
+
+WRONG = {
+    "a duration below 0": {"TASK_DURATION_SECONDS": -3},
+    "a duration as text": {"TASK_DURATION_SECONDS": "'3'"},
+    "no duration": {"TASK_DURATION_SECONDS": "None"},
+    "more than an hour": {"TASK_DURATION_SECONDS": 4000},
+    "a timeout below 0": {"TASK_DURATION_SECONDS": 3, "LOCK_TIMEOUT_SECONDS": -1},
+    "a wrong scale": {"TASK_DURATION_SECONDS": 3, "environment": {"STREAMLIB_SCALE": "0.01"}},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_in_a_sentence_before_a_log_is_emptied(
+    changes, tasks_1_and_2, tmp_path
+):
+    before = "2024-01-01 00:00:00,000 - INFO - Task duration 3 s\n"
+    (tmp_path / "out3.txt").write_text(before, encoding="utf-8")
+    refusal(tasks_1_and_2(**changes))
+    assert (tmp_path / "out3.txt").read_text(encoding="utf-8") == before
+    assert [one.name for one in tmp_path.glob("out*")] == ["out3.txt"]
+
+
+@pytest.mark.parametrize("name", ["pets.db", "turn.db"])
+def test_a_database_that_cannot_be_used_empties_no_log(name, tasks_1_and_2, tmp_path):
+    (tmp_path / name).mkdir()
+    refusal(tasks_1_and_2())
+    assert not (tmp_path / "out0.txt").exists()
+
+
+@UNIX
+def test_tasks_1_and_2_stopped_by_hand_end_with_a_sentence(tasks_1_and_2):
+    script = tasks_1_and_2(TASK_DURATION_SECONDS=30)
+    while "Insert of" not in script.stdout.readline():
+        pass
+    script.send_signal(signal.SIGINT)
+    _, errors = script.communicate(timeout=DEADLINE_S)
+    assert errors == "Stopped by hand: the log ends here, and nothing was left running.\n"
+
+
+def run(name, folder, environment=(), status=0, **changes):
+    """Run a copy of a script in which these constants have other values; return what it printed."""
     copy = folder / name
-    copy.write_text(text, encoding="utf-8")
+    copy.write_text(changed(name, changes), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, copy],
         env=os.environ | {"STREAMLIB_OUTPUTS": str(folder)} | dict(environment),
@@ -48,7 +133,7 @@ def run(name, folder, environment=(), status=0, **changes):
         timeout=DEADLINE_S,
     )
     assert done.returncode == status and bool(done.stderr) == bool(status)
-    return done.stdout
+    return done.stderr.rstrip("\n") if status else done.stdout
 
 
 def test_the_script_of_task_3_sends_oldest_first_what_a_receiver_can_compare(tmp_path, start):
@@ -86,14 +171,72 @@ def test_a_script_that_fails_has_ended_its_stream(tmp_path, start):
     source.write_text(f"Date,n\n2024-01-01,1\n2024-01-02,{'2' * 70_000}\n", encoding="utf-8")
     receiver = start("receive", "udp://localhost:0", "--out", out)
     changes = {"INPUT": f"r'{source}'", "SECONDS": (0, 0), "PORT": receiver.url.split(":")[-1]}
-    run("process_streaming_0.py", tmp_path, status=1, **changes)
+    assert is_one_sentence(run("process_streaming_0.py", tmp_path, status=1, **changes))
     assert receiver.wait(DEADLINE_S) == 0
     assert receiver.lines[-1] == f"1 rows written to {out}; the sender ended."
 
 
+CANNOT_RUN = {
+    "a port of the system's": ("process_streaming_0.py", {"PORT": 80}),
+    "a port as text": ("process_streaming_0.py", {"PORT": "'9999'"}),
+    "more than a port": ("process_streaming_0.py", {"PORT": 99_999}),
+    "no such file": ("process_streaming_0.py", {"INPUT": "home.data / 'none.csv'"}),
+    "pauses turned round": ("process_streaming_0.py", {"SECONDS": (3, 1)}),
+    "no such file of yours": ("process_streaming_yourname.py", {"INPUT": "'none.csv'"}),
+    "no such column": ("process_streaming_yourname.py", {"COLUMNS": "['nmae']"}),
+    "no rows": ("process_streaming_yourname.py", {"ROWS": 0}),
+    "rows as text": ("process_streaming_yourname.py", {"ROWS": "'12'"}),
+    "nothing to send again": ("process_streaming_yourname99.py", {}),
+}
+
+
+@pytest.mark.parametrize(("name", "changes"), CANNOT_RUN.values(), ids=CANNOT_RUN)
+def test_a_script_that_cannot_run_says_what_to_do_in_a_sentence(name, changes, tmp_path):
+    assert is_one_sentence(run(name, tmp_path, status=1, **changes))
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_script_of_task_4_prints_each_row_that_it_sends(tmp_path):
+    lines = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01)).splitlines()
+    sent = [one["row"] for one in records.read(tmp_path / "out9.txt")]
+    assert len(sent) == 12
+    assert lines[2:14] == [f"sent {number}: {row}" for number, row in enumerate(sent, start=1)]
+
+
+@UNIX
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("name", ["process_streaming_0.py", "process_streaming_yourname.py"])
+def test_a_script_stopped_by_hand_says_so_and_has_ended_its_stream(name, times, tmp_path, start):
+    receiver = start("receive", "udp://localhost:0", "--out", tmp_path / "out_0.txt")
+    changes = {"SECONDS": (0.2, 0.2)}
+    changes |= {"PORT": receiver.url.split(":")[-1]} if name == "process_streaming_0.py" else {}
+    copy = tmp_path / name
+    copy.write_text(changed(name, changes), encoding="utf-8")
+    environment = os.environ | {"STREAMLIB_OUTPUTS": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    with subprocess.Popen([sys.executable, copy], env=environment, **pipes) as script:
+        while "sent 2" not in script.stdout.readline():
+            pass
+        for _ in range(times):
+            script.send_signal(signal.SIGINT)
+        out, _ = script.communicate(timeout=DEADLINE_S)
+    assert "topped by hand" in out and "Traceback" not in out
+    if name == "process_streaming_0.py":
+        assert receiver.wait(DEADLINE_S) == 0 and receiver.lines[-1].endswith("the sender ended.")
+    else:
+        assert b'"end": true' in (tmp_path / "out9.txt").read_bytes().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [n for n in shipped.names(".py") if "reading" not in n])
+def test_a_script_tells_a_new_terminal_to_activate_the_environment_first(name):
+    told = ast.get_docstring(ast.parse(shipped.text(name)))
+    before = re.findall(r"^    (.*)\n    python notebooks/", told, re.M)
+    assert before == ["source .venv/bin/activate"]
+
+
 def test_the_port_of_a_script_stands_in_one_place():
     for name, port in (("process_streaming_0", 9999), ("reading_udp", 9997), ("reading_tcp", 9996)):
-        text = (home.root / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+        text = shipped.text(f"notebooks/{name}.py")
         _, code = text.split("import ", 1)  # what precedes it is prose
         assert len(re.findall(rf"\b{port}\b", code)) == 1, name
 
@@ -112,12 +255,12 @@ def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):
 
 @pytest.fixture(params=["reading_udp.py", "reading_tcp.py"])
 def program(request, tmp_path):
-    """A copy of a program: `start(word)` runs it, `address` is where it listens."""
+    """A copy of a program: `start(*words)` runs it, `address` is where it listens."""
     kind = socket.SOCK_DGRAM if "udp" in request.param else socket.SOCK_STREAM
     with socket.socket(type=kind) as free:
         free.bind(("127.0.0.1", 0))
         address = free.getsockname()
-    source = (home.root / "notebooks" / request.param).read_text(encoding="utf-8")
+    source = shipped.text(f"notebooks/{request.param}")
     copy, started = tmp_path / request.param, []
     text, times = re.subn(
         r'^(ADDRESS = \("localhost"), \d+\)$', rf"\1, {address[1]})", source, flags=re.M
@@ -125,10 +268,10 @@ def program(request, tmp_path):
     assert times == 1
     copy.write_text(text, encoding="utf-8")
 
-    def start(word):
+    def start(*words, listens=True):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-        started.append(subprocess.Popen([sys.executable, copy, word], **pipes))
-        if word == "receive":
+        started.append(subprocess.Popen([sys.executable, copy, *words], **pipes))
+        if words == ("receive",) and listens:
             here = psutil.Process(started[-1].pid)
             until(lambda: any(one.laddr.port == address[1] for one in here.net_connections()))
         return started[-1]
@@ -169,3 +312,37 @@ def test_a_program_to_read_with_rows_that_are_cut_or_missing(program):
             sender.sendall(b"\n".join(datagrams))
             told = ["came row 3", "came row 4", "the sender broke off in the middle of a row"]
     assert said(receiver) == told
+
+
+def test_a_program_to_read_without_its_word_says_which_there_are(program):
+    for words in ((), ("recieve",), ("receive", "5"), ("--help",)):
+        errors = refusal(program.start(*words))
+        assert f"python notebooks/{program.copy.name} receive" in errors
+
+
+def test_a_program_to_read_that_hears_nobody_says_what_to_do(program):
+    text = program.copy.read_text(encoding="utf-8")
+    assert text.count("settimeout(20)") == 1 and text.count("for 20 seconds: ") == 1
+    program.copy.write_text(text.replace("settimeout(20)", "settimeout(0.1)"), encoding="utf-8")
+    assert "start send in another terminal." in refusal(program.start("receive", listens=False))
+
+
+def test_a_program_to_read_whose_port_is_in_use_says_what_to_do(program):
+    program.start("receive")
+    errors = refusal(program.start("receive", listens=False))
+    assert f"end the other program at port {program.address[1]}, or" in errors
+
+
+def test_reading_tcp_sends_to_nobody_with_a_sentence(program):
+    sender = program.start("send")
+    if program.kind == socket.SOCK_DGRAM:
+        assert said(sender) == []  # nobody tells it
+    else:
+        assert "Nobody listens: start it with receive" in refusal(sender)
+
+
+@UNIX
+def test_a_program_to_read_that_is_stopped_says_so(program):
+    receiver = program.start("receive")
+    receiver.send_signal(signal.SIGINT)
+    assert receiver.communicate(timeout=DEADLINE_S) == ("", "Stopped by hand.\n")
