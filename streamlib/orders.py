@@ -7,7 +7,7 @@ A schedule is a text of turns: 2 1 3 2 3 1 for the order CAEDFB, or with the ste
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from math import factorial, prod
 from typing import NamedTuple
@@ -65,13 +65,20 @@ def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
     return {"seen": len(every) - len(missing), "missing": missing}
 
 
-def schedule(order: str, owners: dict[str, str]) -> str:
+class Owners(dict[str, str]):
+    """Whose each label of an order is; `plan` names all processes, also those without a label."""
+
+    plan: Sequence[str]
+
+
+def schedule(order: str, owners: Mapping[str, str]) -> str:
     """Return the schedule that forces an order, one insert in each turn.
 
     >>> schedule("CABD", {"A": "P1", "B": "P1", "C": "P2", "D": "P2"})
     '2 1 1 2'
     """
-    number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
+    plan = getattr(owners, "plan", dict.fromkeys(owners.values()))
+    number = {name: str(p) for p, name in enumerate(plan, start=1)}
     labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it
     return " ".join(number[owners[label]] for label in labels)
 

@@ -121,7 +121,7 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     ranked, counts = zip(*Counter(sorted(seen)).most_common(), strict=True)
     gap = " " * all(len(label) == 1 for label in owners)  # longer labels have theirs already
     labels = pd.Series([gap.join(order) or "none" for order in ranked]).str.split(expand=True)
-    names = list(dict.fromkeys(owners.values()))
+    names = list(getattr(owners, "plan", dict.fromkeys(owners.values())))
     lanes = labels.map(owners.get).apply(pd.Index(names).get_indexer).to_numpy()  # -1: no label
     colors = drawing.tint(lanes, lanes >= 0)
     ax = drawing.draw_cells(ax, colors, labels.fillna("").to_numpy(), "position in the order")

@@ -5,6 +5,7 @@ Every child imports this module, so it imports neither pandas nor matplotlib.
 
 import gc
 import inspect
+import io
 import multiprocessing
 import os
 import pickle
@@ -28,6 +29,7 @@ from streamlib.processes.recorder import Recorder
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
+KEPT_BYTES = 500_000  # of what a worker prints, at the beginning and at the end
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -41,6 +43,24 @@ class Answer:
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     holds: str | None = None  # the resource that it has marked as held
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
+
+
+class Output(io.FileIO):
+    """What a worker prints, in a file: the first and the last part of it, if it is long."""
+
+    _left, _said = 0, b""  # bytes that are left out, and the line that says so
+
+    def write(self, data: bytes) -> int:
+        """Write what was printed; leave out the middle of a file that has grown too long."""
+        done = super().write(data)
+        if self.seek(0, os.SEEK_END) > 4 * KEPT_BYTES:
+            self.seek(KEPT_BYTES)
+            rest = self.read().removeprefix(self._said)
+            self._left += len(rest) - KEPT_BYTES
+            self._said = b"\n(%d bytes are left out here.)\n" % self._left
+            self.truncate(KEPT_BYTES)
+            super().write(self._said + rest[-KEPT_BYTES:])
+        return done
 
 
 class Me:
@@ -144,8 +164,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     os.environ[settings["mark"]] = ""
     if os.name == "posix":
         os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
-    output = settings["recorder"].with_suffix(".out")
-    sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
+    output = io.BufferedWriter(Output(settings["recorder"].with_suffix(".out"), "a+"))
+    sys.stdout = sys.stderr = io.TextIOWrapper(output, "utf-8", "backslashreplace", None, True)
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from streamlib import orders
+from streamlib.database import MOST_ROWS
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
@@ -53,9 +54,9 @@ class Run:
 
     @property
     def output(self) -> dict[str, str]:
-        """What the workers printed, tracebacks included: process -> text, cut if it is long."""
+        """What the workers printed, tracebacks included: process -> text; see `child.Output`."""
         texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self.folder.glob("*.out")}
-        return {name: _ends(texts.get(str(number), "")) for name, number in self._number.items()}
+        return {name: texts.get(str(number), "") for name, number in self._number.items()}
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -92,10 +93,12 @@ class Run:
         return table.reindex(self.params["processes"]).rename_axis("process")
 
     @property
-    def owners(self) -> dict[str, str]:
+    def owners(self) -> orders.Owners:
         """Whose item each letter of an order is: label -> process."""
         own = self.items.drop_duplicates("label").sort_values(["process", "label"])
-        return dict(zip(own["label"], own["process"], strict=True))
+        owners = orders.Owners(zip(own["label"], own["process"], strict=True))
+        owners.plan = self.params["processes"]
+        return owners
 
     def handoffs(self) -> pd.DataFrame:
         """How each shared resource went from holder to holder; see `events.handoffs`."""
@@ -146,11 +149,8 @@ class Run:
     @property
     def verdict(self) -> str:
         """What counting the rows in the database says: all stored, some lost, or unknown."""
-        if broken := [why for why in self.stopped if why]:
-            many = f"{len(broken)} of {len(self.stopped)} schedules were not followed; "
-            return "unknown: " + many * (len(self.stopped) > 1) + broken[0]
-        if self._about["rows"] is None:
-            return "unknown: there is no table of pets to count"
+        if why := self._uncounted():
+            return f"unknown: {why}"
         rows = pd.DataFrame(self.rows, columns=ROW)
         for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
             return f"unknown: {row.process} stored {row.name} twice; give each row its own name"
@@ -161,6 +161,16 @@ class Run:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
 
+    def _uncounted(self) -> str:
+        """Return why the rows cannot be counted, or ""."""
+        if broken := [why for why in self.stopped if why]:
+            many = f"{len(broken)} of {len(self.stopped)} schedules were not followed; "
+            return many * (len(self.stopped) > 1) + broken[0]
+        if self._about["rows"] is None:
+            return "there is no table of pets to count"
+        most = f"the run stored more rows than the {MOST_ROWS:,} that the lab counts"
+        return most if len(self.rows) >= MOST_ROWS else ""
+
     @property
     def ok(self) -> bool:
         """Whether each row that was worked on is stored and each process ended well."""
@@ -170,8 +180,7 @@ class Run:
         """One sentence for each row that was lost, and for each other problem."""
         gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
         said = [(event["round"], self._why_locked(event)) for event in gave_up]
-        counted = self._about["rows"] is not None and not any(self.stopped)
-        lost = self.items[(self.items["outcome"] == "lost") & counted]
+        lost = self.items[(self.items["outcome"] == "lost") & (not self._uncounted())]
         for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
             if self._about["exits"][process] == 0:
                 why = "reported no error, and the row is not in the database: was it committed"
@@ -214,9 +223,3 @@ def _labels(items: pd.DataFrame) -> list[str]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
     label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
     return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]
-
-
-def _ends(text: str) -> str:
-    """Return a text, or the first and the last 500,000 letters of a longer one."""
-    said = f"\n({len(text) - 1_000_000:,} letters are left out here.)\n"
-    return text if len(text) <= 1_000_000 else text[:500_000] + said + text[-500_000:]

@@ -5,8 +5,10 @@
 Children import this module too, so it imports pandas only where a run is looked at.
 """
 
+import inspect
 import json
 import random
+import reprlib
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home
+from streamlib.database import MOST_ROWS
 from streamlib.orders import Turn
 from streamlib.processes.child import packed
 from streamlib.processes.parent import Children, Event
@@ -87,8 +90,8 @@ class Session:
     def _new_pets(self) -> list[dict]:
         before = self._pets
         with suppress(OSError):  # this run may keep its data elsewhere
-            self._pets = {tuple(row.values()): row for row in database.rows(self.db)}
-            self.kept["rows"] = self.kept["rows"] or []
+            self._pets = {tuple(row.values()): row for row in database.rows(self.db, MOST_ROWS)}
+            self.kept["rows"] = (self.kept["rows"] or [])[:MOST_ROWS]
         return [row for key, row in self._pets.items() if key not in before]
 
     def _begin(self) -> int:
@@ -101,6 +104,18 @@ class Session:
     def _look(self) -> None:
         if self.kept["rounds_run"] == 1 and len(self.kept["shared"]) < MOST_LOOKS:
             self.kept["shared"].append(database.tables(self.db))
+
+
+def need_function(argument: str, **given: object) -> None:
+    """Raise TypeError unless each of these can be called with that one argument."""
+    for name, function in given.items():
+        try:
+            inspect.signature(function).bind(None)
+        except TypeError:
+            why = f"{name} is {reprlib.repr(function)}: give a function of {argument}."
+            raise TypeError(why) from None
+        except ValueError:  # it is built in, and does not tell
+            pass
 
 
 def run(
@@ -132,6 +147,10 @@ def run(
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
     workers = packed(plan)
+    need_function("the database's path", setup=setup or database.fresh)
+    need_function("an event", watch=watch or print)
+    if not isinstance(db, str | Path | None) or "\0" in str(db):
+        raise TypeError(f"db is {db!r}: give the path of a file, or leave it out.")
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed

@@ -143,7 +143,7 @@ def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[Turn
         raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")
     if schedule is None:
         return [None] * rounds
-    if rounds != 1 or schedule == []:
-        raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
     texts = schedule if isinstance(schedule, list | tuple) else [schedule]
+    if rounds != 1 or not texts:
+        raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
     return [orders.parse(text, names) for text in texts]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamlib import database, processes
 from streamlib.orders import Turn, switches
-from streamlib.processes.runner import Session
+from streamlib.processes.runner import Session, need_function
 from streamlib.processes.turns import Round
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
@@ -65,9 +65,7 @@ def explore(
     """
     if not isinstance(bound, int) or bound < 1:
         raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
-    for name, given in [("setup", setup), ("invariant", invariant)]:
-        if not callable(given):
-            raise TypeError(f"{name} is {given!r}: give a function of the database's path.")
+    need_function("the database's path", setup=setup, invariant=invariant)
     search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from streamlib import orders
+from streamlib.database import SHOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,8 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
 
     if not run.shared:
         raise ValueError("This run was free: give processes.run a schedule to step through.")
-    if not 0 <= turn < len(run.shared):
-        raise ValueError(f"There is no turn {turn}: step through 0 to {len(run.shared) - 1}.")
+    if turn not in range(len(run.shared)):
+        raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
     events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
     rows = []
     for number, name in enumerate(run.params["processes"], start=1):
@@ -42,5 +43,7 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
     for table, shared in run.shared[turn].items():
         for row in shared:
             rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
+        if len(shared) == SHOWN:
+            rows.append({"what": table, "last": f"(of each table, {SHOWN} rows at most are shown)"})
     found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
     return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})
