@@ -1,12 +1,10 @@
-"""The shared SQLite database: one file, one table of pets, one write lock.
-
-Children import this module, so it imports neither pandas nor matplotlib.
-"""
+"""The shared SQLite database: one file, one table of pets, one write lock."""
 
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +147,12 @@ def tables(path: Path | str) -> dict[str, list[dict]]:
     try:
         for table in _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'"):
             quoted = table["name"].replace('"', '""')
-            shown = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT {SHOWN}')
-            found[table["name"]] = [{name: _cut(row[name]) for name in row} for row in shown]
+            found[table["name"]] = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT {SHOWN}')
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
+    for row in chain.from_iterable(found.values()):
+        row |= {name: f"{v!s:.200}…" for name, v in row.items() if len(str(v)) > 200}
     return found
-
-
-def _cut(value: object) -> object:
-    text = str(value)
-    return value if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _select(path: Path | str, timeout_s: float, sql: str) -> list[dict]:

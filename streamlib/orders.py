@@ -112,8 +112,7 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
         said = f"Turn {at} of the schedule, {word!r},"
         if not (match := re.fullmatch(r"(\d+)([^\W\d]\w*)?", word)):
             raise ValueError(
-                f"{said} is not a turn: write a process number, as in 2, or add the first letter "
-                "of a step, as in 2b, and put blanks between the turns."
+                f"{said} is not a turn: write 2, or 2b for a step, with blanks between."
             )
         turn = Turn(int(match[1]), match[2] or None)
         if not 1 <= turn.process <= len(names):

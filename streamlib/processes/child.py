@@ -1,7 +1,4 @@
-"""What runs inside each process that the lab starts: the gate, the worker, its handle, its turns.
-
-Every child imports this module, so it imports neither pandas nor matplotlib.
-"""
+"""What runs inside each process that the lab starts: the gate, the worker, its handle, its turns."""
 
 import gc
 import inspect
@@ -53,7 +50,7 @@ class Output(io.FileIO):
     def write(self, data: bytes) -> int:
         """Write what was printed; leave out the middle of a file that has grown too long."""
         done = super().write(data)
-        if self.seek(0, os.SEEK_END) > 4 * KEPT_BYTES:
+        if self.tell() > 4 * KEPT_BYTES:
             self.seek(KEPT_BYTES)
             rest = self.read().removeprefix(self._said)
             self._left += len(rest) - KEPT_BYTES
@@ -160,8 +157,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
-    os.environ[settings["mark"]] = ""
+    # Kernels set FORCE_COLOR, but a traceback is kept as plain text.
+    os.environ |= {"NO_COLOR": "1", settings["mark"]: ""}
     if os.name == "posix":
         os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
     output = io.BufferedWriter(Output(settings["recorder"].with_suffix(".out"), "a+"))

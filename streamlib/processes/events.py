@@ -43,21 +43,16 @@ def events(paths: Iterable[Path | str]) -> pd.DataFrame:
         if found.damaged or not found.kinds:
             sums = f"marks read: {len(found.kinds)}, lines left out: {found.damaged}"
             problems.append(f"{path.name} is damaged or empty ({sums}).")
-    table = _marks(kinds).assign(t_ns=np.array(times), seq=np.array(seqs))
+    codes, different = pd.factorize(pd.Index(kinds, tupleize_cols=False))  # few are different
+    table = pd.DataFrame(list(different), columns=recorder.Kind._fields)
+    for column in recorder.Kind._fields[1:]:
+        table[column] = pd.Categorical(table[column], table[column].dropna().unique())
+    table = table.take(codes).assign(t_ns=np.array(times), seq=np.array(seqs))
     scales = pd.to_numeric(table["detail"][table["state"] == "scale"], errors="coerce").dropna()
     table = table[table["state"] != "scale"].sort_values("t_ns", kind="stable", ignore_index=True)
     table = _spans(table).assign(run=pd.Categorical([run] * len(table)))[COLUMNS]
     table.attrs = {"scale": next(iter(scales), 1.0), "problems": problems}
     return table
-
-
-def _marks(kinds: list[recorder.Kind]) -> pd.DataFrame:
-    """Return a row a mark. There are few different kinds, so each is looked at only once."""
-    number = {kind: n for n, kind in enumerate(dict.fromkeys(kinds))}
-    table = pd.DataFrame(list(number), columns=recorder.Kind._fields)
-    for column in recorder.Kind._fields[1:]:
-        table[column] = pd.Categorical(table[column], table[column].dropna().unique())
-    return table.take([number[kind] for kind in kinds])
 
 
 def _spans(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,4 @@
-"""A finished run: its tables, its orders, its verdict, and why rows were lost.
-
-Everything is read from the run's folder, so a run of an earlier kernel looks the same.
-"""
+"""A finished run: its tables, its orders, its verdict, and why rows were lost."""
 
 import json
 from functools import cached_property
@@ -9,15 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import orders
-from streamlib.database import MOST_ROWS
+from streamlib import database, orders
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
 
 
 class Run:
-    """One call of `processes.run`, read from its folder.
+    """One call of `processes.run`, read from its folder, also one of an earlier kernel.
 
     Raises ValueError, TypeError or KeyError if its run.json is damaged.
     """
@@ -87,10 +83,8 @@ class Run:
         """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
         outcome = self.items["outcome"]
         items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
-        by = items.groupby("process", observed=False)
-        table = by[["stored", "locked", "waited", "held"]].sum()
-        table["exit"] = pd.Series(self._about["exits"], dtype="Int64")
-        return table.reindex(self.params["processes"]).rename_axis("process")
+        by = items.groupby("process", observed=False)[["stored", "locked", "waited", "held"]]
+        return by.sum().assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
 
     @property
     def owners(self) -> orders.Owners:
@@ -168,8 +162,8 @@ class Run:
             return many * (len(self.stopped) > 1) + broken[0]
         if self._about["rows"] is None:
             return "there is no table of pets to count"
-        most = f"the run stored more rows than the {MOST_ROWS:,} that the lab counts"
-        return most if len(self.rows) >= MOST_ROWS else ""
+        most = f"the run stored more rows than the {database.MOST_ROWS:,} that the lab counts"
+        return most if len(self.rows) >= database.MOST_ROWS else ""
 
     @property
     def ok(self) -> bool:

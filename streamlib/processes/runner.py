@@ -1,14 +1,11 @@
 """Run named workers as real processes on one database, and keep what happened.
 
-    run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
-
-Children import this module too, so it imports pandas only where a run is looked at.
+run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
 """
 
 import inspect
 import json
 import random
-import reprlib
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamlib import database, home
-from streamlib.database import MOST_ROWS
-from streamlib.orders import Turn
+from streamlib import database, home, orders
 from streamlib.processes.child import packed
 from streamlib.processes.parent import Children, Event
 from streamlib.processes.recorder import HEADER
@@ -57,12 +52,12 @@ class Session:
         self.children.open_gate(self._begin())
         self.children.finish(self.kept["params"]["timeout_s"])
 
-    def play_text(self, turns: list[Turn]) -> None:
+    def play_text(self, turns: list[orders.Turn]) -> None:
         """Play one round under a schedule."""
         played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
         self.children.note(played.stopped)
 
-    def play(self, player: Callable, coming: Sequence[Turn] | None = None) -> Round:
+    def play(self, player: Callable, coming: Sequence[orders.Turn] | None = None) -> Round:
         """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
         number, played = self._begin(), Round(self.children, player, self._look, coming)
         played.play(number)
@@ -90,8 +85,10 @@ class Session:
     def _new_pets(self) -> list[dict]:
         before = self._pets
         with suppress(OSError):  # this run may keep its data elsewhere
-            self._pets = {tuple(row.values()): row for row in database.rows(self.db, MOST_ROWS)}
-            self.kept["rows"] = (self.kept["rows"] or [])[:MOST_ROWS]
+            self._pets = {
+                tuple(row.values()): row for row in database.rows(self.db, database.MOST_ROWS)
+            }
+            self.kept["rows"] = (self.kept["rows"] or [])[: database.MOST_ROWS]
         return [row for key, row in self._pets.items() if key not in before]
 
     def _begin(self) -> int:
@@ -107,15 +104,12 @@ class Session:
 
 
 def need_function(argument: str, **given: object) -> None:
-    """Raise TypeError unless each of these can be called with that one argument."""
+    """Raise TypeError unless each of these is a function of that one argument."""
     for name, function in given.items():
         try:
             inspect.signature(function).bind(None)
-        except TypeError:
-            why = f"{name} is {reprlib.repr(function)}: give a function of {argument}."
-            raise TypeError(why) from None
-        except ValueError:  # it is built in, and does not tell
-            pass
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} is {function!r}: give a function of {argument}.") from None
 
 
 def run(
@@ -147,8 +141,7 @@ def run(
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
     workers = packed(plan)
-    need_function("the database's path", setup=setup or database.fresh)
-    need_function("an event", watch=watch or print)
+    need_function("one argument", setup=setup or print, watch=watch or print)
     if not isinstance(db, str | Path | None) or "\0" in str(db):
         raise TypeError(f"db is {db!r}: give the path of a file, or leave it out.")
     texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
@@ -185,14 +178,13 @@ def run(
             if children.able:
                 session.play_free() if turns is None else session.play_text(turns)
         children.end()
-        session.close(folder)
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
-        session.close(folder)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
         raise
     finally:
+        session.close(folder)
         with suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 

@@ -1,14 +1,10 @@
-"""One round under a schedule: somebody chooses whose turn is next, and all others stand still.
-
-`streamlib.schedule` says what a schedule is, `child.Me` takes the turns of a process.
-"""
+"""One round under a schedule: one process has its turn while all others stand still."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streamlib import orders
-from streamlib.orders import Turn
 from streamlib.processes.child import Answer
 from streamlib.processes.parent import Child, Children
 
@@ -20,7 +16,7 @@ class Stopped(Exception):
 class Taken(NamedTuple):
     """One turn as it was taken."""
 
-    turn: Turn
+    turn: orders.Turn
     steps: list[str]  # the places that it went through
     command: bool  # whether the last of those is an SQL command
     gave_up: bool  # whether it was refused a lock for which others would wait
@@ -34,7 +30,7 @@ class Round:
     children: Children
     player: Callable[["Round"], object]  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
-    coming: Sequence[Turn] | None = None  # the turns to come; None: each turn ends at a place
+    coming: Sequence[orders.Turn] | None = None  # all turns, if known; None: each ends at a place
     waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
@@ -56,13 +52,15 @@ class Round:
         self.children.open_gate(number)
         try:
             self.player(self)
-            if self.waiting:
-                raise Stopped(self._unfinished())
+            at = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
+            if left := ", ".join(f"{name} waits at {place}" for name, place in at):
+                said = f"The schedule ends after turn {len(self.taken)}"
+                raise Stopped(f"{said}, but not all are done: {left}.")
         except Stopped as why:
             self.stopped = str(why)
         self.children.give_up([self._child(process) for process in self.waiting])
 
-    def take(self, turn: Turn) -> Taken | None:
+    def take(self, turn: orders.Turn) -> Taken | None:
         """Give a process one turn; return what it did, or None if it only waits for a lock.
 
         Raises Stopped if the turn cannot be taken.
@@ -97,10 +95,12 @@ class Round:
         if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if gave_up and step[:1] != "x" and self.coming is not None:
-            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._who_holds()}.")
+            raise Stopped(
+                f"{said} cannot {[*steps, 'begin'][0]} here because {self._lock_holder()}."
+            )
         return self.taken[-1]
 
-    def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
+    def _through(self, turn: orders.Turn, at: Answer, steps: list[str]) -> bool | None:
         """Tell if this turn goes through a place; False: over it, None: it ends here."""
         if at.place is None or (steps and self.coming is None):
             return None
@@ -119,25 +119,19 @@ class Round:
     def _child(self, process: int) -> Child:
         return self.children.all[process - 1]
 
-    def _who_holds(self) -> str:
-        """Say who holds the lock, and, where it is known, in which turn it will let go."""
-        held = {process: at.holds for process, at in self.waiting.items() if at.holds}
-        if not held:
-            return "another process holds a lock of the database"
-        [(holder, resource), *_] = held.items()
-        said = f"{self._child(holder).name} holds the write lock of {resource}"
-        for number, turn in enumerate(self.coming[len(self.taken) :], start=len(self.taken) + 1):
-            if turn.process == holder and (turn.step or "c")[0] == "c":  # the commit, for the pets
-                return f"{said} until turn {number}"
-        return said
-
-    def _unfinished(self) -> str:
-        at = {self._child(p).name: at.place or "its start" for p, at in self.waiting.items()}
-        left = ", ".join(f"{name} waits at {place}" for name, place in at.items())
-        return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
+    def _lock_holder(self) -> str:
+        """Say which process holds the lock, and, if that is known, until which turn."""
+        for holder, at in self.waiting.items():
+            if at.holds:
+                said = f"{self._child(holder).name} holds the write lock of {at.holds}"
+                coming = list(enumerate(self.coming, start=1))[len(self.taken) :]
+                steps = [(n, turn.step or "c") for n, turn in coming if turn.process == holder]
+                ends = [f" until turn {n}" for n, step in steps if step[0] == "c"]  # it commits
+                return said + "".join(ends[:1])
+        return "another process holds a lock of the database"
 
 
-def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[Turn] | None]:
+def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[orders.Turn] | None]:
     """Return the turns of each round; None for a round in which the processes run free."""
     if not isinstance(rounds, int) or not 1 <= rounds <= 100_000:
         raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streamlib import orders
-from streamlib.database import SHOWN
+from streamlib import database, orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +42,9 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
     for table, shared in run.shared[turn].items():
         for row in shared:
             rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
-        if len(shared) == SHOWN:
-            rows.append({"what": table, "last": f"(of each table, {SHOWN} rows at most are shown)"})
+        if len(shared) == database.SHOWN:
+            rows.append(
+                {"what": table, "last": f"(of each table, {database.SHOWN} rows at most are shown)"}
+            )
     found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
     return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})

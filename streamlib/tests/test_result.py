@@ -8,7 +8,6 @@ from unittest import mock
 import pytest
 
 from streamlib import charts, database, orders, processes
-from streamlib.processes import result
 from streamlib.processes.recorder import Recorder
 from streamlib.processes.result import ROW, Run
 from streamlib.tests.conftest import title
@@ -296,7 +295,7 @@ def test_a_run_of_more_than_127_processes_has_its_tables_and_charts(
 
 
 def test_of_more_rows_than_the_lab_counts_the_verdict_is_unknown(tmp_path, monkeypatch):
-    monkeypatch.setattr(result, "MOST_ROWS", 3)
+    monkeypatch.setattr(database, "MOST_ROWS", 3)
     plan = {"P1": [*insert("Ace", 0, 1, 2), *insert("Bo", 2, 3, 4)]}
     assert make(tmp_path, plan, [(1, "Ace", "P1"), (2, "Bo", "P1")]).ok
     run = make(tmp_path / "more", plan, [(n, f"pet {n}", "P1") for n in range(3)])

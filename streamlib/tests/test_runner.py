@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from streamlib import database, home, processes
-from streamlib.processes import result, runner
 from streamlib.tests.conftest import (
     DEADLINE_S,
     PETS,
@@ -376,7 +375,7 @@ def test_a_watcher_may_be_any_function_of_an_event():
 
 def test_of_a_large_table_the_last_rows_are_counted(monkeypatch, tmp_path):
     """Those of a run, which stand at the end, whatever an earlier run has left."""
-    monkeypatch.setattr(runner, "MOST_ROWS", 10)
+    monkeypatch.setattr(database, "MOST_ROWS", 10)
     db = database.fresh(tmp_path / "shared.db")
     with closing(sqlite3.connect(db)) as connection, connection:
         rows = [(f"pet {n}",) for n in range(50)]
@@ -387,8 +386,7 @@ def test_of_a_large_table_the_last_rows_are_counted(monkeypatch, tmp_path):
 
 
 def test_a_run_that_stores_more_rows_than_are_counted_says_so(monkeypatch):
-    for module in (runner, result):
-        monkeypatch.setattr(module, "MOST_ROWS", 10)
+    monkeypatch.setattr(database, "MOST_ROWS", 10)
     run = processes.run({"P1": database.pets([f"pet {n}" for n in range(20)])})
     assert run.verdict == "unknown: the run stored more rows than the 10 that the lab counts"
     assert len(run.rows) == 10 and run.why() == []
