@@ -1,9 +1,7 @@
-"""Orders as letters, schedules as text: count, list, parse, and compare them.
+"""Orders as letters, schedules as text (see `streamlib.schedule`): count, list, parse, compare.
 
 An order is a text of letters, one for each insert. `counts` says how many inserts each process
 makes: with (2, 2, 2), A and B are P1's, C and D are P2's, E and F are P3's.
-
-A schedule is a text of turns: 2 1 3 2 3 1 for the order CAEDFB, or with the steps taken, as in 2b.
 """
 
 import re
@@ -111,9 +109,7 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
     for at, word in enumerate(text.split(), start=1):
         said = f"Turn {at} of the schedule, {word!r},"
         if not (match := re.fullmatch(r"(\d+)([^\W\d]\w*)?", word)):
-            raise ValueError(
-                f"{said} is not a turn: write 2, or 2b for a step, with blanks between."
-            )
+            raise ValueError(f"{said} is not a turn: write 2, or 2b with a step, and blanks.")
         turn = Turn(int(match[1]), match[2] or None)
         if not 1 <= turn.process <= len(names):
             known = ", ".join(f"{n} ({name})" for n, name in enumerate(names, start=1))

@@ -1,4 +1,4 @@
-"""What runs inside each process that the lab starts: the gate, the worker, its handle, its turns."""
+"""What runs inside each process that the lab starts: the worker, its handle, its turns."""
 
 import gc
 import inspect

@@ -90,18 +90,17 @@ class Children:
         """End the round for these processes, which wait for a turn; or the run for all."""
         for one in waiting:
             _send(one, None)
-        self._expect(waiting, LEAVE_S + len(waiting) / 10, late)
+        self._expect(waiting, LEAVE_S, late)
 
     def end(self) -> None:
         """Let every process leave, and end those that do not."""
         late = "did not leave after its last round"
         self._where = ""
         self.give_up(self.all, late)
-        deadline = time.monotonic() + LEAVE_S + len(self.all) / 10
-        for one in self.all:
-            one.process.join(max(0, deadline - time.monotonic()))
-            if one.process.is_alive():
-                self.note(self._bury(one, late).error)
+        left = {one.process.sentinel: one for one in self.all}
+        while left and (gone := wait(list(left), LEAVE_S + len(left) / 5)):  # many are slow
+            left = {sentinel: one for sentinel, one in left.items() if sentinel not in gone}
+        self.note(*(self._bury(one, late).error for one in left.values()))
         self._show()
 
     def abort(self) -> None:

@@ -52,13 +52,8 @@ class Session:
         self.children.open_gate(self._begin())
         self.children.finish(self.kept["params"]["timeout_s"])
 
-    def play_text(self, turns: list[orders.Turn]) -> None:
-        """Play one round under a schedule."""
-        played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
-        self.children.note(played.stopped)
-
-    def play(self, player: Callable, coming: Sequence[orders.Turn] | None = None) -> Round:
-        """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
+    def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> Round:
+        """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
         number, played = self._begin(), Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
@@ -85,10 +80,9 @@ class Session:
     def _new_pets(self) -> list[dict]:
         before = self._pets
         with suppress(OSError):  # this run may keep its data elsewhere
-            self._pets = {
-                tuple(row.values()): row for row in database.rows(self.db, database.MOST_ROWS)
-            }
-            self.kept["rows"] = (self.kept["rows"] or [])[: database.MOST_ROWS]
+            rows = database.rows(self.db, most := database.MOST_ROWS)
+            self._pets = {tuple(row.values()): row for row in rows}
+            self.kept["rows"] = (self.kept["rows"] or [])[:most]
         return [row for key, row in self._pets.items() if key not in before]
 
     def _begin(self) -> int:
@@ -156,8 +150,7 @@ def run(
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
-        raise OSError(why) from None
+        raise OSError(f"The run cannot be kept ({error}): make that folder writable.") from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
     children = Children(watch)
     kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
@@ -175,8 +168,10 @@ def run(
             schedule(session)
             params["rounds"] = kept["rounds_run"]
         for turns in texts:
-            if children.able:
-                session.play_free() if turns is None else session.play_text(turns)
+            if children.able and turns is None:
+                session.play_free()
+            elif children.able:
+                children.note(session.play(None, turns).stopped)
         children.end()
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")

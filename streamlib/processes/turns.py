@@ -1,6 +1,6 @@
 """One round under a schedule: one process has its turn while all others stand still."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,9 +28,9 @@ class Round:
     """One round under a schedule: where each process is, who holds what, and what came of it."""
 
     children: Children
-    player: Callable[["Round"], object]  # plays the round by calls of `take`
+    player: Callable[["Round"], object] | None  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
-    coming: Sequence[orders.Turn] | None = None  # all turns, if known; None: each ends at a place
+    coming: list[orders.Turn] | None = None  # the turns to play; None: each ends at a place
     waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
@@ -51,7 +51,7 @@ class Round:
         self.look()
         self.children.open_gate(number)
         try:
-            self.player(self)
+            self.player(self) if self.player else [self.take(turn) for turn in self.coming]
             at = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
             if left := ", ".join(f"{name} waits at {place}" for name, place in at):
                 said = f"The schedule ends after turn {len(self.taken)}"
@@ -95,9 +95,7 @@ class Round:
         if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if gave_up and step[:1] != "x" and self.coming is not None:
-            raise Stopped(
-                f"{said} cannot {[*steps, 'begin'][0]} here because {self._lock_holder()}."
-            )
+            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._holder()}.")
         return self.taken[-1]
 
     def _through(self, turn: orders.Turn, at: Answer, steps: list[str]) -> bool | None:
@@ -119,7 +117,7 @@ class Round:
     def _child(self, process: int) -> Child:
         return self.children.all[process - 1]
 
-    def _lock_holder(self) -> str:
+    def _holder(self) -> str:
         """Say which process holds the lock, and, if that is known, until which turn."""
         for holder, at in self.waiting.items():
             if at.holds:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlib import database, orders, processes
+from streamlib import database, processes
+from streamlib.orders import Turn, switches
 from streamlib.processes.runner import Session, need_function
 from streamlib.processes.turns import Round
 
@@ -75,9 +76,7 @@ class _Node:
 
     def __init__(self, came: object, processes: Iterable[int]):
         self.came, self.open = came, True  # open: not all that comes after it has been played
-        self.next: dict[orders.Turn, _Node | None] = {
-            orders.Turn(process, ""): None for process in processes
-        }
+        self.next: dict[Turn, _Node | None] = {Turn(process, ""): None for process in processes}
 
 
 class _Search:
@@ -124,7 +123,7 @@ class _Search:
             taken = round.take(turn)
             if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
                 self.changed |= node.next.pop(turn) is not None
-                turn, self.waited = orders.Turn(turn.process, "x"), True
+                turn, self.waited = Turn(turn.process, "x"), True
                 if self.gives_up:
                     node.next.setdefault(turn)
                 elif taken:
@@ -154,7 +153,7 @@ class _Search:
         """Sum up."""
         results, total, why = self.results, None, next(iter(self.unclear), "")
         broken = [schedule for schedule, result in results.items() if result is not None]
-        broken.sort(key=lambda schedule: (orders.switches(schedule), schedule))
+        broken.sort(key=lambda schedule: (switches(schedule), schedule))
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:

@@ -78,4 +78,4 @@ def test_a_table_is_shown_up_to_a_bound_which_is_said(number, said):
     shown = schedule.at(processes.run({"P1": stores}, schedule="1", setup=counter), turn=1)
     last = shown["last"]["counter"].tolist()
     assert last[0] == "value = 0" and len(last) == min(number, 20) + said
-    assert ("(of each table, 20 rows at most are shown)" in last) == said
+    assert ("(no more than 20 rows are shown)" in last) == said
