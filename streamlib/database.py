@@ -1,10 +1,10 @@
 """The shared SQLite database: one file, one table of pets, one write lock."""
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def tables(path: Path | str) -> dict[str, list[dict]]:
             found[table["name"]] = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT {SHOWN}')
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
-    for row in chain.from_iterable(found.values()):
+    for row in itertools.chain(*found.values()):
         row |= {name: f"{v!s:.200}…" for name, v in row.items() if len(str(v)) > 200}
     return found
 

@@ -122,8 +122,7 @@ def draw_spans(ax: plt.Axes | None, events: pd.DataFrame, names: list, shared: l
     spans["long"] = spans["end"] - spans["start"] > 0.01 * width
     spans = spans.sort_values("long", ascending=False, kind="stable")  # short ones on top
     start, end, lane, hue, kind, long = spans.to_numpy(float).T
-    upper, lower, strength = TEXTURES[kind.astype(int)].T
-    upper, lower = lane + upper, lane + lower
+    upper, lower, strength = TEXTURES[kind.astype(int)].T + np.outer((1, 1, 0), lane)
     corners = np.array([(start, upper), (start, lower), (end, lower), (end, upper)])
     colors = tint(hue, strength)
     edges = np.where(long[:, None], 1.0, colors)

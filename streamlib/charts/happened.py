@@ -92,9 +92,8 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     y = 1.6 * line
     below = textwrap.fill(schedule and f"schedule: {schedule}", 90, max_lines=6, placeholder=" …")
     ax = ax or drawing.axes("", 9, 1.5 + 0.6 * y[-1] + 0.17 * below.count("\n") + 0.2 * bool(note))
-    hues = drawing.tint(items["lane"])
-    fills = np.where(stored[:, None], hues, 1.0)
-    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
+    fills, edges = drawing.tint(items["lane"], stored), drawing.tint(items["lane"])
+    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=edges, linewidth=2)
     for i, item in enumerate(items.itertuples()):
         label, name = drawing.short(item.label, 9), drawing.short(item.process, 9)
         size, ink = 11 if len(label) == 1 else 7, "white" if stored[i] else "black"

@@ -5,7 +5,6 @@ import inspect
 import io
 import multiprocessing
 import os
-import pickle
 import random
 import reprlib
 import signal
@@ -169,7 +168,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     if settings["scheduled"]:
         places.watch(me)  # before the worker is loaded, which may bring its own `connect`
     try:
-        worker = pickle.loads(pickled)  # made by our own parent, on this machine
+        worker = cloudpickle.loads(pickled)  # made by our own parent, on this machine
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
@@ -214,6 +213,15 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
+
+
+def need_function(argument: str, **given: object) -> None:
+    """Raise TypeError unless each of these is a function of that one argument."""
+    for name, function in given.items():
+        try:
+            inspect.signature(function).bind(None)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} is {function!r}: give a function of {argument}.") from None
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:

@@ -68,18 +68,14 @@ def _spans(table: pd.DataFrame) -> pd.DataFrame:
     start = ns - gate.fillna(ns.groupby(who).transform("first"))
 
     row = table.index.to_series().where(stepped).groupby([who, begun]).ffill()  # the latest step's
-    turn, step = seq.reindex(row).array, table["detail"].reindex(row).array
+    turn = seq.where(seq >= 0).reindex(row).astype("Int64").array
+    step = table["detail"].reindex(row).array.remove_unused_categories()
 
     bound = ns.where(state.isin(BOUNDS)).groupby(who).shift(-1).groupby(who).bfill()
     ends = [ns.groupby([who, resource]).shift(-1), bound, ns.groupby(who).transform("last")]
     length = pd.concat(ends, axis=1).min(axis=1).mask(state.isin(INSTANTS), ns) - ns
-    return table.assign(
-        round=number,
-        turn=pd.array(np.where(turn < 0, np.nan, turn), "Int64"),
-        step=step.remove_unused_categories(),
-        start=start / 1e9,
-        end=(start + length) / 1e9,
-    )
+    times = {"start": start / 1e9, "end": (start + length) / 1e9}
+    return table.assign(round=number, turn=turn, step=step, **times)
 
 
 def handoffs(events: pd.DataFrame) -> pd.DataFrame:

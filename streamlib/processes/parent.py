@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from streamlib import guard, home
 from streamlib.processes import child, recorder
-from streamlib.processes.child import Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
@@ -80,7 +79,7 @@ class Children:
         """Wait for the end of a round; end what is still running after `limit_s` seconds."""
         self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
-    def turn(self, one: Child, number: int) -> Answer:
+    def turn(self, one: Child, number: int) -> child.Answer:
         """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
         _send(one, number)
         limit = f"{TURN_S:g} s (does it wait for another process?)"
@@ -97,10 +96,11 @@ class Children:
         late = "did not leave after its last round"
         self._where = ""
         self.give_up(self.all, late)
-        left = {one.process.sentinel: one for one in self.all}
-        while left and (gone := wait(list(left), LEAVE_S + len(left) / 5)):  # many are slow
-            left = {sentinel: one for sentinel, one in left.items() if sentinel not in gone}
-        self.note(*(self._bury(one, late).error for one in left.values()))
+        deadline = time.monotonic() + LEAVE_S + len(self.all) / 5  # many need longer
+        for one in self.all:
+            one.process.join(max(0, deadline - time.monotonic()))
+            if one.process.is_alive():
+                self.note(self._bury(one, late).error)
         self._show()
 
     def abort(self) -> None:
@@ -117,7 +117,7 @@ class Children:
     def _expect(self, children: list[Child], limit_s: float, late: str) -> None:
         self.note(*(answer.error for answer in self._answers(children, limit_s, late)))
 
-    def _answers(self, children: list[Child], limit_s: float, late: str) -> list[Answer]:
+    def _answers(self, children: list[Child], limit_s: float, late: str) -> list[child.Answer]:
         """Return the answers of those that are alive; for one that dies or is late, our own."""
         deadline = time.monotonic() + limit_s
         waiting = {one.pipe: one for one in children if one.alive}
@@ -128,7 +128,7 @@ class Children:
                 return answers + [self._bury(one, late) for one in waiting.values()]
             for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
                 try:
-                    answers.append(Answer(*pipe.recv()))
+                    answers.append(child.Answer(*pipe.recv()))
                 except (EOFError, OSError):
                     if waiting[pipe].process.is_alive():  # at its end, or without its files
                         time.sleep(0.001)
@@ -138,7 +138,7 @@ class Children:
             self._show()
         return answers
 
-    def _bury(self, one: Child, late: str = "") -> Answer:
+    def _bury(self, one: Child, late: str = "") -> child.Answer:
         """End a process that is late, or gone; return the answer that it cannot give."""
         noticed_ns = time.perf_counter_ns()
         self.able = one.alive = False
@@ -150,7 +150,7 @@ class Children:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
         except OSError:  # it has no recording yet
             why += f" before its worker began: {child.MAIN_LINE}   above that call"
-        return Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
+        return child.Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""

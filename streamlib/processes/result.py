@@ -81,9 +81,10 @@ class Run:
     @cached_property
     def workers(self) -> pd.DataFrame:
         """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
-        outcome = self.items["outcome"]
-        items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
-        by = items.groupby("process", observed=False)[["stored", "locked", "waited", "held"]]
+        came = {outcome: self.items["outcome"] == outcome for outcome in ("stored", "locked")}
+        by = self.items.assign(**came).groupby("process", observed=False)[
+            ["stored", "locked", "waited", "held"]
+        ]
         return by.sum().assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
 
     @property
@@ -203,10 +204,8 @@ class Run:
         covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
         if covered.sum() < (until - since) / 2:
             holders.append("another program held it for most of that time")
-        return (
-            f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
-            f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
-        )
+        said = f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to"
+        return f"{said} {until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
 
 
 def _labels(items: pd.DataFrame) -> list[str]:
@@ -215,5 +214,5 @@ def _labels(items: pd.DataFrame) -> list[str]:
     labels = [str(item)[:1] for item in own["item"]]
     if labels != sorted(set(labels)) or labels[:1] != ["A"]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
-    label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
-    return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]
+    own = own.assign(label=labels)[["process", "item", "label"]]
+    return items.merge(own, "left")["label"].tolist()

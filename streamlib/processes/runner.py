@@ -3,7 +3,6 @@
 run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
 """
 
-import inspect
 import json
 import random
 import shutil
@@ -15,10 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home, orders
-from streamlib.processes.child import packed
-from streamlib.processes.parent import Children, Event
-from streamlib.processes.recorder import HEADER
-from streamlib.processes.turns import Round, rounds_of
+from streamlib.processes import child, parent, recorder, turns
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
@@ -43,7 +39,7 @@ def _interrupt_once(*_: object) -> None:
 class Session:
     """The rounds of a run under way; `kept` is what run.json will say about them."""
 
-    def __init__(self, children: Children, db: Path, setup: Callable, kept: dict):
+    def __init__(self, children: parent.Children, db: Path, setup: Callable, kept: dict):
         self.children, self.db, self.kept = children, db, kept
         self._setup, self._pets = setup, {}
 
@@ -52,9 +48,9 @@ class Session:
         self.children.open_gate(self._begin())
         self.children.finish(self.kept["params"]["timeout_s"])
 
-    def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> Round:
+    def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> turns.Round:
         """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
-        number, played = self._begin(), Round(self.children, player, self._look, coming)
+        number, played = self._begin(), turns.Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
@@ -97,15 +93,6 @@ class Session:
             self.kept["shared"].append(database.tables(self.db))
 
 
-def need_function(argument: str, **given: object) -> None:
-    """Raise TypeError unless each of these is a function of that one argument."""
-    for name, function in given.items():
-        try:
-            inspect.signature(function).bind(None)
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} is {function!r}: give a function of {argument}.") from None
-
-
 def run(
     plan: Mapping[str, Callable],
     *,
@@ -117,7 +104,7 @@ def run(
     setup: Callable[[Path], object] | None = None,
     timeout_s: float = 60,
     label: str = "",
-    watch: Callable[[Event], object] | None = None,
+    watch: Callable[[parent.Event], object] | None = None,
 ) -> "Run":
     """Run each worker of the plan in a process of its own; return what happened.
 
@@ -134,11 +121,11 @@ def run(
     Raises ValueError or TypeError if the plan cannot be run, OSError if the run cannot be kept.
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
-    workers = packed(plan)
-    need_function("one argument", setup=setup or print, watch=watch or print)
+    workers = child.packed(plan)
+    child.need_function("one argument", setup=setup or print, watch=watch or print)
     if not isinstance(db, str | Path | None) or "\0" in str(db):
         raise TypeError(f"db is {db!r}: give the path of a file, or leave it out.")
-    texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
+    texts = [] if callable(schedule) else turns.rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     if not (hasattr(seed, "__index__") and abs(int(seed)) < 2**64):
@@ -152,7 +139,7 @@ def run(
     except OSError as error:
         raise OSError(f"The run cannot be kept ({error}): make that folder writable.") from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
-    children = Children(watch)
+    children = parent.Children(watch)
     kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
@@ -167,11 +154,11 @@ def run(
         if callable(schedule):
             schedule(session)
             params["rounds"] = kept["rounds_run"]
-        for turns in texts:
-            if children.able and turns is None:
+        for coming in texts:
+            if children.able and coming is None:
                 session.play_free()
             elif children.able:
-                children.note(session.play(None, turns).stopped)
+                children.note(session.play(None, coming).stopped)
         children.end()
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
@@ -205,7 +192,7 @@ def clear() -> None:
     """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
         text = b"".join(path.read_bytes() for path in folder.glob("*.[cj]s*") if path.is_file())
-        if HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
+        if recorder.HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")

@@ -2,36 +2,35 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from streamlib import orders
-from streamlib.processes.child import Answer
-from streamlib.processes.parent import Child, Children
+from streamlib.processes import child, parent
 
 
 class Stopped(Exception):
     """Raised when a round cannot go on; its text says why."""
 
 
-class Taken(NamedTuple):
+@dataclass
+class Taken:
     """One turn as it was taken."""
 
     turn: orders.Turn
     steps: list[str]  # the places that it went through
     command: bool  # whether the last of those is an SQL command
     gave_up: bool  # whether it was refused a lock for which others would wait
-    answer: Answer  # where the process is now
+    answer: child.Answer  # where the process is now
 
 
 @dataclass
 class Round:
     """One round under a schedule: where each process is, who holds what, and what came of it."""
 
-    children: Children
+    children: parent.Children
     player: Callable[["Round"], object] | None  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
     coming: list[orders.Turn] | None = None  # the turns to play; None: each ends at a place
-    waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
+    waiting: dict[int, child.Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
 
@@ -40,14 +39,14 @@ class Round:
         """The turns that were taken; one for any place has the letters of the place it began."""
         short = orders.letters_of(step for taken in self.taken for step in taken.steps)
         words = []
-        for turn, steps, command, gave_up, _ in self.taken:
-            letters = "".join(short[step] for step in steps[:1] if command or not gave_up)
-            words.append(f"{turn.process}{'x' * gave_up}{letters}")
-        return " ".join(words if self.coming is None else [str(turn) for turn, *_ in self.taken])
+        for at in self.taken:
+            letters = "".join(short[step] for step in at.steps[:1] if at.command or not at.gave_up)
+            words.append(f"{at.turn.process}{'x' * at.gave_up}{letters}")
+        return " ".join(words if self.coming is None else [str(at.turn) for at in self.taken])
 
     def play(self, number: int) -> None:
         """Play it, turn by turn, as round `number` of the run."""
-        self.waiting = {n: Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
+        self.waiting = {n: child.Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
         self.look()
         self.children.open_gate(number)
         try:
@@ -65,25 +64,25 @@ class Round:
 
         Raises Stopped if the turn cannot be taken.
         """
-        number, process, child = len(self.taken) + 1, turn.process, self._child(turn.process)
-        said = f"Turn {number} ({turn}): {child.name}"
+        number, process, one = len(self.taken) + 1, turn.process, self._child(turn.process)
+        said = f"Turn {number} ({turn}): {one.name}"
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
         steps, command, gave_up = [], False, False
         while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
-            answer = self.children.turn(child, number * through)
+            answer = self.children.turn(one, number * through)
             if through and at.place:
                 steps, command = [*steps, at.place], at.command
             if answer.refused == "waits" and turn.step == "":
                 return None
             if answer.refused == "waits":
-                answer, gave_up = self.children.turn(child, 0), True
+                answer, gave_up = self.children.turn(one, 0), True
             gave_up |= answer.refused == "gave up"
             self.waiting[process] = answer
         if at.place is None:
             del self.waiting[process]
-        if not child.alive:
+        if not one.alive:
             raise Stopped(f"Turn {number} ({turn}): {at.error}")
         self.children.note(at.error)
         step = turn.step or ""
@@ -98,7 +97,7 @@ class Round:
             raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._holder()}.")
         return self.taken[-1]
 
-    def _through(self, turn: orders.Turn, at: Answer, steps: list[str]) -> bool | None:
+    def _through(self, turn: orders.Turn, at: child.Answer, steps: list[str]) -> bool | None:
         """Tell if this turn goes through a place; False: over it, None: it ends here."""
         if at.place is None or (steps and self.coming is None):
             return None
@@ -114,7 +113,7 @@ class Round:
             return True if turn.step is None and at.place != steps[0] else None
         return named or None
 
-    def _child(self, process: int) -> Child:
+    def _child(self, process: int) -> parent.Child:
         return self.children.all[process - 1]
 
     def _holder(self) -> str:

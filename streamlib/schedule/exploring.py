@@ -11,8 +11,7 @@ from pathlib import Path
 
 from streamlib import database, processes
 from streamlib.orders import Turn, switches
-from streamlib.processes.runner import Session, need_function
-from streamlib.processes.turns import Round
+from streamlib.processes import child, runner, turns
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -65,7 +64,7 @@ def explore(
     """
     if not isinstance(bound, int) or bound < 1:
         raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
-    need_function("the database's path", setup=setup, invariant=invariant)
+    child.need_function("the database's path", setup=setup, invariant=invariant)
     search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()
@@ -89,7 +88,7 @@ class _Search:
         self.sampled = self.left = 0  # interleavings that luck chose; rounds that came to no end
         self.waited = self.changed = False  # a process for a lock; a worker, between rounds
 
-    def play(self, session: Session) -> None:
+    def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
         self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
@@ -108,18 +107,18 @@ class _Search:
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
 
-    def _walk(self, round: Round) -> None:
+    def _walk(self, round: turns.Round) -> None:
         """Play one round, on to something new if there is any, and make the tree grow."""
         node, self.path = self.root, [self.root]
         while round.waiting:
-            turns = [turn for turn, after in node.next.items() if after is None or after.open]
+            choices = [turn for turn, after in node.next.items() if after is None or after.open]
             if not node.next or len(round.taken) == MOST_TURNS:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 return node.next.clear()
-            turns = turns or list(node.next)
-            turn = self.dice.choice(turns) if self.dice else turns[0]
+            choices = choices or list(node.next)
+            turn = self.dice.choice(choices) if self.dice else choices[0]
             taken = round.take(turn)
             if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
                 self.changed |= node.next.pop(turn) is not None
@@ -138,7 +137,7 @@ class _Search:
                 self.path.append(node)
         return None
 
-    def _keep(self, round: Round, db: Path) -> None:
+    def _keep(self, round: turns.Round, db: Path) -> None:
         """Keep what an interleaving showed."""
         errors = [taken.answer.error for taken in round.taken if taken.answer.error]
         try:
