@@ -139,10 +139,7 @@ def rows(path: Path | str, last: int = -1) -> list[dict]:
 
 
 def tables(path: Path | str) -> dict[str, list[dict]]:
-    """Return the first 20 rows of each table, as another process sees them: committed ones.
-
-    A long value is cut: it then ends in "…".
-    """
+    """Return the first 20 committed rows of each table; a long value is cut and ends in "…"."""
     found = {}
     try:
         for table in _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'"):

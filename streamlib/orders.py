@@ -53,11 +53,7 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
 
 
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
-    """Say how many of the possible orders were seen in some runs.
-
-    Returns seen (how many different ones) and missing (a list). An order that is not possible is
-    not seen.
-    """
+    """Return how many different ones of the possible orders were seen, and which are missing."""
     every, seen = list(possible(counts)), set(seen)
     missing = [order for order in every if order not in seen]
     return {"seen": len(every) - len(missing), "missing": missing}

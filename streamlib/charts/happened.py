@@ -164,10 +164,6 @@ def _first_round(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], str]:
     return table.assign(lane=process.codes)[table["round"] == first], list(process.categories), note
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
-
-
 def _what_happened(events: pd.DataFrame, names: list[str]) -> str:
     """Return the timeline's finding: who won the lock most often, who gave up, who died."""
 
@@ -181,7 +177,8 @@ def _what_happened(events: pd.DataFrame, names: list[str]) -> str:
     found = [f"{who(wins.index[wins == wins.max()])} won {times}"] if wins.any() else []
     ended = events[events["state"].isin(["gave_up", "died"])]
     for state, those in ended.groupby("state", observed=True):
-        first, last = _duration(those["start"].min()), _duration(those["start"].max())
+        ends = those["start"].min(), those["start"].max()
+        first, last = (f"{s:.1f} s" if s >= 0.1 else f"{1000 * s:.2g} ms" for s in ends)
         when = f"at {first}" if first == last else f"between {first} and {last}"
         found.append(f"{who(set(those['process']))} {state.replace('_', ' ')} {when}")
     found += ["nobody gave up"] * (len(found) == 1 and ended.empty)

@@ -144,7 +144,6 @@ class Me:
         return number
 
     def _tell(self, place: str | None, error: str = "", *, command: bool = False) -> None:
-        """Send the answer."""
         self._answer.place, self._answer.error, self._answer.command = place, error, command
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer.refused = ""
@@ -156,8 +155,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    # Kernels set FORCE_COLOR, but a traceback is kept as plain text.
-    os.environ |= {"NO_COLOR": "1", settings["mark"]: ""}
+    os.environ |= {"NO_COLOR": "1", settings["mark"]: ""}  # kernels set FORCE_COLOR
     if os.name == "posix":
         os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
     output = io.BufferedWriter(Output(settings["recorder"].with_suffix(".out"), "a+"))

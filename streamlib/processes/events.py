@@ -99,21 +99,15 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return who did what to the lock, in its order: b(egin), i(nsert), c(ommit) or x (gave up).
-
-    A commit frees the lock before its process can mark it, so the next begin may have an earlier
-    time; the lock itself tells which came first.
-    """
+    """Return who did what to the lock, in its order: b(egin), i(nsert), c(ommit) or x (gave up)."""
     letters = {"holding": "b", "gave_up": "x", "done": "c"}
     moves, holder = [], None
     for process, state, step in events[["process", "state", "step"]].itertuples(index=False):
         move = "i" if (state, step) == ("step", "insert") else letters.get(state)
         if move == "b" and holder not in (None, process):
-            moves.append((holder, "c"))  # its mark is still to come
+            moves.append((holder, "c"))  # it has freed the lock, but marks that only later
         if move and not (move == "c" and holder != process):
             moves.append((process, move))
-        if move == "b":
-            holder = process
-        elif move in ("c", "x") and holder == process:
-            holder = None
+        if move == "b" or (move in ("c", "x") and holder == process):
+            holder = process if move == "b" else None
     return moves

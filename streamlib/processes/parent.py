@@ -64,9 +64,13 @@ class Children:
 
     def ready(self) -> None:
         """Wait until every process has started."""
-        limit_s = START_S + len(self.all)
-        self._expect(self.all, limit_s, f"did not start within {limit_s} s")
+        self._expect(self.all, START_S, f"did not start within {START_S} s")
         self.able = not self.problems
+
+    def play(self, number: int, limit_s: float) -> None:
+        """Play a free round; end what is still running after `limit_s` seconds."""
+        self.open_gate(number)
+        self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
     def open_gate(self, number: int) -> None:
         """Let every process begin this round; under a schedule each then waits for its turn."""
@@ -74,10 +78,6 @@ class Children:
         self._gate_ns = time.perf_counter_ns()
         for one in self.all:
             _send(one, (number, self._gate_ns))
-
-    def finish(self, limit_s: float) -> None:
-        """Wait for the end of a round; end what is still running after `limit_s` seconds."""
-        self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
     def turn(self, one: Child, number: int) -> child.Answer:
         """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""

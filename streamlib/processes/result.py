@@ -13,10 +13,7 @@ ROW = ["round", "id", "name", "process"]
 
 
 class Run:
-    """One call of `processes.run`, read from its folder, also one of an earlier kernel.
-
-    Raises ValueError, TypeError or KeyError if its run.json is damaged.
-    """
+    """A kept call of `processes.run`. Raises ValueError, TypeError or KeyError if damaged."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -38,8 +35,8 @@ class Run:
     @cached_property
     def events(self) -> pd.DataFrame:
         """The table of events; `streamlib.processes.events` tells its columns."""
-        paths = [self.folder / f"{number}.csv" for number in self._number.values()]
-        table = events(path for path in paths if path.exists())
+        paths = (self.folder / f"{number}.csv" for number in self._number.values())
+        table = events(filter(Path.exists, paths))
         table["process"] = table["process"].cat.set_categories(self.params["processes"])
         return table
 

@@ -43,14 +43,9 @@ class Session:
         self.children, self.db, self.kept = children, db, kept
         self._setup, self._pets = setup, {}
 
-    def play_free(self) -> None:
-        """Play one round in which the processes run free."""
-        self.children.open_gate(self._begin())
-        self.children.finish(self.kept["params"]["timeout_s"])
-
     def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> turns.Round:
         """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
-        number, played = self._begin(), turns.Round(self.children, player, self._look, coming)
+        number, played = self.begin(), turns.Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
@@ -81,7 +76,8 @@ class Session:
             self.kept["rows"] = (self.kept["rows"] or [])[:most]
         return [row for key, row in self._pets.items() if key not in before]
 
-    def _begin(self) -> int:
+    def begin(self) -> int:
+        """Make the database ready for the next round; return the round's number."""
         self.count()  # what the round before this one has stored
         self._setup(self.db)
         self._new_pets()  # those that are there before the round are not the run's own
@@ -108,15 +104,14 @@ def run(
 ) -> "Run":
     """Run each worker of the plan in a process of its own; return what happened.
 
-    plan: name -> worker, a function of one argument, `me` (see `child.Me`);
+    plan: name -> worker, a function of one argument, `me` (see `child.Me`); rounds: how often the
+        same processes repeat the experiment;
     schedule: whose turn it is (see `streamlib.schedule`), a list with one for each round, or a
         function that plays the rounds. Under a schedule nobody thinks, holds or waits;
-    rounds: how often the same processes repeat the experiment;
-    think_s: the longest random pause of `me.think()`, seconds (not scaled);
-    seed: for `me.rng`; without one a seed is drawn and kept with the run;
-    db: the shared database file; without one the run gets its own;
-    setup: called with that path before each round; by default it empties the table of pets;
-    timeout_s: a round that takes longer is ended, seconds (not scaled);
+    think_s, timeout_s: the longest random pause of `me.think()`, and how long a round may take
+        before it is ended, seconds (not scaled); seed: for `me.rng`; drawn if none is given;
+    db: the shared database file, the run's own if none is given; setup: called with its path
+        before each round, by default to empty the table of pets;
     label: to find the run in `history`; watch: called with each `Event` soon after it happened.
     Raises ValueError or TypeError if the plan cannot be run, OSError if the run cannot be kept.
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
@@ -156,7 +151,7 @@ def run(
             params["rounds"] = kept["rounds_run"]
         for coming in texts:
             if children.able and coming is None:
-                session.play_free()
+                children.play(session.begin(), params["timeout_s"])
             elif children.able:
                 children.note(session.play(None, coming).stopped)
         children.end()

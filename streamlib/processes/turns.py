@@ -60,10 +60,7 @@ class Round:
         self.children.give_up([self._child(process) for process in self.waiting])
 
     def take(self, turn: orders.Turn) -> Taken | None:
-        """Give a process one turn; return what it did, or None if it only waits for a lock.
-
-        Raises Stopped if the turn cannot be taken.
-        """
+        """Give a process a turn; None: it waits for a lock. Raises Stopped if it cannot."""
         number, process, one = len(self.taken) + 1, turn.process, self._child(turn.process)
         said = f"Turn {number} ({turn}): {one.name}"
         if process not in self.waiting:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def at(run: "Run", turn: int) -> "pd.DataFrame":
     """Return where everything is after one turn of a run under a schedule; 0 is before the first.
 
-    A row for each process: its last step, and in which turn that began, what it holds, and its
-    next step; then one for each row of the shared tables, as every other process sees it.
+    There is a row for each process: its last step, the turn in which that step began, what the
+    process holds, and its next step. Below is a row for each committed row of the shared tables.
     Raises ValueError if the run was free, or has no such turn.
     """
     import pandas as pd  # here, because the children of a script import this module
