@@ -33,8 +33,7 @@ class Verdict:
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
         said = f"{self.verdict}: explored {self.explored:,} of {total} interleavings"
-        if self.sampled:
-            said += f" ({self.sampled:,} of them sampled with seed {self.seed})"
+        said += f" ({self.sampled:,} of them sampled with seed {self.seed})" * (self.sampled > 0)
         if self.broken:
             said += f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
         return said + (f" ({self.why})" if self.why else "")
