@@ -34,9 +34,8 @@ class Verdict:
         total = f"{self.total:,}" if self.total else "an unknown number of"
         said = f"{self.verdict}: explored {self.explored:,} of {total} interleavings"
         said += f" ({self.sampled:,} of them sampled with seed {self.seed})" * (self.sampled > 0)
-        if self.broken:
-            said += f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
-        return said + (f" ({self.why})" if self.why else "")
+        many = f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
+        return said + many * bool(self.broken) + (f" ({self.why})" if self.why else "")
 
 
 def explore(
