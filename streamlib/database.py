@@ -1,8 +1,6 @@
-"""The shared SQLite database: one file, one table of pets, one write lock.
+"""The shared SQLite database: one file, one table of pets, one write lock."""
 
-Children import this module, so it imports neither pandas nor matplotlib.
-"""
-
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -15,6 +13,8 @@ from streamlib import home
 Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above this module
 
 PETS = {"P1": ("Ace", "Buddy"), "P2": ("Cooper", "Dingo"), "P3": ("Emma", "Felix")}
+MOST_ROWS = 200_000  # of one run that are counted
+SHOWN = 20  # of a table, for stepping through
 TABLE = """CREATE TABLE pets (
     id INTEGER PRIMARY KEY,   -- counts up in commit order: only the holder of the lock inserts
     name TEXT NOT NULL,
@@ -126,25 +126,30 @@ def pets(names: Sequence[str], hold_s: float = 0, timeout_s: float = 5) -> Calla
     return worker
 
 
-def rows(path: Path | str) -> list[dict]:
+def rows(path: Path | str, last: int = -1) -> list[dict]:
     """Return the rows of the table `pets` in commit order, each with id, name, process, pid.
 
-    Raises OSError if there is no such table to read.
+    last: how many, from the end; -1: all. Raises OSError if there is no such table to read.
     """
+    sql = f"SELECT id, name, process, pid FROM pets ORDER BY id DESC LIMIT {last}"
     try:
-        return _select(path, 10, "SELECT id, name, process, pid FROM pets ORDER BY id")
+        return _select(path, 10, sql)[::-1]
     except sqlite3.Error as error:
         raise OSError(_why_unusable(Path(path), error)) from None
 
 
 def tables(path: Path | str) -> dict[str, list[dict]]:
-    """Return the first 20 rows of each table, as another process sees them: committed ones."""
+    """Return the first 20 committed rows of each table; a long value is cut and ends in "…"."""
+    found = {}
     try:
-        names = _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'")
-        quoted = {row["name"]: row["name"].replace('"', '""') for row in names}
-        return {n: _select(path, 0, f'SELECT * FROM "{q}" LIMIT 20') for n, q in quoted.items()}
+        for table in _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+            quoted = table["name"].replace('"', '""')
+            found[table["name"]] = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT {SHOWN}')
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
+    for row in itertools.chain(*found.values()):
+        row |= {name: f"{v!s:.200}…" for name, v in row.items() if len(str(v)) > 200}
+    return found
 
 
 def _select(path: Path | str, timeout_s: float, sql: str) -> list[dict]:

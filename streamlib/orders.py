@@ -1,13 +1,11 @@
-"""Orders as letters, schedules as text: count, list, parse, and compare them.
+"""Orders as letters, schedules as text (see `streamlib.schedule`): count, list, parse, compare.
 
 An order is a text of letters, one for each insert. `counts` says how many inserts each process
 makes: with (2, 2, 2), A and B are P1's, C and D are P2's, E and F are P3's.
-
-A schedule is a text of turns: 2 1 3 2 3 1 for the order CAEDFB, or with the steps taken, as in 2b.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from math import factorial, prod
 from typing import NamedTuple
@@ -55,23 +53,26 @@ def possible(counts: Sequence[int]) -> Iterator[str]:
 
 
 def coverage(seen: Iterable[str], counts: Sequence[int]) -> dict:
-    """Say how many of the possible orders were seen in some runs.
-
-    Returns seen (how many different ones) and missing (a list). An order that is not possible is
-    not seen.
-    """
+    """Return how many different ones of the possible orders were seen, and which are missing."""
     every, seen = list(possible(counts)), set(seen)
     missing = [order for order in every if order not in seen]
     return {"seen": len(every) - len(missing), "missing": missing}
 
 
-def schedule(order: str, owners: dict[str, str]) -> str:
+class Owners(dict[str, str]):
+    """Whose each label of an order is; `plan` names all processes, also those without a label."""
+
+    plan: Sequence[str]
+
+
+def schedule(order: str, owners: Mapping[str, str]) -> str:
     """Return the schedule that forces an order, one insert in each turn.
 
     >>> schedule("CABD", {"A": "P1", "B": "P1", "C": "P2", "D": "P2"})
     '2 1 1 2'
     """
-    number = {name: str(p) for p, name in enumerate(dict.fromkeys(owners.values()), start=1)}
+    plan = getattr(owners, "plan", dict.fromkeys(owners.values()))
+    number = {name: str(p) for p, name in enumerate(plan, start=1)}
     labels = order.split() if {" ", "."} & set(order) else order  # as `join` made it
     return " ".join(number[owners[label]] for label in labels)
 
@@ -104,10 +105,7 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
     for at, word in enumerate(text.split(), start=1):
         said = f"Turn {at} of the schedule, {word!r},"
         if not (match := re.fullmatch(r"(\d+)([^\W\d]\w*)?", word)):
-            raise ValueError(
-                f"{said} is not a turn: write a process number, as in 2, or add the first letter "
-                "of a step, as in 2b, and put blanks between the turns."
-            )
+            raise ValueError(f"{said} is not a turn: write 2, or 2b with a step, and blanks.")
         turn = Turn(int(match[1]), match[2] or None)
         if not 1 <= turn.process <= len(names):
             known = ", ".join(f"{n} ({name})" for n, name in enumerate(names, start=1))

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 FONTS = ["Noto Sans CJK SC", "Microsoft YaHei", "Arial Unicode MS", "Last Resort High-Efficiency"]
@@ -20,7 +18,7 @@ FEW = 8  # words beside more marks than this would overlap
 TEXTURES = np.array([(-0.1, 0.1, 0.45), (-0.27, 0.27, 1), (0.32, 0.45, 1), (-0.17, 0.17, 0.6)])
 
 
-class Chart(Figure):
+class Chart(plt.Figure):
     """A figure whose text is its title, so that the finding can be read without seeing it."""
 
     def __repr__(self) -> str:
@@ -28,13 +26,13 @@ class Chart(Figure):
         return " ".join("; ".join(filter(None, titles)).split()) or super().__repr__()
 
 
-def axes(title: str, width: float = 8, height: float = 3) -> Axes:
+def axes(title: str, width: float = 8, height: float = 3) -> plt.Axes:
     """Return the axes of a new figure of this size in inches; its title states the finding."""
     figure = plt.figure(FigureClass=Chart, figsize=(width, height), layout="constrained")
     return entitle(figure.add_subplot(), title)
 
 
-def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
+def entitle(ax: plt.Axes, finding: str, pad: float = 6) -> plt.Axes:
     """Write the finding above the axes, in as many lines as it takes."""
     letters = int(12 * ax.bbox.width / ax.figure.dpi)
     lines = [textwrap.fill(line, letters) for line in finding.split("\n")]
@@ -43,19 +41,19 @@ def entitle(ax: Axes, finding: str, pad: float = 6) -> Axes:
     return ax
 
 
-def say(ax: Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
+def say(ax: plt.Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> None:
     """Write words at a place in the chart, moved aside by so many points."""
     style = {"va": "center", "size": 8, "parse_math": False, "annotation_clip": True} | style
     ax.annotate(words, at, aside, textcoords="offset points", **style)
 
 
-def mark_time(ax: Axes, second: float, words: str, **style) -> None:
+def mark_time(ax: plt.Axes, second: float, words: str, **style) -> None:
     """Draw a line at a time, with words above it."""
     ax.axvline(second, zorder=1, **style)
     say(ax, words, (second, 1), (0, 6), xycoords=ax.get_xaxis_transform(), ha="center")
 
 
-def list_beside(ax: Axes, words: Iterable[str], colors: Iterable) -> None:
+def list_beside(ax: plt.Axes, words: Iterable[str], colors: Iterable) -> None:
     """List words to the right of the axes, each in its color, in columns."""
     for i, (word, color) in enumerate(zip(words, colors, strict=True)):
         aside = 8 + 72 * (i // FEW), -6 - 12 * (i % FEW)
@@ -79,7 +77,7 @@ def need(table: Sequence | pd.DataFrame) -> None:
         raise ValueError("There is nothing to draw: run the cell that makes the run first.")
 
 
-def name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
+def name_rows(ax: plt.Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
     """Name the rows at their left ends: processes in their hue, shared resources in gray."""
     labels = [short(name) for name in [*names, *shared]]
     ax.set_yticks(range(len(labels)), labels, fontweight="bold", parse_math=False)
@@ -88,7 +86,7 @@ def name_rows(ax: Axes, names: Sequence[str], shared: Sequence[str] = ()) -> Non
         text.set_color(tint(lane) if lane < len(names) else "dimgray")
 
 
-def draw_cells(ax: Axes | None, colors: np.ndarray, words: np.ndarray, across: str) -> Axes:
+def draw_cells(ax: plt.Axes | None, colors: np.ndarray, words: np.ndarray, across: str) -> plt.Axes:
     """Draw a grid of colored cells, numbered along x, with words inside if they can be read."""
     rows, columns = words.shape
     ax = ax or axes("", *np.clip((2 + 0.55 * columns, 1.3 + 0.3 * rows), (6.5, 2), (12, 8)))
@@ -108,7 +106,7 @@ def draw_cells(ax: Axes | None, colors: np.ndarray, words: np.ndarray, across: s
     return ax
 
 
-def draw_spans(ax: Axes | None, events: pd.DataFrame, names: list, shared: list) -> Axes:
+def draw_spans(ax: plt.Axes | None, events: pd.DataFrame, names: list, shared: list) -> plt.Axes:
     """Draw events in the lanes of their processes, and holds in that of their resource too."""
     lanes = len(names) + len(shared)
     ax = ax or axes("", 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
@@ -124,8 +122,7 @@ def draw_spans(ax: Axes | None, events: pd.DataFrame, names: list, shared: list)
     spans["long"] = spans["end"] - spans["start"] > 0.01 * width
     spans = spans.sort_values("long", ascending=False, kind="stable")  # short ones on top
     start, end, lane, hue, kind, long = spans.to_numpy(float).T
-    upper, lower, strength = TEXTURES[kind.astype(int)].T
-    upper, lower = lane + upper, lane + lower
+    upper, lower, strength = TEXTURES[kind.astype(int)].T + np.outer((1, 1, 0), lane)
     corners = np.array([(start, upper), (start, lower), (end, lower), (end, upper)])
     colors = tint(hue, strength)
     edges = np.where(long[:, None], 1.0, colors)
@@ -140,7 +137,7 @@ def draw_spans(ax: Axes | None, events: pd.DataFrame, names: list, shared: list)
     return ax
 
 
-def draw_crosses(ax: Axes, events: pd.DataFrame) -> None:
+def draw_crosses(ax: plt.Axes, events: pd.DataFrame) -> None:
     """Draw a cross with the error's words where a process gave up, and a line at the first one."""
     crosses = events[events["state"] == "gave_up"].sort_values("start")
     ax.scatter(crosses["start"], crosses["lane"], 60, tint(crosses["lane"]), marker="x", lw=2.5)

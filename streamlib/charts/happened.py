@@ -92,9 +92,8 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     y = 1.6 * line
     below = textwrap.fill(schedule and f"schedule: {schedule}", 90, max_lines=6, placeholder=" …")
     ax = ax or drawing.axes("", 9, 1.5 + 0.6 * y[-1] + 0.17 * below.count("\n") + 0.2 * bool(note))
-    hues = drawing.tint(items["lane"])
-    fills = np.where(stored[:, None], hues, 1.0)
-    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=hues, linewidth=2)
+    fills, edges = drawing.tint(items["lane"], stored), drawing.tint(items["lane"])
+    ax.bar(x, 0.8, 0.8, bottom=y - 0.4, color=fills, edgecolor=edges, linewidth=2)
     for i, item in enumerate(items.itertuples()):
         label, name = drawing.short(item.label, 9), drawing.short(item.process, 9)
         size, ink = 11 if len(label) == 1 else 7, "white" if stored[i] else "black"
@@ -121,7 +120,7 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     ranked, counts = zip(*Counter(sorted(seen)).most_common(), strict=True)
     gap = " " * all(len(label) == 1 for label in owners)  # longer labels have theirs already
     labels = pd.Series([gap.join(order) or "none" for order in ranked]).str.split(expand=True)
-    names = list(dict.fromkeys(owners.values()))
+    names = list(getattr(owners, "plan", dict.fromkeys(owners.values())))
     lanes = labels.map(owners.get).apply(pd.Index(names).get_indexer).to_numpy()  # -1: no label
     colors = drawing.tint(lanes, lanes >= 0)
     ax = drawing.draw_cells(ax, colors, labels.fillna("").to_numpy(), "position in the order")
@@ -165,10 +164,6 @@ def _first_round(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], str]:
     return table.assign(lane=process.codes)[table["round"] == first], list(process.categories), note
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
-
-
 def _what_happened(events: pd.DataFrame, names: list[str]) -> str:
     """Return the timeline's finding: who won the lock most often, who gave up, who died."""
 
@@ -182,7 +177,8 @@ def _what_happened(events: pd.DataFrame, names: list[str]) -> str:
     found = [f"{who(wins.index[wins == wins.max()])} won {times}"] if wins.any() else []
     ended = events[events["state"].isin(["gave_up", "died"])]
     for state, those in ended.groupby("state", observed=True):
-        first, last = _duration(those["start"].min()), _duration(those["start"].max())
+        ends = those["start"].min(), those["start"].max()
+        first, last = (f"{s:.1f} s" if s >= 0.1 else f"{1000 * s:.2g} ms" for s in ends)
         when = f"at {first}" if first == last else f"between {first} and {last}"
         found.append(f"{who(set(those['process']))} {state.replace('_', ' ')} {when}")
     found += ["nobody gave up"] * (len(found) == 1 and ended.empty)

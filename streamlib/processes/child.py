@@ -1,13 +1,10 @@
-"""What runs inside each process that the lab starts: the gate, the worker, its handle, its turns.
-
-Every child imports this module, so it imports neither pandas nor matplotlib.
-"""
+"""What runs inside each process that the lab starts: the worker, its handle, its turns."""
 
 import gc
 import inspect
+import io
 import multiprocessing
 import os
-import pickle
 import random
 import reprlib
 import signal
@@ -28,6 +25,7 @@ from streamlib.processes.recorder import Recorder
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
+KEPT_BYTES = 500_000  # of what a worker prints, at the beginning and at the end
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -41,6 +39,24 @@ class Answer:
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     holds: str | None = None  # the resource that it has marked as held
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
+
+
+class Output(io.FileIO):
+    """What a worker prints, in a file: the first and the last part of it, if it is long."""
+
+    _left, _said = 0, b""  # bytes that are left out, and the line that says so
+
+    def write(self, data: bytes) -> int:
+        """Write what was printed; leave out the middle of a file that has grown too long."""
+        done = super().write(data)
+        if self.tell() > 4 * KEPT_BYTES:
+            self.seek(KEPT_BYTES)
+            rest = self.read().removeprefix(self._said)
+            self._left += len(rest) - KEPT_BYTES
+            self._said = b"\n(%d bytes are left out here.)\n" % self._left
+            self.truncate(KEPT_BYTES)
+            super().write(self._said + rest[-KEPT_BYTES:])
+        return done
 
 
 class Me:
@@ -128,7 +144,6 @@ class Me:
         return number
 
     def _tell(self, place: str | None, error: str = "", *, command: bool = False) -> None:
-        """Send the answer."""
         self._answer.place, self._answer.error, self._answer.command = place, error, command
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer.refused = ""
@@ -140,19 +155,18 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     settings: name, db and recorder (paths), think_s, scale, seed, scheduled.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts children too; the parent acts
-    os.environ["NO_COLOR"] = "1"  # kernels set FORCE_COLOR, but a traceback is kept as plain text
-    os.environ[settings["mark"]] = ""
+    os.environ |= {"NO_COLOR": "1", settings["mark"]: ""}  # kernels set FORCE_COLOR
     if os.name == "posix":
         os.register_at_fork(after_in_child=pipe.close)  # a copy cannot answer for its worker
-    output = settings["recorder"].with_suffix(".out")
-    sys.stdout = sys.stderr = open(output, "a", 1, "utf-8", "backslashreplace")  # noqa: SIM115
+    output = io.BufferedWriter(Output(settings["recorder"].with_suffix(".out"), "a+"))
+    sys.stdout = sys.stderr = io.TextIOWrapper(output, "utf-8", "backslashreplace", None, True)
     recorder = Recorder(settings["recorder"], settings["name"], settings["scale"])
     me = Me(settings, recorder, pipe)
     status = 0
     if settings["scheduled"]:
         places.watch(me)  # before the worker is loaded, which may bring its own `connect`
     try:
-        worker = pickle.loads(pickled)  # made by our own parent, on this machine
+        worker = cloudpickle.loads(pickled)  # made by our own parent, on this machine
         me._tell(None)
     except Exception as error:  # an import can fail in any way; the parent opens no gate then
         status, said = 1, f"The worker of {me.name} cannot be loaded ({error!r})"
@@ -197,6 +211,15 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
+
+
+def need_function(argument: str, **given: object) -> None:
+    """Raise TypeError unless each of these is a function of that one argument."""
+    for name, function in given.items():
+        try:
+            inspect.signature(function).bind(None)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} is {function!r}: give a function of {argument}.") from None
 
 
 def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:

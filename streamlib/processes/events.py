@@ -43,21 +43,16 @@ def events(paths: Iterable[Path | str]) -> pd.DataFrame:
         if found.damaged or not found.kinds:
             sums = f"marks read: {len(found.kinds)}, lines left out: {found.damaged}"
             problems.append(f"{path.name} is damaged or empty ({sums}).")
-    table = _marks(kinds).assign(t_ns=np.array(times), seq=np.array(seqs))
+    codes, different = pd.factorize(pd.Index(kinds, tupleize_cols=False))  # few are different
+    table = pd.DataFrame(list(different), columns=recorder.Kind._fields)
+    for column in recorder.Kind._fields[1:]:
+        table[column] = pd.Categorical(table[column], table[column].dropna().unique())
+    table = table.take(codes).assign(t_ns=np.array(times), seq=np.array(seqs))
     scales = pd.to_numeric(table["detail"][table["state"] == "scale"], errors="coerce").dropna()
     table = table[table["state"] != "scale"].sort_values("t_ns", kind="stable", ignore_index=True)
     table = _spans(table).assign(run=pd.Categorical([run] * len(table)))[COLUMNS]
     table.attrs = {"scale": next(iter(scales), 1.0), "problems": problems}
     return table
-
-
-def _marks(kinds: list[recorder.Kind]) -> pd.DataFrame:
-    """Return a row a mark. There are few different kinds, so each is looked at only once."""
-    number = {kind: n for n, kind in enumerate(dict.fromkeys(kinds))}
-    table = pd.DataFrame(list(number), columns=recorder.Kind._fields)
-    for column in recorder.Kind._fields[1:]:
-        table[column] = pd.Categorical(table[column], table[column].dropna().unique())
-    return table.take([number[kind] for kind in kinds])
 
 
 def _spans(table: pd.DataFrame) -> pd.DataFrame:
@@ -73,18 +68,14 @@ def _spans(table: pd.DataFrame) -> pd.DataFrame:
     start = ns - gate.fillna(ns.groupby(who).transform("first"))
 
     row = table.index.to_series().where(stepped).groupby([who, begun]).ffill()  # the latest step's
-    turn, step = seq.reindex(row).array, table["detail"].reindex(row).array
+    turn = seq.where(seq >= 0).reindex(row).astype("Int64").array
+    step = table["detail"].reindex(row).array.remove_unused_categories()
 
     bound = ns.where(state.isin(BOUNDS)).groupby(who).shift(-1).groupby(who).bfill()
     ends = [ns.groupby([who, resource]).shift(-1), bound, ns.groupby(who).transform("last")]
     length = pd.concat(ends, axis=1).min(axis=1).mask(state.isin(INSTANTS), ns) - ns
-    return table.assign(
-        round=number,
-        turn=pd.array(np.where(turn < 0, np.nan, turn), "Int64"),
-        step=step.remove_unused_categories(),
-        start=start / 1e9,
-        end=(start + length) / 1e9,
-    )
+    times = {"start": start / 1e9, "end": (start + length) / 1e9}
+    return table.assign(round=number, turn=turn, step=step, **times)
 
 
 def handoffs(events: pd.DataFrame) -> pd.DataFrame:
@@ -108,21 +99,15 @@ def handoffs(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def lock_moves(events: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return who did what to the lock, in its order: b(egin), i(nsert), c(ommit) or x (gave up).
-
-    A commit frees the lock before its process can mark it, so the next begin may have an earlier
-    time; the lock itself tells which came first.
-    """
+    """Return who did what to the lock, in its order: b(egin), i(nsert), c(ommit) or x (gave up)."""
     letters = {"holding": "b", "gave_up": "x", "done": "c"}
     moves, holder = [], None
     for process, state, step in events[["process", "state", "step"]].itertuples(index=False):
         move = "i" if (state, step) == ("step", "insert") else letters.get(state)
         if move == "b" and holder not in (None, process):
-            moves.append((holder, "c"))  # its mark is still to come
+            moves.append((holder, "c"))  # it has freed the lock, but marks that only later
         if move and not (move == "c" and holder != process):
             moves.append((process, move))
-        if move == "b":
-            holder = process
-        elif move in ("c", "x") and holder == process:
-            holder = None
+        if move == "b" or (move in ("c", "x") and holder == process):
+            holder = process if move == "b" else None
     return moves

@@ -1,8 +1,4 @@
-"""The processes of one run as their parent sees them: started, gated, watched, ended.
-
-Each child hangs on a pipe. A pipe that closes is a child that is gone, known within about a
-millisecond; nothing that a dead child held can block the others or the parent.
-"""
+"""The processes of one run as their parent sees them: started, gated, watched, ended."""
 
 import contextlib
 import math
@@ -17,7 +13,6 @@ from typing import NamedTuple
 
 from streamlib import guard, home
 from streamlib.processes import child, recorder
-from streamlib.processes.child import MAIN_LINE, Answer
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
@@ -72,6 +67,11 @@ class Children:
         self._expect(self.all, START_S, f"did not start within {START_S} s")
         self.able = not self.problems
 
+    def play(self, number: int, limit_s: float) -> None:
+        """Play a free round; end what is still running after `limit_s` seconds."""
+        self.open_gate(number)
+        self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
+
     def open_gate(self, number: int) -> None:
         """Let every process begin this round; under a schedule each then waits for its turn."""
         self._where = f"Round {number}: " if number > 1 else ""
@@ -79,11 +79,7 @@ class Children:
         for one in self.all:
             _send(one, (number, self._gate_ns))
 
-    def finish(self, limit_s: float) -> None:
-        """Wait for the end of a round; end what is still running after `limit_s` seconds."""
-        self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
-
-    def turn(self, one: Child, number: int) -> Answer:
+    def turn(self, one: Child, number: int) -> child.Answer:
         """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
         _send(one, number)
         limit = f"{TURN_S:g} s (does it wait for another process?)"
@@ -100,17 +96,17 @@ class Children:
         late = "did not leave after its last round"
         self._where = ""
         self.give_up(self.all, late)
-        deadline = time.monotonic() + LEAVE_S
+        deadline = time.monotonic() + LEAVE_S + len(self.all) / 5  # many need longer
         for one in self.all:
             one.process.join(max(0, deadline - time.monotonic()))
             if one.process.is_alive():
-                self.note(self._kill(one, late).error)
+                self.note(self._bury(one, late).error)
         self._show()
 
     def abort(self) -> None:
         """End every process now, and what the workers have left running."""
         late = "was still at work when the run was cut short"
-        self.note(*(self._kill(one, late).error for one in self.all if one.process.is_alive()))
+        self.note(*(self._bury(one, late).error for one in self.all if one.process.is_alive()))
         if left := guard.end(self.mark):
             self.note(f"Programs left running by the workers, which the lab ended: {left}.")
 
@@ -121,7 +117,7 @@ class Children:
     def _expect(self, children: list[Child], limit_s: float, late: str) -> None:
         self.note(*(answer.error for answer in self._answers(children, limit_s, late)))
 
-    def _answers(self, children: list[Child], limit_s: float, late: str) -> list[Answer]:
+    def _answers(self, children: list[Child], limit_s: float, late: str) -> list[child.Answer]:
         """Return the answers of those that are alive; for one that dies or is late, our own."""
         deadline = time.monotonic() + limit_s
         waiting = {one.pipe: one for one in children if one.alive}
@@ -129,10 +125,10 @@ class Children:
         while waiting:
             left = deadline - time.monotonic()
             if left <= 0:
-                return answers + [self._kill(one, late) for one in waiting.values()]
+                return answers + [self._bury(one, late) for one in waiting.values()]
             for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
                 try:
-                    answers.append(Answer(*pipe.recv()))
+                    answers.append(child.Answer(*pipe.recv()))
                 except (EOFError, OSError):
                     if waiting[pipe].process.is_alive():  # at its end, or without its files
                         time.sleep(0.001)
@@ -142,21 +138,19 @@ class Children:
             self._show()
         return answers
 
-    def _kill(self, one: Child, why: str) -> Answer:
-        one.process.kill()
-        return self._bury(one, f"{why}, so the lab ended it")
-
-    def _bury(self, one: Child, why: str = "") -> Answer:
-        """Record that a process is gone; return the answer that it cannot give."""
+    def _bury(self, one: Child, late: str = "") -> child.Answer:
+        """End a process that is late, or gone; return the answer that it cannot give."""
         noticed_ns = time.perf_counter_ns()
         self.able = one.alive = False
+        one.process.kill()
         one.process.join(LEAVE_S)
-        why = why or f"ended early with {exit_words(one.process.exitcode)}"
+        code = exit_words(one.process.exitcode)
+        why = f"{late}, so the lab ended it" if late else f"ended early with {code}"
         try:
             recorder.died(one.recording, one.process.pid, one.name, noticed_ns, why)
         except OSError:  # it has no recording yet
-            why += f" before its worker began: {MAIN_LINE}   above that call"
-        return Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
+            why += f" before its worker began: {child.MAIN_LINE}   above that call"
+        return child.Answer(f"{one.name} {why}{home.hiding_files() * (self._gate_ns == math.inf)}.")
 
     def _show(self) -> None:
         """Hand the new events to the watcher, in the order of their times."""
@@ -164,10 +158,10 @@ class Children:
         for one in self.all if self._watch else ():
             with contextlib.suppress(OSError):  # its recording is not there yet
                 times, _, kinds, _, one.shown = recorder.read(one.recording, one.shown)
-                marks = zip(times, kinds, strict=True)
-                new += [(t_ns, kind) for t_ns, kind in marks if t_ns >= self._gate_ns]
+                new += zip(times, kinds, strict=True)
         for t_ns, kind in sorted(new, key=lambda mark: mark[0]):
-            self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
+            if t_ns >= self._gate_ns:
+                self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
 
 
 def exit_words(code: int | None) -> str:

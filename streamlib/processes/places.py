@@ -1,7 +1,4 @@
-"""Where a turn may end beside the steps, at each SQL command; and what the lab cannot mix.
-
-Under a schedule SQLite tells of each command before it runs it, and an audit hook of the rest.
-"""
+"""Where a turn may end beside the steps: at SQL commands, told by SQLite; what is not mixed."""
 
 import functools
 import os

@@ -1,9 +1,8 @@
 """Recordings: what each process did, one line a mark, in a CSV file that outlives a crash.
 
-Any editor and `pandas.read_csv` can open it. Columns: t_ns (time.perf_counter_ns), seq (a number
-of the caller's), pid, process, state, item, resource, detail. The first mark, `scale`, tells the
-time scale. Each mark is one append: once `mark` has returned, the operating system has the line,
-so it survives a kill (a power cut may take it). Control characters are escaped: a line is a mark.
+Columns: t_ns (time.perf_counter_ns), seq (a number of the caller's), pid, process, state, item,
+resource, detail. The first mark, `scale`, tells the time scale. Once `mark` has returned, the
+operating system has the line, so it survives a kill (a power cut may take it).
 """
 
 import contextlib

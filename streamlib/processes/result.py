@@ -1,7 +1,4 @@
-"""A finished run: its tables, its orders, its verdict, and why rows were lost.
-
-Everything is read from the run's folder, so a run of an earlier kernel looks the same.
-"""
+"""A finished run: its tables, its orders, its verdict, and why rows were lost."""
 
 import json
 from functools import cached_property
@@ -9,17 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import orders
+from streamlib import database, orders
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
 
 
 class Run:
-    """One call of `processes.run`, read from its folder.
-
-    Raises ValueError, TypeError or KeyError if its run.json is damaged.
-    """
+    """A kept call of `processes.run`. Raises ValueError, TypeError or KeyError if damaged."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -41,8 +35,8 @@ class Run:
     @cached_property
     def events(self) -> pd.DataFrame:
         """The table of events; `streamlib.processes.events` tells its columns."""
-        paths = [self.folder / f"{number}.csv" for number in self._number.values()]
-        table = events(path for path in paths if path.exists())
+        paths = (self.folder / f"{number}.csv" for number in self._number.values())
+        table = events(filter(Path.exists, paths))
         table["process"] = table["process"].cat.set_categories(self.params["processes"])
         return table
 
@@ -53,9 +47,9 @@ class Run:
 
     @property
     def output(self) -> dict[str, str]:
-        """What the workers printed, tracebacks included: process -> text, cut if it is long."""
+        """What the workers printed, tracebacks included: process -> text; see `child.Output`."""
         texts = {f.stem: f.read_text("utf-8", errors="replace") for f in self.folder.glob("*.out")}
-        return {name: _ends(texts.get(str(number), "")) for name, number in self._number.items()}
+        return {name: texts.get(str(number), "") for name, number in self._number.items()}
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -84,18 +78,19 @@ class Run:
     @cached_property
     def workers(self) -> pd.DataFrame:
         """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
-        outcome = self.items["outcome"]
-        items = self.items.assign(stored=outcome == "stored", locked=outcome == "locked")
-        by = items.groupby("process", observed=False)
-        table = by[["stored", "locked", "waited", "held"]].sum()
-        table["exit"] = pd.Series(self._about["exits"], dtype="Int64")
-        return table.reindex(self.params["processes"]).rename_axis("process")
+        came = {outcome: self.items["outcome"] == outcome for outcome in ("stored", "locked")}
+        by = self.items.assign(**came).groupby("process", observed=False)[
+            ["stored", "locked", "waited", "held"]
+        ]
+        return by.sum().assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
 
     @property
-    def owners(self) -> dict[str, str]:
+    def owners(self) -> orders.Owners:
         """Whose item each letter of an order is: label -> process."""
         own = self.items.drop_duplicates("label").sort_values(["process", "label"])
-        return dict(zip(own["label"], own["process"], strict=True))
+        owners = orders.Owners(zip(own["label"], own["process"], strict=True))
+        owners.plan = self.params["processes"]
+        return owners
 
     def handoffs(self) -> pd.DataFrame:
         """How each shared resource went from holder to holder; see `events.handoffs`."""
@@ -146,11 +141,8 @@ class Run:
     @property
     def verdict(self) -> str:
         """What counting the rows in the database says: all stored, some lost, or unknown."""
-        if broken := [why for why in self.stopped if why]:
-            many = f"{len(broken)} of {len(self.stopped)} schedules were not followed; "
-            return "unknown: " + many * (len(self.stopped) > 1) + broken[0]
-        if self._about["rows"] is None:
-            return "unknown: there is no table of pets to count"
+        if why := self._uncounted():
+            return f"unknown: {why}"
         rows = pd.DataFrame(self.rows, columns=ROW)
         for row in rows[rows.duplicated(["round", "process", "name"])].itertuples():
             return f"unknown: {row.process} stored {row.name} twice; give each row its own name"
@@ -161,6 +153,16 @@ class Run:
             said += f"; {', '.join(failed) or 'the run'} did not end well, so more may be missing"
         return said
 
+    def _uncounted(self) -> str:
+        """Return why the rows cannot be counted, or ""."""
+        if broken := [why for why in self.stopped if why]:
+            many = f"{len(broken)} of {len(self.stopped)} schedules were not followed; "
+            return many * (len(self.stopped) > 1) + broken[0]
+        if self._about["rows"] is None:
+            return "there is no table of pets to count"
+        most = f"the run stored more rows than the {database.MOST_ROWS:,} that the lab counts"
+        return most if len(self.rows) >= database.MOST_ROWS else ""
+
     @property
     def ok(self) -> bool:
         """Whether each row that was worked on is stored and each process ended well."""
@@ -170,8 +172,7 @@ class Run:
         """One sentence for each row that was lost, and for each other problem."""
         gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
         said = [(event["round"], self._why_locked(event)) for event in gave_up]
-        counted = self._about["rows"] is not None and not any(self.stopped)
-        lost = self.items[(self.items["outcome"] == "lost") & counted]
+        lost = self.items[(self.items["outcome"] == "lost") & (not self._uncounted())]
         for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
             if self._about["exits"][process] == 0:
                 why = "reported no error, and the row is not in the database: was it committed"
@@ -200,10 +201,8 @@ class Run:
         covered = held["end"].clip(upper=until) - held["start"].clip(lower=since)
         if covered.sum() < (until - since) / 2:
             holders.append("another program held it for most of that time")
-        return (
-            f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to "
-            f"{until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
-        )
+        said = f"{who} lost {item}: it waited for the write lock of {lock} from {since:.3f} s to"
+        return f"{said} {until:.3f} s, longer than its {limit}, while {' and '.join(holders)}."
 
 
 def _labels(items: pd.DataFrame) -> list[str]:
@@ -212,11 +211,5 @@ def _labels(items: pd.DataFrame) -> list[str]:
     labels = [str(item)[:1] for item in own["item"]]
     if labels != sorted(set(labels)) or labels[:1] != ["A"]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
-    label = dict(zip(zip(own["process"], own["item"], strict=True), labels, strict=True))
-    return [label[pair] for pair in zip(items["process"], items["item"], strict=True)]
-
-
-def _ends(text: str) -> str:
-    """Return a text, or the first and the last 500,000 letters of a longer one."""
-    said = f"\n({len(text) - 1_000_000:,} letters are left out here.)\n"
-    return text if len(text) <= 1_000_000 else text[:500_000] + said + text[-500_000:]
+    own = own.assign(label=labels)[["process", "item", "label"]]
+    return items.merge(own, "left")["label"].tolist()

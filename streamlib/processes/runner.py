@@ -1,8 +1,6 @@
 """Run named workers as real processes on one database, and keep what happened.
 
-    run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
-
-Children import this module too, so it imports pandas only where a run is looked at.
+run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
 """
 
 import json
@@ -15,12 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamlib import database, home
-from streamlib.orders import Turn
-from streamlib.processes.child import packed
-from streamlib.processes.parent import Children, Event
-from streamlib.processes.recorder import HEADER
-from streamlib.processes.turns import Round, rounds_of
+from streamlib import database, home, orders
+from streamlib.processes import child, parent, recorder, turns
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
@@ -45,23 +39,13 @@ def _interrupt_once(*_: object) -> None:
 class Session:
     """The rounds of a run under way; `kept` is what run.json will say about them."""
 
-    def __init__(self, children: Children, db: Path, setup: Callable, kept: dict):
+    def __init__(self, children: parent.Children, db: Path, setup: Callable, kept: dict):
         self.children, self.db, self.kept = children, db, kept
         self._setup, self._pets = setup, {}
 
-    def play_free(self) -> None:
-        """Play one round in which the processes run free."""
-        self.children.open_gate(self._begin())
-        self.children.finish(self.kept["params"]["timeout_s"])
-
-    def play_text(self, turns: list[Turn]) -> None:
-        """Play one round under a schedule."""
-        played = self.play(lambda round: [round.take(turn) for turn in turns], coming=turns)
-        self.children.note(played.stopped)
-
-    def play(self, player: Callable, coming: Sequence[Turn] | None = None) -> Round:
-        """Play one round; `player` is given the round, to take its turns; see `turns.Round`."""
-        number, played = self._begin(), Round(self.children, player, self._look, coming)
+    def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> turns.Round:
+        """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
+        number, played = self.begin(), turns.Round(self.children, player, self._look, coming)
         played.play(number)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
@@ -87,11 +71,13 @@ class Session:
     def _new_pets(self) -> list[dict]:
         before = self._pets
         with suppress(OSError):  # this run may keep its data elsewhere
-            self._pets = {tuple(row.values()): row for row in database.rows(self.db)}
-            self.kept["rows"] = self.kept["rows"] or []
+            rows = database.rows(self.db, most := database.MOST_ROWS)
+            self._pets = {tuple(row.values()): row for row in rows}
+            self.kept["rows"] = (self.kept["rows"] or [])[:most]
         return [row for key, row in self._pets.items() if key not in before]
 
-    def _begin(self) -> int:
+    def begin(self) -> int:
+        """Make the database ready for the next round; return the round's number."""
         self.count()  # what the round before this one has stored
         self._setup(self.db)
         self._new_pets()  # those that are there before the round are not the run's own
@@ -114,25 +100,27 @@ def run(
     setup: Callable[[Path], object] | None = None,
     timeout_s: float = 60,
     label: str = "",
-    watch: Callable[[Event], object] | None = None,
+    watch: Callable[[parent.Event], object] | None = None,
 ) -> "Run":
     """Run each worker of the plan in a process of its own; return what happened.
 
-    plan: name -> worker, a function of one argument, `me` (see `child.Me`);
+    plan: name -> worker, a function of one argument, `me` (see `child.Me`); rounds: how often the
+        same processes repeat the experiment;
     schedule: whose turn it is (see `streamlib.schedule`), a list with one for each round, or a
         function that plays the rounds. Under a schedule nobody thinks, holds or waits;
-    rounds: how often the same processes repeat the experiment;
-    think_s: the longest random pause of `me.think()`, seconds (not scaled);
-    seed: for `me.rng`; without one a seed is drawn and kept with the run;
-    db: the shared database file; without one the run gets its own;
-    setup: called with that path before each round; by default it empties the table of pets;
-    timeout_s: a round that takes longer is ended, seconds (not scaled);
+    think_s, timeout_s: the longest random pause of `me.think()`, and how long a round may take
+        before it is ended, seconds (not scaled); seed: for `me.rng`; drawn if none is given;
+    db: the shared database file, the run's own if none is given; setup: called with its path
+        before each round, by default to empty the table of pets;
     label: to find the run in `history`; watch: called with each `Event` soon after it happened.
     Raises ValueError or TypeError if the plan cannot be run, OSError if the run cannot be kept.
     A worker that fails raises nothing here: see `run.problems` and `run.workers`.
     """
-    workers = packed(plan)
-    texts = [] if callable(schedule) else rounds_of(schedule, rounds, list(plan))
+    workers = child.packed(plan)
+    child.need_function("one argument", setup=setup or print, watch=watch or print)
+    if not isinstance(db, str | Path | None) or "\0" in str(db):
+        raise TypeError(f"db is {db!r}: give the path of a file, or leave it out.")
+    texts = [] if callable(schedule) else turns.rounds_of(schedule, rounds, list(plan))
     scale = home.scale() if schedule is None else 1.0
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     if not (hasattr(seed, "__index__") and abs(int(seed)) < 2**64):
@@ -144,10 +132,9 @@ def run(
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        why = f"The run cannot be kept in {home.runs} ({error.strerror}): make it writable."
-        raise OSError(why) from None
+        raise OSError(f"The run cannot be kept ({error}): make that folder writable.") from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
-    children = Children(watch)
+    children = parent.Children(watch)
     kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
     session = Session(children, db, setup or database.fresh, kept)
@@ -162,18 +149,19 @@ def run(
         if callable(schedule):
             schedule(session)
             params["rounds"] = kept["rounds_run"]
-        for turns in texts:
-            if children.able:
-                session.play_free() if turns is None else session.play_text(turns)
+        for coming in texts:
+            if children.able and coming is None:
+                children.play(session.begin(), params["timeout_s"])
+            elif children.able:
+                children.note(session.play(None, coming).stopped)
         children.end()
-        session.close(folder)
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
-        session.close(folder)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
         raise
     finally:
+        session.close(folder)
         with suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 
@@ -199,7 +187,7 @@ def clear() -> None:
     """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
         text = b"".join(path.read_bytes() for path in folder.glob("*.[cj]s*") if path.is_file())
-        if HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
+        if recorder.HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")

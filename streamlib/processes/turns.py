@@ -1,41 +1,36 @@
-"""One round under a schedule: somebody chooses whose turn is next, and all others stand still.
+"""One round under a schedule: one process has its turn while all others stand still."""
 
-`streamlib.schedule` says what a schedule is, `child.Me` takes the turns of a process.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from streamlib import orders
-from streamlib.orders import Turn
-from streamlib.processes.child import Answer
-from streamlib.processes.parent import Child, Children
+from streamlib.processes import child, parent
 
 
 class Stopped(Exception):
     """Raised when a round cannot go on; its text says why."""
 
 
-class Taken(NamedTuple):
+@dataclass
+class Taken:
     """One turn as it was taken."""
 
-    turn: Turn
+    turn: orders.Turn
     steps: list[str]  # the places that it went through
     command: bool  # whether the last of those is an SQL command
     gave_up: bool  # whether it was refused a lock for which others would wait
-    answer: Answer  # where the process is now
+    answer: child.Answer  # where the process is now
 
 
 @dataclass
 class Round:
     """One round under a schedule: where each process is, who holds what, and what came of it."""
 
-    children: Children
-    player: Callable[["Round"], object]  # plays the round by calls of `take`
+    children: parent.Children
+    player: Callable[["Round"], object] | None  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
-    coming: Sequence[Turn] | None = None  # the turns to come; None: each turn ends at a place
-    waiting: dict[int, Answer] = field(default_factory=dict)  # process -> where it is
+    coming: list[orders.Turn] | None = None  # the turns to play; None: each ends at a place
+    waiting: dict[int, child.Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
     stopped: str = ""  # why it could not be played to its end
 
@@ -44,48 +39,47 @@ class Round:
         """The turns that were taken; one for any place has the letters of the place it began."""
         short = orders.letters_of(step for taken in self.taken for step in taken.steps)
         words = []
-        for turn, steps, command, gave_up, _ in self.taken:
-            letters = "".join(short[step] for step in steps[:1] if command or not gave_up)
-            words.append(f"{turn.process}{'x' * gave_up}{letters}")
-        return " ".join(words if self.coming is None else [str(turn) for turn, *_ in self.taken])
+        for at in self.taken:
+            letters = "".join(short[step] for step in at.steps[:1] if at.command or not at.gave_up)
+            words.append(f"{at.turn.process}{'x' * at.gave_up}{letters}")
+        return " ".join(words if self.coming is None else [str(at.turn) for at in self.taken])
 
     def play(self, number: int) -> None:
         """Play it, turn by turn, as round `number` of the run."""
-        self.waiting = {n: Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
+        self.waiting = {n: child.Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
         self.look()
         self.children.open_gate(number)
         try:
-            self.player(self)
-            if self.waiting:
-                raise Stopped(self._unfinished())
+            self.player(self) if self.player else [self.take(turn) for turn in self.coming]
+            at = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
+            if left := ", ".join(f"{name} waits at {place}" for name, place in at):
+                said = f"The schedule ends after turn {len(self.taken)}"
+                raise Stopped(f"{said}, but not all are done: {left}.")
         except Stopped as why:
             self.stopped = str(why)
         self.children.give_up([self._child(process) for process in self.waiting])
 
-    def take(self, turn: Turn) -> Taken | None:
-        """Give a process one turn; return what it did, or None if it only waits for a lock.
-
-        Raises Stopped if the turn cannot be taken.
-        """
-        number, process, child = len(self.taken) + 1, turn.process, self._child(turn.process)
-        said = f"Turn {number} ({turn}): {child.name}"
+    def take(self, turn: orders.Turn) -> Taken | None:
+        """Give a process a turn; None: it waits for a lock. Raises Stopped if it cannot."""
+        number, process, one = len(self.taken) + 1, turn.process, self._child(turn.process)
+        said = f"Turn {number} ({turn}): {one.name}"
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
         steps, command, gave_up = [], False, False
         while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
-            answer = self.children.turn(child, number * through)
+            answer = self.children.turn(one, number * through)
             if through and at.place:
                 steps, command = [*steps, at.place], at.command
             if answer.refused == "waits" and turn.step == "":
                 return None
             if answer.refused == "waits":
-                answer, gave_up = self.children.turn(child, 0), True
+                answer, gave_up = self.children.turn(one, 0), True
             gave_up |= answer.refused == "gave up"
             self.waiting[process] = answer
         if at.place is None:
             del self.waiting[process]
-        if not child.alive:
+        if not one.alive:
             raise Stopped(f"Turn {number} ({turn}): {at.error}")
         self.children.note(at.error)
         step = turn.step or ""
@@ -97,10 +91,10 @@ class Round:
         if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if gave_up and step[:1] != "x" and self.coming is not None:
-            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._who_holds()}.")
+            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._holder()}.")
         return self.taken[-1]
 
-    def _through(self, turn: Turn, at: Answer, steps: list[str]) -> bool | None:
+    def _through(self, turn: orders.Turn, at: child.Answer, steps: list[str]) -> bool | None:
         """Tell if this turn goes through a place; False: over it, None: it ends here."""
         if at.place is None or (steps and self.coming is None):
             return None
@@ -116,34 +110,28 @@ class Round:
             return True if turn.step is None and at.place != steps[0] else None
         return named or None
 
-    def _child(self, process: int) -> Child:
+    def _child(self, process: int) -> parent.Child:
         return self.children.all[process - 1]
 
-    def _who_holds(self) -> str:
-        """Say who holds the lock, and, where it is known, in which turn it will let go."""
-        held = {process: at.holds for process, at in self.waiting.items() if at.holds}
-        if not held:
-            return "another process holds a lock of the database"
-        [(holder, resource), *_] = held.items()
-        said = f"{self._child(holder).name} holds the write lock of {resource}"
-        for number, turn in enumerate(self.coming[len(self.taken) :], start=len(self.taken) + 1):
-            if turn.process == holder and (turn.step or "c")[0] == "c":  # the commit, for the pets
-                return f"{said} until turn {number}"
-        return said
-
-    def _unfinished(self) -> str:
-        at = {self._child(p).name: at.place or "its start" for p, at in self.waiting.items()}
-        left = ", ".join(f"{name} waits at {place}" for name, place in at.items())
-        return f"The schedule ends after turn {len(self.taken)}, but not all are done: {left}."
+    def _holder(self) -> str:
+        """Say which process holds the lock, and, if that is known, until which turn."""
+        for holder, at in self.waiting.items():
+            if at.holds:
+                said = f"{self._child(holder).name} holds the write lock of {at.holds}"
+                coming = list(enumerate(self.coming, start=1))[len(self.taken) :]
+                steps = [(n, turn.step or "c") for n, turn in coming if turn.process == holder]
+                ends = [f" until turn {n}" for n, step in steps if step[0] == "c"]  # it commits
+                return said + "".join(ends[:1])
+        return "another process holds a lock of the database"
 
 
-def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[Turn] | None]:
+def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[orders.Turn] | None]:
     """Return the turns of each round; None for a round in which the processes run free."""
     if not isinstance(rounds, int) or not 1 <= rounds <= 100_000:
         raise ValueError(f"rounds is {rounds!r}: give a whole number from 1 to 100,000.")
     if schedule is None:
         return [None] * rounds
-    if rounds != 1 or schedule == []:
-        raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
     texts = schedule if isinstance(schedule, list | tuple) else [schedule]
+    if rounds != 1 or not texts:
+        raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
     return [orders.parse(text, names) for text in texts]

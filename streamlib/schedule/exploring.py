@@ -1,7 +1,6 @@
-"""Go through the interleavings of a plan: the rounds, what each showed, and the verdict.
+"""Explore the interleavings of a plan: the rounds, what each showed, and the verdict.
 
-The tree of choices is gone through by running it anew for each path (stateless model checking;
-P. Godefroid, Model Checking for Programming Languages, 1997).
+This is stateless model checking: P. Godefroid, Model Checking for Programming Languages, 1997.
 """
 
 import random
@@ -11,8 +10,7 @@ from pathlib import Path
 
 from streamlib import database, processes
 from streamlib.orders import Turn, switches
-from streamlib.processes.runner import Session
-from streamlib.processes.turns import Round
+from streamlib.processes import child, runner, turns
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -35,11 +33,9 @@ class Verdict:
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
         said = f"{self.verdict}: explored {self.explored:,} of {total} interleavings"
-        if self.sampled:
-            said += f" ({self.sampled:,} of them sampled with seed {self.seed})"
-        if self.broken:
-            said += f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
-        return said + (f" ({self.why})" if self.why else "")
+        said += f" ({self.sampled:,} of them sampled with seed {self.seed})" * (self.sampled > 0)
+        many = f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
+        return said + many * bool(self.broken) + (f" ({self.why})" if self.why else "")
 
 
 def explore(
@@ -53,8 +49,8 @@ def explore(
 ) -> Verdict:
     """Play every interleaving of the plan; say whether the invariant holds in each.
 
-    A turn may end at each `me.step` and before each SQL command; a process that a lock refuses has
-    none to give, because it would wait. Files, sockets, threads and processes are not mixed.
+    A turn may end at each `me.step` and before each SQL command; a process that would wait for a
+    lock cannot take one. Files, sockets, threads and processes are not mixed.
 
     invariant, setup: called with the database's path after and before each round; bound: the most
     rounds to play. If there are more interleavings, half of the rounds go through them, the others
@@ -65,16 +61,14 @@ def explore(
     """
     if not isinstance(bound, int) or bound < 1:
         raise ValueError(f"bound is {bound!r}: give a whole number from 1.")
-    for name, given in [("setup", setup), ("invariant", invariant)]:
-        if not callable(given):
-            raise TypeError(f"{name} is {given!r}: give a function of the database's path.")
+    child.need_function("the database's path", setup=setup, invariant=invariant)
     search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()
 
 
 class _Node:
-    """A beginning of rounds: what its last turn came to, and what is known of how it goes on."""
+    """How some rounds began: what their last turn did, and which turns may follow it."""
 
     def __init__(self, came: object, processes: Iterable[int]):
         self.came, self.open = came, True  # open: not all that comes after it has been played
@@ -82,16 +76,16 @@ class _Node:
 
 
 class _Search:
-    """Go through the tree of beginnings, first in order, then by luck; keep what each showed."""
+    """Search the tree of turns, first in order, then at random; keep what each round showed."""
 
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
         self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
-        self.sampled = self.left = 0  # interleavings that luck chose; rounds that came to no end
-        self.waited = self.changed = False  # a process for a lock; a worker, between rounds
+        self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
+        self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
-    def play(self, session: Session) -> None:
+    def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
         self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
@@ -110,60 +104,59 @@ class _Search:
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
 
-    def _walk(self, round: Round) -> None:
-        """Play one round, on to something new if there is any, and make the tree grow."""
+    def _walk(self, round: turns.Round) -> None:
+        """Play one round, with something new in it if possible; add what it did to the tree."""
         node, self.path = self.root, [self.root]
         while round.waiting:
-            turns = [turn for turn, after in node.next.items() if after is None or after.open]
+            choices = [turn for turn, after in node.next.items() if after is None or after.open]
             if not node.next or len(round.taken) == MOST_TURNS:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 return node.next.clear()
-            turns = turns or list(node.next)
-            turn = self.dice.choice(turns) if self.dice else turns[0]
+            choices = choices or list(node.next)
+            turn = self.dice.choice(choices) if self.dice else choices[0]
             taken = round.take(turn)
-            if turn.step == "" and (taken is None or taken.gave_up):  # it has no turn to give
+            if turn.step == "" and (taken is None or taken.gave_up):  # it cannot take a turn
                 self.changed |= node.next.pop(turn) is not None
                 turn, self.waited = Turn(turn.process, "x"), True
                 if self.gives_up:
                     node.next.setdefault(turn)
                 elif taken:
-                    return None  # it went on with the error; a patient one would not
+                    return None  # it continued after the error, but a patient process would wait
             if taken:
                 self.unclear |= taken.answer.unmixed
                 came = (taken.steps, taken.gave_up, taken.answer.place, bool(taken.answer.error))
-                # the others first: where a lock refuses them, the round goes on all the same
+                # The others come first: if a lock refuses them, the round still continues.
                 order = sorted(round.waiting, key=lambda process: process == turn.process)
                 node.next[turn] = node = node.next[turn] or _Node(came, order)
                 self.changed |= node.came != came
                 self.path.append(node)
         return None
 
-    def _keep(self, round: Round, db: Path) -> None:
-        """Keep what an interleaving showed."""
-        errors = [taken.answer.error for taken in round.taken if taken.answer.error]
+    def _keep(self, round: turns.Round, db: Path) -> None:
+        error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")
         try:
-            held = not errors and self.invariant(db)
+            held = not error and self.invariant(db)
         except AssertionError:
             held = False
         if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
             raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
-        self.results[round.schedule] = None if held else "".join(errors[:1])
+        self.results[round.schedule] = None if held else error
 
     def verdict(self) -> Verdict:
         """Sum up."""
         results, total, why = self.results, None, next(iter(self.unclear), "")
-        broken = sorted((switches(s), s) for s, result in results.items() if result is not None)
+        broken = [schedule for schedule, result in results.items() if result is not None]
+        broken.sort(key=lambda schedule: (switches(schedule), schedule))
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
         if self.changed:
             total, broken, why = None, [], "the worker is not the same in each round"
-        first = broken[0][1] if broken else ""
+        first = "".join(broken[:1])
         if broken:
             verdict, why = "broken", results[first]
         why = why or "no interleaving was played to its end" * (not results)
-        texts = [schedule for _, schedule in broken]
-        return Verdict(verdict, first, len(results), self.sampled, self.seed, total, texts, why)
+        return Verdict(verdict, first, len(results), self.sampled, self.seed, total, broken, why)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streamlib import orders
+from streamlib import database, orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 def at(run: "Run", turn: int) -> "pd.DataFrame":
     """Return where everything is after one turn of a run under a schedule; 0 is before the first.
 
-    A row for each process: its last step, and in which turn that began, what it holds, and its
-    next step; then one for each row of the shared tables, as every other process sees it.
+    There is a row for each process: its last step, the turn in which that step began, what the
+    process holds, and its next step. Below is a row for each committed row of the shared tables.
     Raises ValueError if the run was free, or has no such turn.
     """
     import pandas as pd  # here, because the children of a script import this module
 
     if not run.shared:
         raise ValueError("This run was free: give processes.run a schedule to step through.")
-    if not 0 <= turn < len(run.shared):
-        raise ValueError(f"There is no turn {turn}: step through 0 to {len(run.shared) - 1}.")
+    if turn not in range(len(run.shared)):
+        raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
     events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
-    rows = []
+    rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
     for number, name in enumerate(run.params["processes"], start=1):
-        left = number in map(orders.process_of, run.schedule.split()[turn:])
-        over = "" if left else "no turn left" if run.stopped[0] else "ended"
-        rows.append({"what": name, "last": "not begun", "holds": "", "next": over})
-        for mark in events[events["process"] == name].to_dict("records"):
-            if mark["turn"] > turn:
-                rows[-1]["next"] = mark["step"]
-                break
-            if mark["state"] == "step":
-                rows[-1] |= {"last": mark["step"], "turn": mark["turn"]}
-            elif mark["state"] in ("holding", "done", "gave_up"):
-                rows[-1]["holds"] = mark["resource"] if mark["state"] == "holding" else ""
-            if mark["state"] == "gave_up":
+        over = "" if number in left else "no turn left" if run.stopped[0] else "ended"
+        marks = events[events["process"] == name].astype(object)
+        rows.append({"what": name, "last": "not begun", "holds": ""})
+        rows[-1]["next"] = next(iter(marks["step"][marks["turn"] > turn]), over)
+        for mark in marks[marks["turn"] <= turn].itertuples():
+            if mark.state == "step":
+                rows[-1] |= {"last": mark.step, "turn": mark.turn}
+            elif mark.state in ("holding", "done", "gave_up"):
+                rows[-1]["holds"] = mark.resource if mark.state == "holding" else ""
+            if mark.state == "gave_up":
                 rows[-1]["last"] = "gave up"
     for table, shared in run.shared[turn].items():
         for row in shared:
             rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
+        if len(shared) == database.SHOWN:
+            rows.append({"what": table, "last": f"(no more than {len(shared)} rows are shown)"})
     found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
     return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})

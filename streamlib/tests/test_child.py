@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import queue
+import re
 import socket
 import sqlite3
 import subprocess
@@ -425,3 +426,23 @@ def _python(code, folder):
     command = [sys.executable, "-c", code]
     options = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
     return subprocess.run(command, timeout=60, **options)
+
+
+def test_what_a_worker_prints_is_kept_up_to_a_bound_and_the_output_says_so():
+    """The beginning and the end of it, tracebacks too; the file does not grow without end."""
+
+    def loud(me):
+        print("first")
+        for number in range(100_000):
+            print("line", number, "é" * 20)
+        print("x" * 3_000_000)
+        raise KeyError("at last")
+
+    run = processes.run({"P1": loud, "P2": lambda me: print("short")})
+    text, size = run.output["P1"], (run.folder / "1.out").stat().st_size
+    assert size < 4 * child.KEPT_BYTES and run.output["P2"] == "short\n"
+    assert text.startswith("first\nline 0 é") and text.endswith("KeyError: 'at last'\n")
+    [left] = re.findall(r"\n\((\d+) bytes are left out here\.\)\n", text)
+    lines = sum(len(f"line {number} {'é' * 20}\n".encode()) for number in range(100_000))
+    printed = len("first\n") + lines + 3_000_001 + len(text) - text.index("Traceback")
+    assert size - len(f"\n({left} bytes are left out here.)\n") + int(left) == printed

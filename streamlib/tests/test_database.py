@@ -191,6 +191,12 @@ def test_tables_show_what_is_committed_and_only_the_first_rows(me):
     with closing(sqlite3.connect(me.db, isolation_level=None)) as connection:
         connection.execute('CREATE TABLE "a ""b" (x)')
         connection.executemany('INSERT INTO "a ""b" VALUES (?)', [(n,) for n in range(30)])
+        connection.execute("CREATE TABLE long AS SELECT printf('%.*c', 1000000, 'x') AS x")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute('DELETE FROM "a ""b"')
-        assert database.tables(me.db) == {"pets": [], 'a "b': [{"x": n} for n in range(20)]}
+        rows = [{"x": n} for n in range(20)]
+        assert database.tables(me.db) == {
+            "pets": [],
+            'a "b': rows,
+            "long": [{"x": "x" * 200 + "…"}],
+        }

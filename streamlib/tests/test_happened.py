@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from streamlib import charts
+from streamlib import charts, orders
 from streamlib.charts import drawing
 from streamlib.processes import events as trace
 from streamlib.tests.conftest import (
@@ -387,3 +387,12 @@ def test_discovery_below_a_total_too_large_to_draw():
     ax = charts.discovery(["AB", "BA"], math.factorial(30))
     assert title(ax).startswith("2 of 265,252,859,") and not words(ax) and fits(ax)
     assert ax.get_ylim()[1] < 5
+
+
+def test_a_process_without_an_item_keeps_its_color():
+    owners = orders.Owners({"A": "P2", "B": "P3"})
+    owners.plan = ["P1", "P2", "P3"]
+    ax = charts.many(["AB", "AB"], owners)
+    for hue in charts.HUES[1:3]:
+        assert drawn_in(inside(ax), hue) > 100
+    assert drawn_in(inside(ax), charts.HUES[0]) == 0 and "P1" in words(ax)

@@ -186,3 +186,10 @@ def test_letters_tell_steps_apart(names):
         assert name.startswith(letters)
         others = {other for other in names - {name} if other.startswith(letters)}
         assert not others or letters == name
+
+
+def test_a_process_without_a_label_keeps_its_number():
+    whose = orders.Owners({"A": "P2", "B": "P3"})
+    whose.plan = ["P1", "P2", "P3"]
+    assert orders.schedule("BA", whose) == "3 2" and whose == {"A": "P2", "B": "P3"}
+    assert orders.schedule("BA", dict(whose)) == "2 1"

@@ -7,9 +7,10 @@ from unittest import mock
 
 import pytest
 
-from streamlib import database, processes
+from streamlib import charts, database, orders, processes
 from streamlib.processes.recorder import Recorder
 from streamlib.processes.result import ROW, Run
+from streamlib.tests.conftest import title
 
 PLAN = {name: database.pets(pets) for name, pets in database.PETS.items()}
 GATE = 10**12  # ns
@@ -21,6 +22,7 @@ def make(folder, plan, rows=(), **about):
     A mark is (second, state, item) and may go on with resource and detail; rows: (id, name,
     process), or None if there is no table; about: what run.json is to say differently.
     """
+    folder.mkdir(exist_ok=True)
     for number, (process, marks) in enumerate(plan.items(), start=1):
         with mock.patch("time.perf_counter_ns", return_value=GATE) as clock:
             recorder = Recorder(folder / f"{number}.csv", process)
@@ -258,3 +260,44 @@ def test_what_workers_printed_is_kept_in_plan_order():
     run = processes.run({"P2": worker, "P1": worker})
     assert list(run.output.items()) == [("P2", "from P2\n"), ("P1", "from P1\n")]
     assert run.items.empty and run.workers["stored"].tolist() == [0, 0] and run.owners == {}
+
+
+@pytest.mark.parametrize("idle", ["P1", "P2", "P3"])
+def test_a_process_without_an_item_keeps_its_number(idle):
+    plan = {name: (lambda me: None) if name == idle else PLAN[name] for name in PLAN}
+    run = processes.run(plan)
+    busy = [str(n) for n, name in enumerate(plan, start=1) if name != idle for _ in range(2)]
+    committed = run.orders()["committed"][0]
+    forced = orders.schedule(committed, run.owners)
+    assert sorted(forced.split()) == busy and run.owners.plan == list(plan)
+    again = processes.run(plan, schedule=f"{forced} {idle[1]}")
+    assert again.orders()["committed"].tolist() == [committed] and again.stopped == [""]
+    assert Run(run.folder).owners.plan == list(plan)
+
+
+@pytest.mark.parametrize("number", [127, 128, 129, 260])
+def test_a_run_of_more_than_127_processes_has_its_tables_and_charts(
+    tmp_path, number, close_figures
+):
+    """Pandas counts the categories of a column in a byte up to 127 of them."""
+    plan = {f"P{n}": insert(f"pet {n}", 0, n, n + 1) for n in range(1, number + 1)}
+    rows = [(n, f"pet {n}", f"P{n}") for n in range(1, number + 1)]
+    run = make(tmp_path, plan, rows)
+    assert run.ok and run.verdict == f"{number} of {number} rows are stored, 0 lost"
+    assert run.workers["stored"].tolist() == [1] * number and len(run.owners) == number
+    assert run.schedule == " ".join(str(n) for n in range(1, number + 1))
+    assert run.items["waited"].round(6).tolist() == list(range(1, number + 1))
+    assert len(run.handoffs()) == number - 1
+    assert title(charts.timeline(run.events)).startswith(f"{number} of {number} processes won once")
+    charts.strip(run.items)
+    charts.many(run.orders()["committed"], run.owners)
+    charts.handoff(run.events, run.handoffs())
+
+
+def test_of_more_rows_than_the_lab_counts_the_verdict_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "MOST_ROWS", 3)
+    plan = {"P1": [*insert("Ace", 0, 1, 2), *insert("Bo", 2, 3, 4)]}
+    assert make(tmp_path, plan, [(1, "Ace", "P1"), (2, "Bo", "P1")]).ok
+    run = make(tmp_path / "more", plan, [(n, f"pet {n}", "P1") for n in range(3)])
+    assert run.verdict == "unknown: the run stored more rows than the 3 that the lab counts"
+    assert not run.ok and run.why() == []

@@ -1,6 +1,7 @@
 """A run from plan to run.json: rounds, rows, interruptions, and the history of runs."""
 
 import errno
+import functools
 import json
 import os
 import random
@@ -350,3 +351,42 @@ def test_whatever_is_marked_is_kept_as_text():
     for state, column in (("seen", "item"), ("used", "resource"), ("said", "detail")):
         found = run.events[column][run.events["state"] == state].tolist()
         assert found == [str(thing) for thing in things]
+
+
+WRONG = [3, "x", [1], (lambda: None), (lambda one, two: None), {"P1": 1}, b"lab.db"]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+@pytest.mark.parametrize("name", ["setup", "watch", "db"])
+def test_a_wrong_argument_is_one_sentence_before_anything_runs(name, number, monkeypatch, tmp_path):
+    monkeypatch.setattr(home, "runs", tmp_path / "runs")
+    given = "a\0b" if (name, number) == ("db", 1) else WRONG[number]
+    with pytest.raises(TypeError, match=f"{name} is .*: give ") as refused:
+        processes.run(PETS, **{name: given})
+    assert is_one_sentence(str(refused.value)) and not home.runs.exists()
+
+
+def test_a_watcher_may_be_any_function_of_an_event():
+    seen = []
+    for watch in (seen.append, seen.extend):
+        assert processes.run({"P1": lambda me: me.mark("seen")}, watch=watch).problems == []
+    assert [event.state for event in seen if hasattr(event, "state")].count("seen") == 1
+
+
+def test_of_a_large_table_the_last_rows_are_counted(monkeypatch, tmp_path):
+    """Those of a run, which stand at the end, whatever an earlier run has left."""
+    monkeypatch.setattr(database, "MOST_ROWS", 10)
+    db = database.fresh(tmp_path / "shared.db")
+    with closing(sqlite3.connect(db)) as connection, connection:
+        rows = [(f"pet {n}",) for n in range(50)]
+        connection.executemany("INSERT INTO pets (name, process) VALUES (?, 'P9')", rows)
+    keep = functools.partial(database.fresh, keep=True)
+    run = processes.run(PETS, db=db, setup=keep)
+    assert run.verdict == "6 of 6 rows are stored, 0 lost" and len(database.rows(db)) == 56
+
+
+def test_a_run_that_stores_more_rows_than_are_counted_says_so(monkeypatch):
+    monkeypatch.setattr(database, "MOST_ROWS", 10)
+    run = processes.run({"P1": database.pets([f"pet {n}" for n in range(20)])})
+    assert run.verdict == "unknown: the run stored more rows than the 10 that the lab counts"
+    assert len(run.rows) == 10 and run.why() == []

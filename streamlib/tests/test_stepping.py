@@ -59,3 +59,23 @@ def test_a_turn_that_was_not_played_is_refused(turn):
 def test_a_free_run_has_no_turns():
     with pytest.raises(ValueError, match="This run was free"):
         schedule.at(processes.run(TWO, setup=counter), turn=1)
+
+
+@pytest.mark.parametrize("turn", [1.5, "1", None])
+def test_a_turn_that_is_no_number_is_refused(turn):
+    run = processes.run({"P1": TWO["P1"]}, schedule="1r 1a 1w", setup=counter)
+    with pytest.raises(ValueError, match=f"There is no turn {turn!r}: step through 0 to 3"):
+        schedule.at(run, turn=turn)
+
+
+@pytest.mark.parametrize(("number", "said"), [(19, False), (30, True)])
+def test_a_table_is_shown_up_to_a_bound_which_is_said(number, said):
+    def stores(me):
+        with closing(sqlite3.connect(me.db)) as connection, connection:
+            rows = [(n,) for n in range(1, number)]
+            connection.executemany("INSERT INTO counter VALUES (?)", rows)
+
+    shown = schedule.at(processes.run({"P1": stores}, schedule="1", setup=counter), turn=1)
+    last = shown["last"]["counter"].tolist()
+    assert last[0] == "value = 0" and len(last) == min(number, 20) + said
+    assert ("(no more than 20 rows are shown)" in last) == said
