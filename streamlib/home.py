@@ -49,10 +49,15 @@ def hiding_files() -> str:
     return "".join(f"; rename {name}, which hides a module of Python's own" for name in here)
 
 
+def harmless(text: object) -> str:
+    """Return a text in which nothing but letters and line ends acts on the screen."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+
+
 def say(*words: object, sep: str = " ") -> None:
     """Print words at once; if nobody reads them any more, so be it: that stops no stream."""
     try:
-        print(*words, sep=sep, flush=True)
+        print(*map(harmless, words), sep=sep, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

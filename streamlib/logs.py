@@ -8,6 +8,7 @@ import logging
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from streamlib import database, home
@@ -25,21 +26,27 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        try:
-            with open(path, "a+", encoding="latin-1") as file:  # this empties nothing
-                file.seek(0)
-                if not OURS.match(file.read(99)):
-                    raise FileExistsError(0, "it is there, and is not a log of the lab's")
-            self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
-        except OSError as error:
-            why = f"The log {path} cannot be written ({error.strerror})"
-            raise OSError(f"{why}: give another path, in a folder that exists.") from None
+        self._path = path
+        with self._one_sentence(), open(path, "a+", encoding="latin-1") as file:  # empties nothing
+            file.seek(0)
+            if not OURS.match(file.read(99)):
+                raise FileExistsError(0, "it is there, and is not a log of the lab's")
+        self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with self._one_sentence():  # such as a full disk, which only now is told
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _one_sentence(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = f"The log {self._path} cannot be written ({error.strerror})"
+            raise OSError(f"{why}: give another path, in a folder that exists.") from None
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""
