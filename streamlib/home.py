@@ -7,8 +7,8 @@ outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.pr
 import json
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -62,6 +62,15 @@ def say(*words: object, sep: str = " ") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+@contextmanager
+def one_sentence(path: Path | str, advice: str) -> Iterator[None]:
+    """Turn an OSError within into a sentence: this path cannot be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror}): {advice}.") from None
+
+
 def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
     """Write a text beside the file, then move it there: readers see all of it or the old one.
 
@@ -69,10 +78,9 @@ def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
     """
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
-        beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
-        os.replace(beside, path)
-    except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror}): mend that first.") from None
+        with one_sentence(path, "mend that first"):
+            beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -8,12 +8,13 @@ import logging
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from streamlib import database, home
 
 logging.raiseExceptions = False  # a screen that takes no more stops nothing
+ADVICE = "give another path, in a folder that exists"
 OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
 
 
@@ -26,8 +27,8 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        self._path = path
-        with self._one_sentence(), open(path, "a+", encoding="latin-1") as file:  # empties nothing
+        self._writing = partial(home.one_sentence, f"The log {path}", ADVICE)
+        with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
             file.seek(0)
             if not OURS.match(file.read(99)):
                 raise FileExistsError(0, "it is there, and is not a log of the lab's")
@@ -37,16 +38,8 @@ class Log(contextlib.AbstractContextManager):
             self._logger.addHandler(handler)
 
     def __exit__(self, *error: object) -> None:
-        with self._one_sentence():  # such as a full disk, which only now is told
+        with self._writing():  # only now does a full disk tell
             self._file.close()
-
-    @contextlib.contextmanager
-    def _one_sentence(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            why = f"The log {self._path} cannot be written ({error.strerror})"
-            raise OSError(f"{why}: give another path, in a folder that exists.") from None
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""

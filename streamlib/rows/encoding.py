@@ -28,10 +28,15 @@ MIXED = re.compile(f"[A-Za-z][^A-ɏ]|[^A-ɏ][A-Za-z]|{UNREADABLE}")  # Latin let
 codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 
 
-def likeliest(path: Path) -> str:
-    """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
+def likeliest(path: Path, said: str = "") -> str:
+    """What a mark tells, or `said`; UTF-8 if half of what is beyond ASCII is; or what makes sense.
+
+    That is the encoding in which most words do.
+    """
     with path.open("rb") as file:
         sample = next((b for b in iter(partial(file.read, SAMPLE), b"") if not b.isascii()), b"")
+    if told := next((code for mark, code in MARKS.items() if sample.startswith(mark)), said):
+        return told
     letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))
     if 2 * letters.count(UNREADABLE) <= len(letters):
         return "utf-8"

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from streamlib.rows.encoding import FORMATS, MARKS, UNREADABLE, likeliest
+from streamlib.rows.encoding import FORMATS, UNREADABLE, likeliest
 
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
@@ -146,8 +146,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
     except OSError as error:
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
-    mark = next((code for mark, code in MARKS.items() if head.startswith(mark)), None)
-    encoding = mark or encoding or likeliest(path)
+    encoding = likeliest(path, encoding)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))

@@ -42,9 +42,8 @@ class Received:
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
         told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
-        return told + [
-            f"Rows of another sender, in {file}: {n:,}." for file, n in self.others.items()
-        ]
+        others = self.others.items()
+        return told + [f"Rows of another sender, in {file}: {n:,}." for file, n in others]
 
     @property
     def ok(self) -> bool:

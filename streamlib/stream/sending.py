@@ -84,8 +84,7 @@ def send(
     check_limit(limit)
     rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
     result, began, as_records = Sent(url), time.perf_counter(), format == "json"
-    full_speed = as_records and every is None
-    with stop.heard(), wire.sink(url, full_speed, lambda: stop.asked) as sink:
+    with stop.heard(), wire.sink(url, as_records and every is None, lambda: stop.asked) as sink:
         try:
             for seq, row in enumerate(rows, start=1):
                 if stop.asked:

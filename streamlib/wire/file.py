@@ -13,21 +13,20 @@ def open_for_lines(path: Path | str) -> "FileSink":
 
     Raises ValueError unless it is empty or the lab wrote it, OSError if it cannot be written.
     """
-    try:
+    with home.one_sentence(path, "name a file in a folder that exists"):
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
         file = FileSink(path, "a")
-        with suppress(ImportError):  # Windows has no such lock
-            from fcntl import LOCK_EX, LOCK_NB, flock
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
 
-            if Path(path).is_file():
-                flock(file, LOCK_EX | LOCK_NB)
-        return file
+        if Path(path).is_file():
+            flock(file, LOCK_EX | LOCK_NB)
     except BlockingIOError:
         raise OSError(f"{path} is in use: stop its other writer, or give another name.") from None
-    except OSError as error:
-        why = f"{path} cannot be written ({error.strerror})"
-        raise OSError(f"{why}: name a file in a folder that exists.") from None
+    except (ImportError, OSError):
+        pass  # Windows and some disks of a network have no such lock
+    return file
 
 
 def _is_ours(path: Path | str) -> bool:

@@ -95,8 +95,7 @@ class TcpSource(contextlib.AbstractContextManager):
                 if key.fileobj is self._socket:
                     yield from self._accept()
                 elif key.fileobj in self._rests:
-                    for line in self._read(key.fileobj):
-                        yield line, key.fileobj
+                    yield from self._read(key.fileobj)
 
     def _accept(self) -> Iterator[tuple[None, socket.socket]]:
         """Take a new client; without room, the first that sent no line has to go, or the idlest."""
@@ -113,8 +112,8 @@ class TcpSource(contextlib.AbstractContextManager):
             yield from [(None, gone)] * bool(self._heard_at[gone])
             self._cut_off(gone)
 
-    def _read(self, client: socket.socket) -> list[bytes | None]:
-        """Return the lines that are whole now, and None after the last one of a client."""
+    def _read(self, client: socket.socket) -> Iterator[tuple[bytes | None, socket.socket]]:
+        """Yield the lines that are whole now, and None after the last one of a client."""
         rest, data = self._rests[client], b""
         with contextlib.suppress(OSError):  # a reset is an end, too
             data = client.recv(CHUNK)
@@ -127,7 +126,7 @@ class TcpSource(contextlib.AbstractContextManager):
         if not data or len(rest) > LONGEST:
             lines += [bytes(rest), None] if rest else [None]
             self._cut_off(client)
-        return lines
+        yield from ((line, client) for line in lines)
 
     def _cut_off(self, client: socket.socket) -> None:
         self._selector.unregister(client)
