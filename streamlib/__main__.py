@@ -95,10 +95,8 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
             if given.every:  # when the next one is asked for, this one has been sent
                 home.say(f"sent {seq:,}: {dict(row)!s:.100}")
 
-    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
-    choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
-    told = shown()
-    done = stream.send(told, given.to, every=every, **choices)
+    told, options = shown(), ("every", "limit", "seed", "format")
+    done = stream.send(told, given.to, **{name: getattr(given, name) for name in options})
     if done.ended == "limit reached":
         next(told, None)  # to tell of the last one, too
     home.say(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
@@ -147,8 +145,8 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 def clear(parser: Parser, arguments: Sequence[str]) -> int:
     """Remove the stored outputs from your notebooks."""
     parser.add_argument("notebooks", nargs="*", help="which ones (all in notebooks/)")
-    for path in home.clear_outputs(parser.parse_args(arguments).notebooks):
-        home.say(f"cleared {path.name}")
+    cleared = home.clear_outputs(parser.parse_args(arguments).notebooks)
+    home.say(*(f"cleared {path.name}" for path in cleared), sep="\n")
     return 0
 
 

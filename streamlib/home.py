@@ -1,8 +1,4 @@
-"""Where the lab's root, data and outputs are, how fast its lessons run, and how it keeps files.
-
-Three environment variables change what is found here: STREAMLIB_OUTPUTS (another folder for
-outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.predict`).
-"""
+"""Where the lab's root, data and outputs are, how fast its lessons run, and how it keeps files."""
 
 import json
 import os
@@ -63,22 +59,19 @@ def say(*words: object, sep: str = " ") -> None:
 
 
 @contextmanager
-def one_sentence(path: Path | str, advice: str) -> Iterator[None]:
-    """Turn an OSError within into a sentence: this path cannot be written, and what to do."""
+def one_sentence(what: str, advice: str) -> Iterator[None]:
+    """Turn an OSError within into a sentence: what is wrong, the system's words, what to do."""
     try:
         yield
     except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror}): {advice}.") from None
+        raise OSError(f"{what} ({error.strerror or error}): {advice}.") from None
 
 
 def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
-    """Write a text beside the file, then move it there: readers see all of it or the old one.
-
-    Raises OSError if that fails; the old file is then still there.
-    """
+    """Replace a file at once by one written beside it; raise OSError and keep it if that fails."""
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
-        with one_sentence(path, "mend that first"):
+        with one_sentence(f"{path} cannot be written", "mend that first"):
             beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
             os.replace(beside, path)
     finally:
@@ -98,8 +91,7 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
 
     Raises ValueError if one of them is not a notebook; the others are cleared.
     """
-    paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
-    odd = []
+    odd, paths = [], [*map(Path, notebooks)] or sorted((root / "notebooks").glob("*.ipynb"))
     for path in paths:
         try:
             notebook = json.loads(path.read_text(encoding="utf-8-sig"))

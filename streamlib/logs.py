@@ -1,7 +1,4 @@
-"""The log that tasks 1 and 2 ask for: one line for each thing that happens to a row.
-
-Each line is   time - level - message   and appears both on the screen and in a file.
-"""
+"""The log of tasks 1 and 2, on the screen and in a file, each line `time - level - message`."""
 
 import contextlib
 import logging
@@ -27,7 +24,7 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
         self._logger = logging.Logger("pets")
-        self._writing = partial(home.one_sentence, f"The log {path}", ADVICE)
+        self._writing = partial(home.one_sentence, f"The log {path} cannot be written", ADVICE)
         with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
             file.seek(0)
             if not OURS.match(file.read(99)):

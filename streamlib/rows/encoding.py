@@ -29,10 +29,7 @@ codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 
 
 def likeliest(path: Path, said: str = "") -> str:
-    """What a mark tells, or `said`; UTF-8 if half of what is beyond ASCII is; or what makes sense.
-
-    That is the encoding in which most words do.
-    """
+    """By its mark, or as said; UTF-8 if half of it beyond ASCII is; else what makes most sense."""
     with path.open("rb") as file:
         sample = next((b for b in iter(partial(file.read, SAMPLE), b"") if not b.isascii()), b"")
     if told := next((code for mark, code in MARKS.items() if sample.startswith(mark)), said):

@@ -120,9 +120,8 @@ class Rows:
     def __repr__(self) -> str:
         encoding, mark, _, header, titles, *guess = self.assumed.values()
         fields = f"{DELIMITERS.get(mark, repr(mark))} between fields"
-        first = f"row {titles + 1} is the" if titles else "the first row is a"
-        header = f"{first} header" if header else "no header"
-        assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
+        first = f"row {titles + 1} is the header" if titles else "the first row is a header"
+        assumed = "; ".join([f"{encoding}, {fields}, {first if header else 'no header'}", *guess])
         plural = "s" * (len(self.columns) > 1)
         return f"<rows of {self.path.name}: {len(self.columns)} column{plural}; assumed: {assumed}>"
 

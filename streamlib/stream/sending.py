@@ -10,7 +10,6 @@ from streamlib import home, records, wire
 from streamlib.stream.stopping import check_limit, stop
 
 ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
-SLICE_S = 0.2  # a pause is cut into parts, so that a stop is noticed soon
 
 
 def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
@@ -22,17 +21,18 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
     >>> list(pace("abc", every=0.001))
     ['a', 'b', 'c']
     """
-    bounds = every if isinstance(every, tuple | list) else (every, every)
-    if len(bounds) != 2 or home.seconds("every", bounds[0]) > home.seconds("every", bounds[1]):
-        raise ValueError(f"every is {every!r}: give seconds, or two of them, the smaller first.")
-    return _paced(items, *bounds, random.Random(seed))
+    bounds = tuple(every) if isinstance(every, tuple | list) else (every,)
+    numbers = [home.seconds("every", one) for one in bounds]
+    if len(numbers) not in (1, 2) or numbers != sorted(numbers):
+        raise ValueError(f"every is {bounds}: give seconds, or two of them, the smaller first.")
+    return _paced(items, numbers[0], numbers[-1], random.Random(seed))
 
 
 def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:
     scale, due = home.scale(), time.perf_counter()
     for item in items:
         while (left := due - time.perf_counter()) > 0:
-            time.sleep(min(left, SLICE_S))
+            time.sleep(min(left, 0.2))  # so that a stop is noticed soon
             if stop.asked:
                 return
         yield item

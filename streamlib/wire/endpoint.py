@@ -1,7 +1,4 @@
-"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`.
-
-Everything stays on this machine unless a URL names another host; then `Endpoint.note` says so.
-"""
+"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`."""
 
 import errno
 import re

@@ -13,7 +13,7 @@ def open_for_lines(path: Path | str) -> "FileSink":
 
     Raises ValueError unless it is empty or the lab wrote it, OSError if it cannot be written.
     """
-    with home.one_sentence(path, "name a file in a folder that exists"):
+    with home.one_sentence(f"{path} cannot be written", "name a file in a folder that exists"):
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
         file = FileSink(path, "a")
@@ -46,21 +46,17 @@ def _note(path: Path | str) -> Path:
 def write_line(file: "FileSink", line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
-    try:
-        if not file.begun:
-            file.begun = True
-            with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
-                file.truncate(0)
-                _note(file.name).write_bytes(line)
+    if not file.begun:
+        file.begun = True
+        with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
+            file.truncate(0)
+            _note(file.name).write_bytes(line)
+    with home.one_sentence(f"{file.name} takes no more", "make room, then run this again"):
         written = file.write(line)
-        if written == len(line):
-            return
-        file.seek(-written, io.SEEK_CUR)
-        file.truncate()
-        why = "only a part of the line found room"
-    except OSError as error:
-        why = error.strerror
-    raise OSError(f"{file.name} takes no more ({why}): make room, then run this again.")
+        if written < len(line):
+            file.seek(-written, io.SEEK_CUR)
+            file.truncate()
+            raise OSError("only a part of the line found room")
 
 
 class FileSink(io.FileIO):

@@ -1,7 +1,4 @@
-"""A connection: its bytes arrive all and in order, or it breaks. Framing is up to us.
-
-A record is a line of JSON, and ends at its end of line, a byte that JSON never has inside.
-"""
+"""A connection: its bytes arrive all and in order, or it breaks. Framing is up to us: lines."""
 
 import contextlib
 import errno
@@ -80,8 +77,7 @@ class TcpSource(contextlib.AbstractContextManager):
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
-        self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
-        self._heard_at: dict[socket.socket, float] = {}  # when each sent a whole line; 0: never
+        self._rests, self._heard_at = {}, {}  # of each: what is unfinished; when it sent a line
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 

@@ -33,7 +33,11 @@ class UdpSink(contextlib.AbstractContextManager):
     def send(self, line: bytes) -> None:
         if self._in_step and self._under_way > WINDOW:
             self._under_way = 0
-            self._in_step = self._has_kept_up()
+            self._in_step = self._is_echoed(b'{"ask": %d}' % self._sent, ASKS)
+            if self.acknowledged and not self._in_step:
+                raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
+            if not self._in_step:
+                self.problems += ["The receiver acknowledged nothing, so nothing kept it in step."]
         self._send(line)
         self._sent += 1
         self._under_way += len(line) + OVERHEAD
@@ -54,14 +58,6 @@ class UdpSink(contextlib.AbstractContextManager):
         except OSError as error:
             why = f"{len(line):,} bytes do not get through to {self._url} ({error.strerror})"
             raise ValueError(f"{why}: send fewer columns, or check the host") from None
-
-    def _has_kept_up(self) -> bool:
-        if self._is_echoed(b'{"ask": %d}' % self._sent, ASKS):
-            return True
-        if self.acknowledged:
-            raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
-        self.problems.append("The receiver acknowledged nothing, so nothing kept it in step.")
-        return False
 
     def _is_echoed(self, line: bytes, times: int) -> bool:
         """Send a line until it is echoed; return whether it was."""
