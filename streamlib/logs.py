@@ -22,8 +22,7 @@ class Log(contextlib.AbstractContextManager):
     """
 
     def __init__(self, path: Path | str):
-        self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
-        self._logger = logging.Logger("pets")
+        self._logger, self._since = logging.Logger("pets"), {}  # (process, pet, state) -> its time
         self._writing = partial(home.one_sentence, f"The log {path} cannot be written", ADVICE)
         with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
             file.seek(0)

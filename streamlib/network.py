@@ -1,7 +1,6 @@
 """A bad network between two programs on this machine, and a trial of a reliability layer over it.
 
-Loopback itself loses nothing on the way and never reorders. So this is a simulation, and you can
-repeat it: what happens to the nth datagram in a direction depends on the seed and n alone.
+It is a simulation that you can repeat: the fate of the nth datagram depends on seed and n alone.
 
     with network.Proxy(network.Network(loss=0.1, seed=7), to=receiver.url) as proxy:
         stream.send(table, proxy.url, every=0.01)
@@ -28,24 +27,19 @@ MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds 
 class Network:
     """What a network does to each datagram, independently of the others.
 
-    loss, duplicate, reorder: probabilities; a reordered datagram is `delay_s` late, at least 5 ms;
-    delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
-    rate: bytes a second, None for no limit; seed: for everything that is random here.
-
     TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
     least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
-    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. This is a model: the
-    system's own TCP carries the bytes. It takes lost packets one by one (RFC 6582), leaves out slow
-    start and lost acknowledgments, and ignores `duplicate` and `reorder`.
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. A model: it takes lost
+    packets one by one (RFC 6582); no slow start, lost acknowledgment, `duplicate`, `reorder`.
     """
 
-    loss: float = 0
+    loss: float = 0  # a probability, as the next two
     duplicate: float = 0
-    reorder: float = 0
-    delay_s: float = 0
-    jitter_s: float = 0
-    rate: float | None = None
-    seed: int = 0
+    reorder: float = 0  # such a datagram is `delay_s` late, at least 5 ms
+    delay_s: float = 0  # seconds one way
+    jitter_s: float = 0  # the most that is added to it at random; this reorders, too
+    rate: float | None = None  # bytes a second; None: no limit
+    seed: int = 0  # for everything that is random here
 
     def __post_init__(self):
         for name in ("loss", "duplicate", "reorder", "delay_s", "jitter_s"):

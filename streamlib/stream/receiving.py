@@ -25,17 +25,13 @@ TROUBLE = {
 
 @dataclass
 class Received:
-    """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
-
-    rows: of the sender that came first; others: of each other one, by its file; ok: no known loss;
-    ended: "the sender ended", "vanished" or "fell silent", "limit reached", "stopped by hand".
-    """
+    """What `receive` wrote, how it ended, and what went wrong; `ok`: no loss is known."""
 
     url: str
-    rows: int = 0
-    ended: str = "the sender ended"
-    counts: Counter = field(default_factory=Counter)
-    others: Counter = field(default_factory=Counter)
+    rows: int = 0  # of the sender that came first
+    ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
+    counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
+    others: Counter = field(default_factory=Counter)  # rows of each other sender, by its file
     arrivals: deque = field(default_factory=partial(deque, maxlen=1_000))
 
     @property

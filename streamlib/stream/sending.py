@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from streamlib import home, records, wire
 from streamlib.stream.stopping import check_limit, stop
@@ -41,16 +41,13 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 
 @dataclass
 class Sent:
-    """What `send` did: how many rows, in how many seconds, and how it ended.
-
-    ended: "all rows sent", "limit reached", "stopped by hand", "no answer"; acknowledged: the end.
-    """
+    """What `send` did: how many rows, in how many seconds, and how it ended."""
 
     url: str
     rows: int = 0
     seconds: float = 0.0
-    ended: str = "all rows sent"
-    acknowledged: bool = False
+    ended: str = "all rows sent"  # or "limit reached", "stopped by hand", "no answer"
+    acknowledged: bool = False  # the end was
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -86,9 +83,7 @@ def send(
     result, began, as_records = Sent(url), time.perf_counter(), format == "json"
     with stop.heard(), wire.sink(url, as_records and every is None, lambda: stop.asked) as sink:
         try:
-            for seq, row in enumerate(rows, start=1):
-                if stop.asked:
-                    break
+            for seq, row in enumerate(takewhile(lambda _: not stop.asked, rows), start=1):
                 try:
                     sink.send(ENCODERS[format](seq, row))
                 except (ValueError, TypeError) as error:

@@ -4,8 +4,8 @@ import errno
 import re
 import socket
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 EXAMPLES = "udp://localhost:9999 (with a port from 0 to 65535) or file:outputs/out9.txt"
@@ -16,8 +16,7 @@ class NoAnswer(OSError):
     """Raised by a sink whose receiver takes no more lines, or no longer answers."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a URL points: a file, or the address of a port; `note` warns of other machines."""
 
     scheme: str
@@ -45,8 +44,7 @@ def parse(url: str) -> Endpoint:
     if not match or int(match[3]) > 65_535:
         raise ValueError(f"{url!r} is not an endpoint: give one such as {EXAMPLES}.")
     scheme, host, port = match.groups()
-    if host in ("", "localhost"):
-        host = "127.0.0.1"  # never ::1 here and 127.0.0.1 there
+    host = "127.0.0.1" if host in ("", "localhost") else host  # never ::1 in one place only
     try:
         address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
     except (OSError, UnicodeError):
@@ -74,4 +72,4 @@ def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
         elif isinstance(error, PermissionError):
             why = f"You may not listen on port {port}: choose one from 1024 to 65535."
         raise OSError(why) from None
-    return sock, replace(endpoint, address=sock.getsockname())
+    return sock, endpoint._replace(address=sock.getsockname())

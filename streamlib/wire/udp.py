@@ -4,23 +4,21 @@ import contextlib
 import select
 import socket
 import struct
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
-SO_MEMINFO = 55  # nine numbers on a socket's memory, of which the last counts drops
+MEMORY = 55  # Linux's SO_MEMINFO: nine numbers on a socket, of which the last counts drops
 LARGEST = 65_536  # more bytes than a datagram can have
 WINDOW, OVERHEAD = 49_152, 768  # bytes, of each datagram too: Linux's usual buffer holds two
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
 
 
 class UdpSink(contextlib.AbstractContextManager):
-    """Sends each line as one datagram.
+    """Sends each line as one datagram; at full speed it asks a question after each window of lines.
 
-    At full speed it asks a question after each window of lines, and waits for the receiver's echo:
-    by then all that came before has been read.
+    It waits for the receiver's echo: by then all that came before has been read.
     """
 
     def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
@@ -104,10 +102,8 @@ class UdpSource(contextlib.AbstractContextManager):
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
-        with contextlib.suppress(OSError):
-            if sys.platform == "linux":
-                memory = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36)
-                return struct.unpack("9I", memory)[-1]
+        with contextlib.suppress(OSError, struct.error):  # other systems have no such option
+            return struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, MEMORY, 36))[-1]
         return 0
 
     def __exit__(self, *error: object) -> None:
