@@ -21,8 +21,7 @@ with suppress(AttributeError):  # a notebook's screen has every letter, and some
 def scale() -> float:
     """Return the factor that multiplies holds and lock timeouts: 1.0 for learners.
 
-    Raises ValueError unless it is 0.06 to 10: below that a "3 s" task is shorter than what the
-    database itself needs, and the lesson becomes a different one.
+    Raises ValueError unless it is 0.06 to 10: below, the database takes longer than a "3 s" task.
     """
     text = os.environ.get("STREAMLIB_SCALE", "1.0")
     with suppress(ValueError):

@@ -89,10 +89,9 @@ class Proxy(contextlib.AbstractContextManager):
     to: the URL of the receiver; without it (UDP only), whoever first sends to `back_url`;
     listen: where to listen for senders; `url` has the port that the system chose for port 0.
 
-    `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
-    came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
-    `note` warns if other machines can take part. A connection without room replaces an idle one.
-    Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
+    `counts`: what happened on the way there; `log`: of each datagram when it came, "there" or
+    "back", how it begins, when it arrives (a list), in seconds; `note`: whether other machines can
+    take part. Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
     def __init__(self, network: Network, to: str | None = None, listen: str = "udp://localhost:0"):
@@ -104,7 +103,8 @@ class Proxy(contextlib.AbstractContextManager):
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
-        self._front, self.url = self._bound(here)
+        sock, at = wire.listen(here)
+        self._front, self.url = self._open.enter_context(sock), at.url
         self.note = here.note or (self._to.note if to else "")
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
@@ -114,7 +114,8 @@ class Proxy(contextlib.AbstractContextManager):
         elif self._to:
             self._hear(self._front, self._sent)
         else:
-            self._rear, self.back_url = self._bound(wire.parse("udp://localhost:0"))
+            sock, at = wire.listen(wire.parse("udp://localhost:0"))
+            self._rear, self.back_url = self._open.enter_context(sock), at.url
             self._hear(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -126,10 +127,6 @@ class Proxy(contextlib.AbstractContextManager):
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
-
-    def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
-        sock, here = wire.listen(endpoint)
-        return self._open.enter_context(sock), here.url
 
     def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
         """Call take(datagram, sender) for whatever comes to a socket from now on."""

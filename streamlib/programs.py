@@ -1,8 +1,4 @@
-"""The lab's programs, started from a notebook as from a terminal: each ends with the notebook.
-
-Try `receiver = programs.receive("outputs/out9.txt")`, then
-`programs.start("send", "data/penguins.csv", "--to", receiver.url).wait()`.
-"""
+"""The lab's programs, started from a notebook as from a terminal: each ends with the notebook."""
 
 import contextlib
 import os
@@ -17,7 +13,6 @@ from streamlib import guard, home
 BEGIN_S, LEAVE_S = 30.0, 5.0
 OWN = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
-ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
 
 class Program(contextlib.AbstractContextManager):
@@ -77,16 +72,15 @@ class Program(contextlib.AbstractContextManager):
 
 
 def start(program: str, *arguments: object) -> Program:
-    """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.
+    """Start `python -m streamlib PROGRAM ARGUMENTS`; return once it has told its URL, or anything.
 
-    Returns as soon as it has printed a line, which must name a URL if one was given to it. Raises
-    OSError, with the program's own sentence if it has one, if it cannot begin.
+    Raises OSError, with the program's own sentence if it has one, if it cannot begin.
     """
     started = Program([program, *map(str, arguments)])
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    said = [line for line in started.lines if line.startswith(ERROR)]
+    said = [line for line in started.lines if line.startswith("python -m streamlib")]  # its error
     if (said or (started._first.pattern and not started.url)) and started.wait() != 0:
         why = f"{program} ended before it began ({''.join(started.lines[-1:])})"
         raise OSError(said[-1] if said else f"{why}: try again{home.hiding_files()}.")

@@ -185,9 +185,10 @@ class _Book:
                 wire.listen(wire.Endpoint("udp", address=self.lone))[0].close()
                 self.senders[sender] = self.senders.pop(self.lone)
         if is_row and sender not in self.senders:
-            others = [(one.heard_at, at) for at, one in self.senders.items() if one != self.first]
+            others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
-                self.counts["vanished"] += not self.senders.pop(min(others)[1]).ended
+                idlest = min(others, key=others.get)
+                self.counts["vanished"] += not self.senders.pop(idlest).ended
             self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)

@@ -22,10 +22,9 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
     ['a', 'b', 'c']
     """
     bounds = tuple(every) if isinstance(every, tuple | list) else (every,)
-    numbers = [home.seconds("every", one) for one in bounds]
-    if len(numbers) not in (1, 2) or numbers != sorted(numbers):
+    if len(bounds) not in (1, 2) or [home.seconds("every", s) for s in bounds] != sorted(bounds):
         raise ValueError(f"every is {bounds}: give seconds, or two of them, the smaller first.")
-    return _paced(items, numbers[0], numbers[-1], random.Random(seed))
+    return _paced(items, bounds[0], bounds[-1], random.Random(seed))
 
 
 def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:

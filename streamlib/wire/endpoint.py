@@ -3,7 +3,6 @@
 import errno
 import re
 import socket
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,21 +54,19 @@ def parse(url: str) -> Endpoint:
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
     """Return a socket that listens on an endpoint, and the endpoint with the port it got."""
-    sock = socket.socket(endpoint.family, KINDS[endpoint.scheme])
-    sock.setblocking(False)
     try:
-        if endpoint.scheme == "tcp" and sys.platform != "win32":  # there two could share the port
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(endpoint.address)
         if endpoint.scheme == "tcp":
-            sock.listen(1024)
+            sock = socket.create_server(endpoint.address, family=endpoint.family, backlog=1024)
+        else:
+            sock = socket.socket(endpoint.family, socket.SOCK_DGRAM)
+            sock.bind(endpoint.address)
     except OSError as error:
-        sock.close()
         host, port = endpoint.address[:2]
-        why = f"You cannot listen on {host} ({error.strerror}): use localhost."
+        why = f"You cannot listen on {host} ({error.strerror.split(' (')[0]}): use localhost."
         if error.errno == errno.EADDRINUSE:
             why = f"Port {port} is in use: stop the other receiver, or choose another port."
         elif isinstance(error, PermissionError):
             why = f"You may not listen on port {port}: choose one from 1024 to 65535."
         raise OSError(why) from None
+    sock.setblocking(False)
     return sock, endpoint._replace(address=sock.getsockname())

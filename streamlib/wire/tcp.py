@@ -133,8 +133,7 @@ class TcpSource(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError):  # a client that has left, or does not read
             client.send(line + b"\n")
 
-    def drops(self) -> int:
-        return 0
+    drops = staticmethod(lambda: 0)  # what finds no room waits at its sender
 
     def __exit__(self, *error: object) -> None:
         for one in (self._selector, self._socket, *self._rests):

@@ -16,10 +16,7 @@ ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to
 
 
 class UdpSink(contextlib.AbstractContextManager):
-    """Sends each line as one datagram; at full speed it asks a question after each window of lines.
-
-    It waits for the receiver's echo: by then all that came before has been read.
-    """
+    """Sends each line as one datagram; at full speed it keeps in step with the receiver."""
 
     def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
         self.problems, self.acknowledged, self.refused = [], False, 0
@@ -29,7 +26,7 @@ class UdpSink(contextlib.AbstractContextManager):
         self._socket.connect(endpoint.address)  # so that the system reports refusals
 
     def send(self, line: bytes) -> None:
-        if self._in_step and self._under_way > WINDOW:
+        if self._in_step and self._under_way > WINDOW:  # an echo tells that all this was read
             self._under_way = 0
             self._in_step = self._is_echoed(b'{"ask": %d}' % self._sent, ASKS)
             if self.acknowledged and not self._in_step:
@@ -61,15 +58,11 @@ class UdpSink(contextlib.AbstractContextManager):
         """Send a line until it is echoed; return whether it was."""
         for _ in range(times):
             self._send(line)
-            echo = b""
-            self._socket.settimeout(ECHO_S)
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                while echo != line:  # it may be the echo of an earlier one
-                    echo = self._socket.recv(LARGEST)
-            self._socket.settimeout(None)  # a socket without a timeout sends faster
-            if echo == line:
-                self.acknowledged = True
-                return True
+            with contextlib.suppress(ConnectionError):
+                while select.select([self._socket], [], [], ECHO_S)[0]:
+                    if self._socket.recv(LARGEST) == line:  # it may be the echo of an earlier one
+                        self.acknowledged = True
+                        return True
         return False
 
     def __exit__(self, *error: object) -> None:
