@@ -30,8 +30,7 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     from streamlib import database, logs, processes
 
-    names = database.PETS
-    plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
+    plan = {p: database.pets(two, given.hold, given.timeout) for p, two in database.PETS.items()}
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
         setup = functools.partial(database.fresh, keep=given.keep)

@@ -30,7 +30,7 @@ class Row(dict):
 
 
 class Growing(io.FileIO):
-    """A file that may still grow: where it ends so far, reading waits for more or for `until()`."""
+    """A file that may still grow: at its end, reading waits for more until `until()` is true."""
 
     def __init__(self, path: Path, until: Callable[[], bool] | None = None):
         self._until = until or (lambda: True)
@@ -47,9 +47,9 @@ class Growing(io.FileIO):
 class Rows:
     """The rows of a CSV file by column name; each loop over them reads the file anew.
 
-    columns: those wanted; encoding, delimiter (one character), header (True or
-    False): say so where `.assumed` is wrong; until: asked when a growing file gives no more,
-    True ends it. `.problems` tells of the last loop. Raises OSError or ValueError if not a table.
+    columns: which to keep; encoding, delimiter (one character), header (True or False): give them
+    where `.assumed` is wrong; until: asked at the end of a growing file, True stops the reading.
+    `.problems` tells about the last loop. Raises OSError or ValueError if this is not a table.
     """
 
     def __init__(
@@ -130,13 +130,13 @@ read = Rows  # a lesson says rows.read(path)
 
 
 def in_lines(lines: Sequence[int], count: int, what: str) -> str:
-    """Return a sentence on what is strange in `count` lines, the first of which are given."""
+    """Return a sentence about what is wrong in `count` lines, given the first of them."""
     more = f" and {count - FEW:,} more" if count > FEW else ""
     return f"Line{'s' if count > 1 else ''} {', '.join(map(str, lines[:FEW]))}{more}: {what}."
 
 
 def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tuple[str, list[str]]:
-    """The encoding of a file, and its first lines, as soon as there are any."""
+    """Return a file's encoding and its first lines, as soon as there are any."""
     try:
         with io.BufferedReader(Growing(path, until), LONGEST // 4) as file:
             any(map(bytes.strip, iter(partial(file.readline, LONGEST), b"")))  # waits for a line
@@ -158,7 +158,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
 
 
 def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
-    """The layout that gives most rows the same width, and these rows."""
+    """Return the layout in which the most rows have the same width, and the rows read by it."""
     ways, text = [], "".join(lines)
     for mark in marks:
         blanks = re.search(rf'{re.escape(mark)} +"[^"\r\n{re.escape(mark)}]', text)
@@ -175,7 +175,7 @@ def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
 
 
 def _titles(rows: list[list[str]], mark: str) -> int:
-    """How many rows are above the table: comments, single fields, or others above a header."""
+    """Return how many rows stand above the table: comments, single fields, titles of a header."""
     width = Counter(map(len, rows)).most_common(1)[0][0]
     tells = not TITLE.search(mark.join(rows[-1]))  # if not, all rows may look like that
     is_title = [len(r) != width or (tells and bool(TITLE.search(mark.join(r)))) for r in rows]
@@ -185,7 +185,7 @@ def _titles(rows: list[list[str]], mark: str) -> int:
 
 
 def _is_header(rows: list[list[str]]) -> bool | None:
-    """Is the first row names or labels, such as years, above values? None: there are no values."""
+    """Return whether names or labels, such as years, stand above values; None without values."""
     rows, found = [row for row in rows if len(row) == len(rows[0])][:11], set()
     for at, (first, *others) in enumerate(zip(*rows, strict=True)):
         below = [text for text in others or [first] if text.strip().lower() not in EMPTY]
@@ -197,7 +197,7 @@ def _is_header(rows: list[list[str]]) -> bool | None:
 
 
 def _names(texts: list[str]) -> list[str]:
-    """A name for each column, none of them empty and none twice."""
+    """Return a name for each column; no name is empty or used twice."""
     names: dict[str, None] = {}
     for number, text in enumerate(texts, start=1):
         name = text.strip() or f"column {number}"

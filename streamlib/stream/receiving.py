@@ -187,8 +187,7 @@ class _Book:
         if is_row and sender not in self.senders:
             others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
-                idlest = min(others, key=others.get)
-                self.counts["vanished"] += not self.senders.pop(idlest).ended
+                self.counts["vanished"] += not self.senders.pop(min(others, key=others.get)).ended
             self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)

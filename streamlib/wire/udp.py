@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
-MEMORY = 55  # Linux's SO_MEMINFO: nine numbers on a socket, of which the last counts drops
 LARGEST = 65_536  # more bytes than a datagram can have
 WINDOW, OVERHEAD = 49_152, 768  # bytes, of each datagram too: Linux's usual buffer holds two
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
@@ -20,8 +19,7 @@ class UdpSink(contextlib.AbstractContextManager):
 
     def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
         self.problems, self.acknowledged, self.refused = [], False, 0
-        self._url, self._in_step = endpoint.url, full_speed
-        self._sent = self._under_way = 0
+        self._url, self._in_step, self._sent, self._under_way = endpoint.url, full_speed, 0, 0
         self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         self._socket.connect(endpoint.address)  # so that the system reports refusals
 
@@ -95,8 +93,8 @@ class UdpSource(contextlib.AbstractContextManager):
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
-        with contextlib.suppress(OSError, struct.error):  # other systems have no such option
-            return struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, MEMORY, 36))[-1]
+        with contextlib.suppress(OSError, struct.error):  # SO_MEMINFO; its last number is the drops
+            return struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, 55, 36))[-1]
         return 0
 
     def __exit__(self, *error: object) -> None:
