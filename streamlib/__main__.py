@@ -187,7 +187,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
-        print(home.harmless(f"{parser.prog}: {error}"), file=sys.stderr)
+        home.say(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; nothing was left running.", file=sys.stderr)

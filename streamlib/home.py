@@ -44,15 +44,11 @@ def hiding_files() -> str:
     return "".join(f"; rename {name}, which hides a module of Python's own" for name in here)
 
 
-def harmless(text: object) -> str:
-    """Return a text in which nothing but letters and line ends acts on the screen."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
-
-
-def say(*words: object, sep: str = " ") -> None:
-    """Print words at once; if nobody reads them any more, so be it: that stops no stream."""
+def say(*words: object, sep: str = " ", file: object = None) -> None:
+    """Print words at once, without escape sequences; if nobody reads them, that stops no stream."""
+    safe = (c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sep.join(map(str, words)))
     try:
-        print(*map(harmless, words), sep=sep, flush=True)
+        print("".join(safe), file=file, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -94,9 +90,8 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
     for path in paths:
         try:
             notebook = json.loads(path.read_text(encoding="utf-8-sig"))
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "code":
-                    cell.update(outputs=[], execution_count=None)
+            for code in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+                code.update(outputs=[], execution_count=None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
         else:

@@ -20,7 +20,7 @@ DEEPEST = 20  # values nested deeper are not a row, but trouble for whoever prin
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_decode = json.JSONDecoder(parse_constant=int).decode  # int refuses NaN and Infinity
+_decode = json.JSONDecoder(parse_constant=int).raw_decode  # int refuses NaN and Infinity
 
 
 def encode(seq: int, row: dict) -> bytes:
@@ -50,18 +50,18 @@ def decode(line: bytes) -> dict:
     """Return the record in a line. Raises ValueError if it is not one, or not JSON at all."""
     text = line.decode().strip()
     try:
-        record = _decode(text)
+        record, end = _decode(text)
         deep = text.count("[") + text.count("{") > DEEPEST and _depth(record) > DEEPEST
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if type(record) is dict and not deep:
+    if type(record) is dict and end == len(text) and not deep:
         seq, sent = record.get("seq"), record.get("sent")
         numbers = type(seq) is int and type(sent) in (float, int)
         if numbers and 0 <= seq <= GREATEST and abs(sent) < GREATEST:
             is_row = "end" not in record and type(record.get("row")) is dict and seq > 0
             if is_row or (record.get("end") is True and "row" not in record):
                 return record
-    raise ValueError("it has no seq, sent and row")
+    raise ValueError("it has no seq, sent and row" if end == len(text) else "more follows its JSON")
 
 
 def _depth(value: object) -> int:

@@ -51,12 +51,15 @@ def write_line(file: "FileSink", line: bytes) -> None:
         with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
             file.truncate(0)
             _note(file.name).write_bytes(line)
-    with home.one_sentence(f"{file.name} takes no more", "make room, then run this again"):
-        written = file.write(line)
-        if written < len(line):
-            file.seek(-written, io.SEEK_CUR)
-            file.truncate()
-            raise OSError("only a part of the line found room")
+    why = "only a part of the line found room"
+    try:
+        if (written := file.write(line)) == len(line):
+            return
+        file.seek(-written, io.SEEK_CUR)
+        file.truncate()
+    except OSError as error:
+        why = error.strerror
+    raise OSError(f"{file.name} takes no more ({why}): make room, then run this again.")
 
 
 class FileSink(io.FileIO):
