@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from streamlib import home
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
@@ -26,10 +28,9 @@ def pets(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--db", help="the database file (a new one for each run)")
     parser.add_argument("--keep", action="store_true", help="keep the rows that are in --db")
     given = parser.parse_args(arguments)
-    from streamlib import database, home, logs, processes
+    from streamlib import database, logs, processes
 
-    names = database.PETS
-    plan = {who: database.pets(names[who], given.hold, given.timeout) for who in names}
+    plan = {p: database.pets(two, given.hold, given.timeout) for p, two in database.PETS.items()}
     with logs.Log(given.out or home.outputs / f"out{given.hold:g}.txt") as log:
         log.opening(given.hold, given.timeout, given.db or "of this run alone")
         setup = functools.partial(database.fresh, keep=given.keep)
@@ -45,7 +46,7 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     parser.add_argument("--stamp", action="store_true", help="note when each row arrived")
     given = parser.parse_args(arguments)
-    from streamlib import home, stream
+    from streamlib import stream
 
     def listening(at) -> None:
         home.say(f"Listening on {at.url} for {given.out} ; Ctrl-C ends it.", at.note)
@@ -78,7 +79,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--by", help="sort by this column, a time or a number")
     parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     given, reading = _with_reading(parser, arguments)
-    from streamlib import home, rows, stream, wire
+    from streamlib import rows, stream, wire
 
     table, endpoint = rows.read(given.csv, **reading), wire.parse(given.to)
     home.say(table)
@@ -93,10 +94,8 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
             if given.every:  # when the next one is asked for, this one has been sent
                 home.say(f"sent {seq:,}: {dict(row)!s:.100}")
 
-    every = given.every and (given.every[0] if len(given.every) == 1 else tuple(given.every))
-    choices = {"limit": given.limit, "seed": given.seed, "format": given.format}
-    told = shown()
-    done = stream.send(told, given.to, every=every, **choices)
+    told, options = shown(), ("every", "limit", "seed", "format")
+    done = stream.send(told, given.to, **{name: getattr(given, name) for name in options})
     if done.ended == "limit reached":
         next(told, None)  # to tell of the last one, too
     home.say(f"{done.rows:,} rows sent; {done.ended}.", *done.problems, *table.problems, sep="\n")
@@ -114,8 +113,8 @@ def compare(parser: Parser, arguments: Sequence[str]) -> int:
     fates = stream.in_sent_order(source, given.received)
     sent = [one["sent"] for one in records.read(given.received) if 0 < one["sent"] < 2**32]
     if sent:  # an old file proves nothing about a new stream
-        print(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
-    print(*stream.told(fates), stream.verdict(fates), sep="\n")
+        home.say(f"The rows were sent from {time.ctime(min(sent))} to {time.ctime(max(sent))}.")
+    home.say(*stream.told(fates), stream.verdict(fates), sep="\n")
     return 0 if stream.good(fates) else 1
 
 
@@ -134,21 +133,19 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 
     url, to = given.pop("url"), given.pop("to")
     with Proxy(Network(**given), to, url) as proxy:
-        print(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", proxy.note, flush=True)
+        home.say(f"Impairing {proxy.url} on the way to {to} ; Ctrl-C ends it.", proxy.note)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.1)
-    print(", ".join(f"{n:,} {what}" for what, n in proxy.counts.items() if n) or "nothing came")
+    home.say(", ".join(f"{n:,} {what}" for what, n in proxy.counts.items() if n) or "nothing came")
     return 0
 
 
 def clear(parser: Parser, arguments: Sequence[str]) -> int:
     """Remove the stored outputs from your notebooks."""
     parser.add_argument("notebooks", nargs="*", help="which ones (all in notebooks/)")
-    from streamlib import home
-
-    for path in home.clear_outputs(parser.parse_args(arguments).notebooks):
-        print(f"cleared {path.name}")
+    cleared = home.clear_outputs(parser.parse_args(arguments).notebooks)
+    home.say(*(f"cleared {path.name}" for path in cleared), sep="\n")
     return 0
 
 
@@ -190,7 +187,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return program(parser, arguments[1:])
     except (OSError, ValueError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        home.say(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; nothing was left running.", file=sys.stderr)

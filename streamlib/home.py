@@ -1,14 +1,10 @@
-"""Where the lab's root, data and outputs are, how fast its lessons run, and how it keeps files.
-
-Three environment variables change what is found here: STREAMLIB_OUTPUTS (another folder for
-outputs), STREAMLIB_SCALE (see `scale`) and STREAMLIB_PREDICT (see `streamlib.predict`).
-"""
+"""Where the lab's root, data and outputs are, how fast its lessons run, and how it keeps files."""
 
 import json
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -25,8 +21,7 @@ with suppress(AttributeError):  # a notebook's screen has every letter, and some
 def scale() -> float:
     """Return the factor that multiplies holds and lock timeouts: 1.0 for learners.
 
-    Raises ValueError unless it is 0.06 to 10: below that a "3 s" task is shorter than what the
-    database itself needs, and the lesson becomes a different one.
+    Raises ValueError unless it is 0.06 to 10: below, the database takes longer than a "3 s" task.
     """
     text = os.environ.get("STREAMLIB_SCALE", "1.0")
     with suppress(ValueError):
@@ -49,25 +44,31 @@ def hiding_files() -> str:
     return "".join(f"; rename {name}, which hides a module of Python's own" for name in here)
 
 
-def say(*words: object, sep: str = " ") -> None:
-    """Print words at once; if nobody reads them any more, so be it: that stops no stream."""
+def say(*words: object, sep: str = " ", file: object = None) -> None:
+    """Print words at once, without escape sequences; if nobody reads them, that stops no stream."""
+    safe = (c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sep.join(map(str, words)))
     try:
-        print(*words, sep=sep, flush=True)
+        print("".join(safe), file=file, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
-    """Write a text beside the file, then move it there: readers see all of it or the old one.
+@contextmanager
+def one_sentence(what: str, advice: str) -> Iterator[None]:
+    """Turn an OSError within into a sentence: what is wrong, the system's words, what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{what} ({error.strerror or error}): {advice}.") from None
 
-    Raises OSError if that fails; the old file is then still there.
-    """
+
+def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
+    """Replace a file at once by one written beside it; raise OSError and keep it if that fails."""
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
-        beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
-        os.replace(beside, path)
-    except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror}): mend that first.") from None
+        with one_sentence(f"{path} cannot be written", "mend that first"):
+            beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -85,14 +86,12 @@ def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
 
     Raises ValueError if one of them is not a notebook; the others are cleared.
     """
-    paths = [Path(path) for path in notebooks] or sorted((root / "notebooks").glob("*.ipynb"))
-    odd = []
+    odd, paths = [], [*map(Path, notebooks)] or sorted((root / "notebooks").glob("*.ipynb"))
     for path in paths:
         try:
             notebook = json.loads(path.read_text(encoding="utf-8-sig"))
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "code":
-                    cell.update(outputs=[], execution_count=None)
+            for code in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+                code.update(outputs=[], execution_count=None)
             notebook.get("metadata", {}).pop("stored_run", None)  # what comes next is one's own
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             odd.append(f"{path} is not a notebook, or is missing: give the path of one.")

@@ -1,8 +1,4 @@
-"""Open the lab in JupyterLab, wherever its folder is and whatever it is called.
-
-Notebooks find `streamlib` by a path file: one line of text in the environment's site-packages that
-leads to the lab. It needs no build tool and no network, and a relative line survives a move.
-"""
+"""Open the lab in JupyterLab, wherever its folder is and whatever it is called."""
 
 import locale
 import os
@@ -20,8 +16,7 @@ ADVICE = "type python3 about.py (Windows: py about.py), which says what to do."
 def write_path_file() -> Path:
     """Let this environment's Python find `streamlib` from any folder; return the path file.
 
-    Raises OSError if the environment cannot be written to, ValueError if the file cannot spell the
-    lab's folder.
+    Raises OSError if it cannot be written, ValueError if it cannot spell the lab's folder.
     """
     file = Path(sysconfig.get_path("purelib"), "lab.pth")
     try:

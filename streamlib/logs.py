@@ -1,18 +1,17 @@
-"""The log that tasks 1 and 2 ask for: one line for each thing that happens to a row.
-
-Each line is   time - level - message   and appears both on the screen and in a file.
-"""
+"""The log of tasks 1 and 2, on the screen and in a file, each line `time - level - message`."""
 
 import contextlib
 import logging
 import platform
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from streamlib import database, home
 
 logging.raiseExceptions = False  # a screen that takes no more stops nothing
+ADVICE = "give another path, in a folder that exists"
 OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
 
 
@@ -23,23 +22,20 @@ class Log(contextlib.AbstractContextManager):
     """
 
     def __init__(self, path: Path | str):
-        self._since: dict[tuple, float] = {}  # (process, pet, state) -> when it began
-        self._logger = logging.Logger("pets")
-        try:
-            with open(path, "a+", encoding="latin-1") as file:  # this empties nothing
-                file.seek(0)
-                if not OURS.match(file.read(99)):
-                    raise FileExistsError(0, "it is there, and is not a log of the lab's")
-            self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
-        except OSError as error:
-            why = f"The log {path} cannot be written ({error.strerror})"
-            raise OSError(f"{why}: give another path, in a folder that exists.") from None
+        self._logger, self._since = logging.Logger("pets"), {}  # (process, pet, state) -> its time
+        self._writing = partial(home.one_sentence, f"The log {path} cannot be written", ADVICE)
+        with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
+            file.seek(0)
+            if not OURS.match(file.read(99)):
+                raise FileExistsError(0, "it is there, and is not a log of the lab's")
+        self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with self._writing():  # only now does a full disk tell
+            self._file.close()
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
         """Log what is about to run, and where; raise ValueError if a duration is invalid."""

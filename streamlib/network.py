@@ -1,7 +1,6 @@
 """A bad network between two programs on this machine, and a trial of a reliability layer over it.
 
-Loopback itself loses nothing on the way and never reorders. So this is a simulation, and you can
-repeat it: what happens to the nth datagram in a direction depends on the seed and n alone.
+It is a simulation that you can repeat: the fate of the nth datagram depends on seed and n alone.
 
     with network.Proxy(network.Network(loss=0.1, seed=7), to=receiver.url) as proxy:
         stream.send(table, proxy.url, every=0.01)
@@ -28,24 +27,19 @@ MOST_HELD, EACH = 32_000_000, 500  # bytes under way, counting what Python adds 
 class Network:
     """What a network does to each datagram, independently of the others.
 
-    loss, duplicate, reorder: probabilities; a reordered datagram is `delay_s` late, at least 5 ms;
-    delay_s, jitter_s: seconds one way, and the most that is added at random (this reorders, too);
-    rate: bytes a second, None for no limit; seed: for everything that is random here.
-
     TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
     least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
-    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. This is a model: the
-    system's own TCP carries the bytes. It takes lost packets one by one (RFC 6582), leaves out slow
-    start and lost acknowledgments, and ignores `duplicate` and `reorder`.
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. A model: it takes lost
+    packets one by one (RFC 6582); no slow start, lost acknowledgment, `duplicate`, `reorder`.
     """
 
-    loss: float = 0
+    loss: float = 0  # a probability, as the next two
     duplicate: float = 0
-    reorder: float = 0
-    delay_s: float = 0
-    jitter_s: float = 0
-    rate: float | None = None
-    seed: int = 0
+    reorder: float = 0  # such a datagram is `delay_s` late, at least 5 ms
+    delay_s: float = 0  # seconds one way
+    jitter_s: float = 0  # the most that is added to it at random; this reorders, too
+    rate: float | None = None  # bytes a second; None: no limit
+    seed: int = 0  # for everything that is random here
 
     def __post_init__(self):
         for name in ("loss", "duplicate", "reorder", "delay_s", "jitter_s"):
@@ -95,10 +89,9 @@ class Proxy(contextlib.AbstractContextManager):
     to: the URL of the receiver; without it (UDP only), whoever first sends to `back_url`;
     listen: where to listen for senders; `url` has the port that the system chose for port 0.
 
-    `counts` says what happened on the way there. `log` has a tuple for each datagram: when it
-    came, "there" or "back", how it begins, and when it arrives (a list), seconds since the start.
-    `note` warns if other machines can take part. A connection without room replaces an idle one.
-    Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
+    `counts`: what happened on the way there; `log`: of each datagram when it came, "there" or
+    "back", how it begins, when it arrives (a list), in seconds; `note`: whether other machines can
+    take part. Raises ValueError if the URLs do not fit, and OSError if the port cannot be opened.
     """
 
     def __init__(self, network: Network, to: str | None = None, listen: str = "udp://localhost:0"):
@@ -110,7 +103,8 @@ class Proxy(contextlib.AbstractContextManager):
         self._network, self.counts, self.log = network, Counter(), []
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
-        self._front, self.url = self._bound(here)
+        sock, at = wire.listen(here)
+        self._front, self.url = self._open.enter_context(sock), at.url
         self.note = here.note or (self._to.note if to else "")
         self._loop = asyncio.SelectorEventLoop()
         began = time.perf_counter()  # since the loop's own clock ticks every 16 ms on Windows
@@ -120,7 +114,8 @@ class Proxy(contextlib.AbstractContextManager):
         elif self._to:
             self._hear(self._front, self._sent)
         else:
-            self._rear, self.back_url = self._bound(wire.parse("udp://localhost:0"))
+            sock, at = wire.listen(wire.parse("udp://localhost:0"))
+            self._rear, self.back_url = self._open.enter_context(sock), at.url
             self._hear(self._rear, self._greeted)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -132,10 +127,6 @@ class Proxy(contextlib.AbstractContextManager):
     def _run(self) -> None:
         with self._open, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop().run_forever()  # once it is stopped, the runner cancels all tasks
-
-    def _bound(self, endpoint: wire.Endpoint) -> tuple[socket.socket, str]:
-        sock, here = wire.listen(endpoint)
-        return self._open.enter_context(sock), here.url
 
     def _hear(self, sock: socket.socket, take: Callable[[bytes, tuple], object]) -> None:
         """Call take(datagram, sender) for whatever comes to a socket from now on."""

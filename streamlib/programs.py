@@ -1,10 +1,4 @@
-"""The lab's programs started from a notebook: each a process of its own, as in a terminal.
-
-    with programs.receive("outputs/out9.txt") as receiver:
-        programs.start("send", "data/penguins.csv", "--to", receiver.url).wait()
-
-They end with the notebook: each watches its standard input, and `guard` ends one that is stuck.
-"""
+"""The lab's programs, started from a notebook as from a terminal: each ends with the notebook."""
 
 import contextlib
 import os
@@ -19,7 +13,6 @@ from streamlib import guard, home
 BEGIN_S, LEAVE_S = 30.0, 5.0
 OWN = {"STREAMLIB_STOP_AT_EOF": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"}
 PIPES = {"stdin": PIPE, "stdout": PIPE, "stderr": STDOUT, "encoding": "utf-8", "errors": "replace"}
-ERROR = "python -m streamlib"  # the beginning of the line that says why a program cannot go on
 
 
 class Program(contextlib.AbstractContextManager):
@@ -27,22 +20,19 @@ class Program(contextlib.AbstractContextManager):
 
     def __init__(self, arguments: list[str]):
         self.name, self.lines, self.url, self._begun = arguments[0], [], "", threading.Event()
-        self._process = Popen(
-            [sys.executable, "-u", "-m", "streamlib", *arguments],
-            **PIPES,
-            env=os.environ | OWN | {guard.mark(): ""},
-            start_new_session=True,  # a cell's stop button is for the cell alone
-        )
-        self._scheme = re.search("(?:udp|tcp)://|$", " ".join(arguments))[0]  # "": it has no URL
+        command = [sys.executable, "-u", "-m", "streamlib", *arguments]
+        own = {"env": os.environ | OWN | {guard.mark(): ""}, "start_new_session": True}
+        self._process = Popen(command, **PIPES, **own)  # a cell's stop button is for the cell alone
+        scheme = re.search("(?:udp|tcp)://|$", " ".join(arguments))[0]
+        self._first = re.compile(scheme and scheme + r"\S+")  # what is told first: "" without a URL
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
-            found = re.findall(self._scheme + r"\S+", line) if self._scheme else [""]
-            self.url = self.url or "".join(found[:1])
-            if found:
+            if found := self._first.search(line):
+                self.url = self.url or found[0]
                 self._begun.set()
         self._begun.set()
 
@@ -82,17 +72,16 @@ class Program(contextlib.AbstractContextManager):
 
 
 def start(program: str, *arguments: object) -> Program:
-    """Start `python -m streamlib PROGRAM ARGUMENTS` beside the notebook.
+    """Start `python -m streamlib PROGRAM ARGUMENTS`; return once it has told its URL, or anything.
 
-    Returns as soon as it has printed a line, which must name a URL if one was given to it. Raises
-    OSError, with the program's own sentence if it has one, if it cannot begin.
+    Raises OSError, with the program's own sentence if it has one, if it cannot begin.
     """
     started = Program([program, *map(str, arguments)])
     if not started._begun.wait(BEGIN_S):
         started.kill()
         raise OSError(f"{program} did not begin within {BEGIN_S:g} s: try again.")
-    said = [line for line in started.lines if line.startswith(ERROR)]
-    if (said or (started._scheme and not started.url)) and started.wait() != 0:
+    said = [line for line in started.lines if line.startswith("python -m streamlib")]  # its error
+    if (said or (started._first.pattern and not started.url)) and started.wait() != 0:
         why = f"{program} ended before it began ({''.join(started.lines[-1:])})"
         raise OSError(said[-1] if said else f"{why}: try again{home.hiding_files()}.")
     return started

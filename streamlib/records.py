@@ -54,16 +54,14 @@ def decode(line: bytes) -> dict:
         deep = text.count("[") + text.count("{") > DEEPEST and _depth(record) > DEEPEST
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if end < len(text):
-        raise ValueError(f"its JSON is followed by {text[end : end + 20]!r}")
-    if type(record) is dict and not deep:
+    if type(record) is dict and end == len(text) and not deep:
         seq, sent = record.get("seq"), record.get("sent")
         numbers = type(seq) is int and type(sent) in (float, int)
         if numbers and 0 <= seq <= GREATEST and abs(sent) < GREATEST:
             is_row = "end" not in record and type(record.get("row")) is dict and seq > 0
             if is_row or (record.get("end") is True and "row" not in record):
                 return record
-    raise ValueError("it has no seq, sent and row")
+    raise ValueError("it has no seq, sent and row" if end == len(text) else "more follows its JSON")
 
 
 def _depth(value: object) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 SAMPLE = 64 * 1024  # bytes of text in which an encoding is told
-UNREADABLE = "\udfff"  # stands for bytes that are no character; no file can hold it
+UNREADABLE = "\udfff"  # stands for bytes that cannot be decoded; no file can hold it
 BINARY = r"%PDF-|[^\0-\x7f](PNG\r|[^\0-\x7f]\x11)|\x1f[^\0-\x7f]\x08|[^\0]*\0"
 FORMATS = {  # what a file is that is not a table, what to do, and how its text begins
     "an Excel workbook or a zip archive: save its sheet as CSV": r"PK\x03\x04",
@@ -28,10 +28,12 @@ MIXED = re.compile(f"[A-Za-z][^A-ɏ]|[^A-ɏ][A-Za-z]|{UNREADABLE}")  # Latin let
 codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 
 
-def likeliest(path: Path) -> str:
-    """UTF-8 if half of what is beyond ASCII is; else the one in which most words make sense."""
+def likeliest(path: Path, said: str = "") -> str:
+    """Return the encoding: its mark's, or as said, or UTF-8 if half beyond ASCII is, or a guess."""
     with path.open("rb") as file:
         sample = next((b for b in iter(partial(file.read, SAMPLE), b"") if not b.isascii()), b"")
+    if told := next((code for mark, code in MARKS.items() if sample.startswith(mark)), said):
+        return told
     letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))
     if 2 * letters.count(UNREADABLE) <= len(letters):
         return "utf-8"
@@ -46,7 +48,7 @@ def likeliest(path: Path) -> str:
 
 
 def _sense(sample: bytes, code: str) -> float:
-    """The share of its words beyond ASCII that are of one script, in small letters or capitals."""
+    """Return the share of words beyond ASCII that are in one script and in usual letter case."""
     words = {w for w in WORD.findall(sample.decode(code, "unreadable")) if not w.isascii()}
     cased = (word for word in words if word in (word.lower(), word.upper(), word.title()))
     return (sum(not MIXED.search(word) for word in cased) / len(words)) ** 2 if words else 1

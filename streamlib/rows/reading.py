@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from streamlib.rows.encoding import FORMATS, MARKS, UNREADABLE, likeliest
+from streamlib.rows.encoding import FORMATS, UNREADABLE, likeliest
 
 LOOK_S = 0.05  # how often a growing file is looked at
 LONGEST = 4 * 1024 * 1024  # characters of a row; this bounds memory
@@ -30,7 +30,7 @@ class Row(dict):
 
 
 class Growing(io.FileIO):
-    """A file that may still grow: where it ends so far, reading waits for more or for `until()`."""
+    """A file that may still grow: at its end, reading waits for more until `until()` is true."""
 
     def __init__(self, path: Path, until: Callable[[], bool] | None = None):
         self._until = until or (lambda: True)
@@ -47,9 +47,9 @@ class Growing(io.FileIO):
 class Rows:
     """The rows of a CSV file by column name; each loop over them reads the file anew.
 
-    columns: those wanted; encoding, delimiter (one character), header (True or
-    False): say so where `.assumed` is wrong; until: asked when a growing file gives no more,
-    True ends it. `.problems` tells of the last loop. Raises OSError or ValueError if not a table.
+    columns: which to keep; encoding, delimiter (one character), header (True or False): give them
+    where `.assumed` is wrong; until: asked at the end of a growing file, True stops the reading.
+    `.problems` tells about the last loop. Raises OSError or ValueError if this is not a table.
     """
 
     def __init__(
@@ -120,9 +120,8 @@ class Rows:
     def __repr__(self) -> str:
         encoding, mark, _, header, titles, *guess = self.assumed.values()
         fields = f"{DELIMITERS.get(mark, repr(mark))} between fields"
-        first = f"row {titles + 1} is the" if titles else "the first row is a"
-        header = f"{first} header" if header else "no header"
-        assumed = "; ".join([f"{encoding}, {fields}, {header}", *guess])
+        first = f"row {titles + 1} is the header" if titles else "the first row is a header"
+        assumed = "; ".join([f"{encoding}, {fields}, {first if header else 'no header'}", *guess])
         plural = "s" * (len(self.columns) > 1)
         return f"<rows of {self.path.name}: {len(self.columns)} column{plural}; assumed: {assumed}>"
 
@@ -131,13 +130,13 @@ read = Rows  # a lesson says rows.read(path)
 
 
 def in_lines(lines: Sequence[int], count: int, what: str) -> str:
-    """Return a sentence on what is strange in `count` lines, the first of which are given."""
+    """Return a sentence about what is wrong in `count` lines, given the first of them."""
     more = f" and {count - FEW:,} more" if count > FEW else ""
     return f"Line{'s' if count > 1 else ''} {', '.join(map(str, lines[:FEW]))}{more}: {what}."
 
 
 def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tuple[str, list[str]]:
-    """The encoding of a file, and its first lines, as soon as there are any."""
+    """Return a file's encoding and its first lines, as soon as there are any."""
     try:
         with io.BufferedReader(Growing(path, until), LONGEST // 4) as file:
             any(map(bytes.strip, iter(partial(file.readline, LONGEST), b"")))  # waits for a line
@@ -146,8 +145,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
     except OSError as error:
         why = f"cannot be read ({error.strerror})" if path.exists() else "does not exist"
         raise OSError(f"{path} {why}: check its name and folder.") from None
-    mark = next((code for mark, code in MARKS.items() if head.startswith(mark)), None)
-    encoding = mark or encoding or likeliest(path)
+    encoding = likeliest(path, encoding)
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding, "replace", newline="")
         lines = list(islice((line for line in text if line.strip("\r\n")), 200))
@@ -160,7 +158,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
 
 
 def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
-    """The layout that gives most rows the same width, and these rows."""
+    """Return the layout in which the most rows have the same width, and the rows read by it."""
     ways, text = [], "".join(lines)
     for mark in marks:
         blanks = re.search(rf'{re.escape(mark)} +"[^"\r\n{re.escape(mark)}]', text)
@@ -177,7 +175,7 @@ def _layout(lines: list[str], marks: str) -> tuple[dict, list[list[str]]]:
 
 
 def _titles(rows: list[list[str]], mark: str) -> int:
-    """How many rows are above the table: comments, single fields, or others above a header."""
+    """Return how many rows stand above the table: comments, single fields, titles of a header."""
     width = Counter(map(len, rows)).most_common(1)[0][0]
     tells = not TITLE.search(mark.join(rows[-1]))  # if not, all rows may look like that
     is_title = [len(r) != width or (tells and bool(TITLE.search(mark.join(r)))) for r in rows]
@@ -187,7 +185,7 @@ def _titles(rows: list[list[str]], mark: str) -> int:
 
 
 def _is_header(rows: list[list[str]]) -> bool | None:
-    """Is the first row names or labels, such as years, above values? None: there are no values."""
+    """Return whether names or labels, such as years, stand above values; None without values."""
     rows, found = [row for row in rows if len(row) == len(rows[0])][:11], set()
     for at, (first, *others) in enumerate(zip(*rows, strict=True)):
         below = [text for text in others or [first] if text.strip().lower() not in EMPTY]
@@ -199,7 +197,7 @@ def _is_header(rows: list[list[str]]) -> bool | None:
 
 
 def _names(texts: list[str]) -> list[str]:
-    """A name for each column, none of them empty and none twice."""
+    """Return a name for each column; no name is empty or used twice."""
     names: dict[str, None] = {}
     for number, text in enumerate(texts, start=1):
         name = text.strip() or f"column {number}"

@@ -30,14 +30,14 @@ LAST = (True, 0)  # the key of a row with nothing in that column
 
 
 class Sorted(list):
-    """Sorted rows, with the `columns` and `problems` of their table; `by` says by what."""
+    """Sorted rows; `columns` and `problems` are those of their table, and `by` names the key."""
 
 
 def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
     """Return the rows, all of them in memory, sorted by time or number.
 
-    by: a column; rows with nothing in it come last. Without it: the first time in every row, or
-    in columns together. A time without a zone counts as UTC. Raises ValueError without one.
+    by: a column; rows where it is empty come last. Without it: the first time that every row has,
+    in one column or several. A time without a zone counts as UTC. Raises ValueError without one.
     """
     rows = list(table)
     if not rows:
@@ -67,7 +67,7 @@ def oldest_first(table: Iterable[dict], by: str | None = None) -> Sorted:
 
 
 def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[str], str, list]:
-    """How well columns fit a kind, and a key for each row up to the first that has none."""
+    """Return how well columns fit a kind, and the rows' keys, up to the first row without one."""
     fields = ([str(row.get(name, "")).strip() for name in names] for row in rows)
     keys = list(takewhile(bool, map(_key, fields, repeat(kind))))
     fits = len(keys) == len(rows) > keys.count(LAST)
@@ -76,7 +76,7 @@ def _tried(rows: list[dict], names: list[str], kind: str) -> tuple[tuple, list[s
 
 
 def _likely(columns: Iterable[str], clocks: list[str]) -> Iterator[tuple[list[str], str]]:
-    """The columns, alone or together, that may hold the time, with a kind; the finest first."""
+    """Yield columns that may hold the time, alone or together, with a kind; the finest first."""
     found, dates = {name.casefold(): name for name in columns}, [[name] for name in columns]
     for year in [name for name in found if name.replace("year", "month") in found.keys() - {name}]:
         parts = (year.replace("year", part) for part in ("year", "month", "day", "day_of_month"))
@@ -87,7 +87,7 @@ def _likely(columns: Iterable[str], clocks: list[str]) -> Iterator[tuple[list[st
 
 
 def _refusal(rows: list, lines: list, fit: tuple, names: list, kind: str, keys: list) -> str:
-    """Why the rows cannot be sorted, by what comes nearest, and what to do."""
+    """Say why the rows cannot be sorted, judging by the closest fit, and what to do about it."""
     name, at = names[0], keys.index(LAST) if len(keys) == len(rows) else len(keys)
     odd = f"{rows[at].get(name)!r:.40} in line {lines[at]}"
     if fit[0]:
@@ -97,7 +97,7 @@ def _refusal(rows: list, lines: list, fit: tuple, names: list, kind: str, keys: 
 
 
 def _key(fields: list[str], kind: str) -> tuple:
-    """A key to sort by, () if the fields are not of this kind."""
+    """Return a key to sort by, or () if the fields are not of this kind."""
     if not EMPTY.isdisjoint(map(str.casefold, fields)):
         return LAST
     match = re.fullmatch(KINDS[kind], text := " ".join(fields), re.IGNORECASE)
@@ -110,7 +110,7 @@ def _key(fields: list[str], kind: str) -> tuple:
 
 
 def _time(year="2000", month="1", day="1", hour=0, minute=0, second=0, half="", zone=""):
-    """The time of these parts of a text. Raises ValueError if there is no such time."""
+    """Return the time that these parts of a text name; raise ValueError if it does not exist."""
     century = ("20" if year < "69" else "19") * (len(year) == 2)  # as in Python's own strptime
     month = MONTHS.get(month[:3].lower()) or int(month)
     hour = int(hour) % 12 + 12 * (half in "pP") if half else int(hour)

@@ -132,8 +132,7 @@ def told(fates: Any) -> Iterator[str]:
         shown = "; ".join(_changes(row.expected, row.got)) or f"{row.got or row.expected!r:.200}"
         where = f"line {row.line}" if row.expected else f"arrival {row.arrival}"
         yield f"{where}: {row.fate}: {shown}"
-    if len(bad) > 20:
-        yield f"... and {len(bad) - 20:,} more that are not well."
+    yield from [f"... and {len(bad) - 20:,} more that are not well."] * (len(bad) > 20)
 
 
 def _changes(expected: dict | None, got: dict | str | None) -> Iterator[str]:

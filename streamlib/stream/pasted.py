@@ -26,11 +26,7 @@ def records_in(path: Path) -> Iterator[dict]:
     """Yield the records in a file; a message that is not one is the `row`, without a number."""
     if not path.is_file():
         raise OSError(f"{path} does not exist: give the file that the receiver wrote.")
-    with path.open("rb") as file:
-        encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    with suppress(ValueError):  # there is nothing to guess from, or it is UTF-16
-        encoding = rows.read(path, header=False).assumed["encoding"]
-    with path.open(encoding=encoding, errors="backslashreplace") as file:
+    with path.open(encoding=rows.encoding.likeliest(path), errors="backslashreplace") as file:
         for line in iter(partial(file.readline, rows.LONGEST), ""):
             for message in [line] if line.startswith('{"seq"') else _messages(line):
                 try:

@@ -25,26 +25,21 @@ TROUBLE = {
 
 @dataclass
 class Received:
-    """What `receive` wrote, how it ended, and the counts of what went wrong (see TROUBLE).
-
-    rows: of the sender that came first; others: of each other one, by its file; ok: no known loss;
-    ended: "the sender ended", "vanished" or "fell silent", "limit reached", "stopped by hand".
-    """
+    """What `receive` wrote, how it ended, and what went wrong; `ok`: no loss is known."""
 
     url: str
-    rows: int = 0
-    ended: str = "the sender ended"
-    counts: Counter = field(default_factory=Counter)
-    others: Counter = field(default_factory=Counter)
+    rows: int = 0  # of the sender that came first
+    ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
+    counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
+    others: Counter = field(default_factory=Counter)  # rows of each other sender, by its file
     arrivals: deque = field(default_factory=partial(deque, maxlen=1_000))
 
     @property
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
         told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
-        return told + [
-            f"Rows of another sender, in {file}: {n:,}." for file, n in self.others.items()
-        ]
+        others = self.others.items()
+        return told + [f"Rows of another sender, in {file}: {n:,}." for file, n in others]
 
     @property
     def ok(self) -> bool:
@@ -190,9 +185,9 @@ class _Book:
                 wire.listen(wire.Endpoint("udp", address=self.lone))[0].close()
                 self.senders[sender] = self.senders.pop(self.lone)
         if is_row and sender not in self.senders:
-            others = [(one.heard_at, at) for at, one in self.senders.items() if one != self.first]
+            others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
-                self.counts["vanished"] += not self.senders.pop(min(others)[1]).ended
+                self.counts["vanished"] += not self.senders.pop(min(others, key=others.get)).ended
             self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)

@@ -4,13 +4,12 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from streamlib import home, records, wire
 from streamlib.stream.stopping import check_limit, stop
 
 ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
-SLICE_S = 0.2  # a pause is cut into parts, so that a stop is noticed soon
 
 
 def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
@@ -22,17 +21,17 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
     >>> list(pace("abc", every=0.001))
     ['a', 'b', 'c']
     """
-    bounds = every if isinstance(every, tuple | list) else (every, every)
-    if len(bounds) != 2 or home.seconds("every", bounds[0]) > home.seconds("every", bounds[1]):
-        raise ValueError(f"every is {every!r}: give seconds, or two of them, the smaller first.")
-    return _paced(items, *bounds, random.Random(seed))
+    bounds = tuple(every) if isinstance(every, tuple | list) else (every,)
+    if len(bounds) not in (1, 2) or [home.seconds("every", s) for s in bounds] != sorted(bounds):
+        raise ValueError(f"every is {bounds}: give seconds, or two of them, the smaller first.")
+    return _paced(items, bounds[0], bounds[-1], random.Random(seed))
 
 
 def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:
     scale, due = home.scale(), time.perf_counter()
     for item in items:
         while (left := due - time.perf_counter()) > 0:
-            time.sleep(min(left, SLICE_S))
+            time.sleep(min(left, 0.2))  # so that a stop is noticed soon
             if stop.asked:
                 return
         yield item
@@ -41,16 +40,13 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 
 @dataclass
 class Sent:
-    """What `send` did: how many rows, in how many seconds, and how it ended.
-
-    ended: "all rows sent", "limit reached", "stopped by hand", "no answer"; acknowledged: the end.
-    """
+    """What `send` did: how many rows, in how many seconds, and how it ended."""
 
     url: str
     rows: int = 0
     seconds: float = 0.0
-    ended: str = "all rows sent"
-    acknowledged: bool = False
+    ended: str = "all rows sent"  # or "limit reached", "stopped by hand", "no answer"
+    acknowledged: bool = False  # the end was
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -84,12 +80,9 @@ def send(
     check_limit(limit)
     rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
     result, began, as_records = Sent(url), time.perf_counter(), format == "json"
-    full_speed = as_records and every is None
-    with stop.heard(), wire.sink(url, full_speed, lambda: stop.asked) as sink:
+    with stop.heard(), wire.sink(url, as_records and every is None, lambda: stop.asked) as sink:
         try:
-            for seq, row in enumerate(rows, start=1):
-                if stop.asked:
-                    break
+            for seq, row in enumerate(takewhile(lambda _: not stop.asked, rows), start=1):
                 try:
                     sink.send(ENCODERS[format](seq, row))
                 except (ValueError, TypeError) as error:

@@ -2,12 +2,14 @@
 
 import contextlib
 import re
+import sys
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from streamlib import database, logs
+from streamlib.tests.conftest import is_one_sentence
 
 NAMES = ["Ace", "Buddy"]
 
@@ -130,3 +132,21 @@ def test_an_older_log_is_kept_until_there_is_something_to_write(tmp_path):
     with contextlib.suppress(ZeroDivisionError), logs.Log(path):
         raise ZeroDivisionError
     assert path.read_bytes() == before and b"Task duration 2 s" in before.splitlines()[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit for the size of a file")
+def test_a_log_for_which_there_is_no_room_is_one_sentence(tmp_path):
+    import resource
+    import signal
+
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    full = pytest.raises(OSError, match=r"^The log .+out0\.txt cannot be written \(.+\): give ano")
+    try:
+        with full as error, logs.Log(tmp_path / "out0.txt") as log:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            log.opening(0, 5, "pets.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert is_one_sentence(str(error.value))

@@ -1,6 +1,7 @@
 """The programs for a terminal, run as a learner runs them."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -429,6 +430,40 @@ def test_without_a_screen_a_stream_is_sent_all_the_same(tmp_path, numbers):
         if screen != ">/dev/full" or sys.platform == "linux":
             subprocess.run(f"{send} {screen}", shell=True, check=True, timeout=DEADLINE_S)
             assert len(stored(out)) == 4
+
+
+@UNIX
+def test_compare_ends_with_its_verdict_whoever_reads_it(tmp_path, numbers, capfd):
+    out = tmp_path / "out9.txt"
+    assert run("send", numbers, "--to", f"file:{out}", "--limit", 3).returncode == 0
+    compare = f"{sys.executable} -m streamlib compare {numbers} {out}"
+    buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+    for place in ("| true", ">/dev/full", ">&-"):
+        if place != ">/dev/full" or sys.platform == "linux":
+            command = f"({compare}; echo $? >&2) {place}"
+            subprocess.run(command, shell=True, timeout=DEADLINE_S, env=buffered)
+            assert capfd.readouterr().err == "0\n"
+
+
+ESCAPES = "\x1b[31m\u202e"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--oldest-first"], 0, r"Oldest first, by day\x1b[31m\u202e (time as"),
+        (["--by", "n"], 2, r"choose from day\x1b[31m\u202e, v."),
+        (["--by", "v"], 2, r"('\x1b[31m\u202e' in line 3)"),
+    ],
+)
+def test_names_and_values_reach_the_screen_without_escape_sequences(tmp_path, words, status, said):
+    """Even a file of what strangers sent can be a source."""
+    source = tmp_path / "theirs.csv"
+    lines = [f"day{ESCAPES},v", "2024-01-02,1", f"2024-01-01,{ESCAPES}", ""]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    done = run("send", source, "--to", f"file:{tmp_path / 'out9.txt'}", *words)
+    told = done.stdout + done.stderr
+    assert done.returncode == status and said in told and told.replace("\n", "").isprintable()
 
 
 def test_sending_to_nobody_has_exit_status_1(numbers, nobody):

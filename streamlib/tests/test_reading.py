@@ -58,7 +58,7 @@ def test_any_table_is_read_as_it_was_written(csv_file, table):
         csv.writer(text).writerow(row)
         ends.append(len(re.findall("\r\n|\r|\n", text.getvalue())))
     assume(text.getvalue().strip() and "\0" not in text.getvalue())
-    assume(not text.getvalue().startswith("\ufeff"))  # a mark, not text
+    assume(text.getvalue().lstrip()[0] not in "\ufeff#{[<")  # a mark, a comment, another format
     read = rows.read(csv_file(text.getvalue()), delimiter=",", header=True)
     assert values(read) == table[1:]
     assert [row.line for row in read] == ends[1:]

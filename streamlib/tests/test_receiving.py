@@ -481,3 +481,11 @@ def test_of_two_receivers_on_one_file_the_second_is_refused(tmp_path):
     datagrams(receiver.address, records.encode(2, {}), records.encode_end(2))
     assert receiver.end().rows == 2 and len(stored(receiver.out)) == 3
     assert stream.send(table(3), f"file:{receiver.out}").ok  # it is free again
+
+
+def test_of_connections_heard_at_the_same_moment_one_makes_room(book):
+    """A clock may tick every 16 ms, and connections cannot be compared."""
+    connections = [object() for _ in range(receiving.SENDERS + 1)]
+    for one in connections:
+        assert book.enter(records.encode(1, {}), one) == "row"
+    assert len(book.senders) == receiving.SENDERS and book.senders[connections[0]] is book.first

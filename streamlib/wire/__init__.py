@@ -6,6 +6,7 @@ yields (line, sender), (None, sender) when one has left, and None when nothing m
 
 from collections.abc import Callable
 
+from streamlib import home
 from streamlib.wire.endpoint import Endpoint, NoAnswer, listen, parse  # noqa: F401
 from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
 from streamlib.wire.tcp import TcpSink, TcpSource
@@ -20,11 +21,8 @@ def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lamb
     endpoint = parse(url)
     if endpoint.scheme == "file":
         return open_for_lines(endpoint.path)
-    try:
+    with home.one_sentence(f"Nobody is listening on {endpoint.url}", "start a receiver first"):
         return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed, stopping)
-    except OSError as error:
-        why = f"Nobody is listening on {endpoint.url} ({error.strerror or error})"
-        raise OSError(f"{why}: start a receiver first.") from None
 
 
 def source(url: str) -> UdpSource | TcpSource:

@@ -1,14 +1,10 @@
-"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`.
-
-Everything stays on this machine unless a URL names another host; then `Endpoint.note` says so.
-"""
+"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`."""
 
 import errno
 import re
 import socket
-import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 EXAMPLES = "udp://localhost:9999 (with a port from 0 to 65535) or file:outputs/out9.txt"
@@ -19,8 +15,7 @@ class NoAnswer(OSError):
     """Raised by a sink whose receiver takes no more lines, or no longer answers."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a URL points: a file, or the address of a port; `note` warns of other machines."""
 
     scheme: str
@@ -48,8 +43,7 @@ def parse(url: str) -> Endpoint:
     if not match or int(match[3]) > 65_535:
         raise ValueError(f"{url!r} is not an endpoint: give one such as {EXAMPLES}.")
     scheme, host, port = match.groups()
-    if host in ("", "localhost"):
-        host = "127.0.0.1"  # never ::1 here and 127.0.0.1 there
+    host = "127.0.0.1" if host in ("", "localhost") else host  # never ::1 in one place only
     try:
         address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
     except (OSError, UnicodeError):
@@ -60,21 +54,19 @@ def parse(url: str) -> Endpoint:
 
 def listen(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
     """Return a socket that listens on an endpoint, and the endpoint with the port it got."""
-    sock = socket.socket(endpoint.family, KINDS[endpoint.scheme])
-    sock.setblocking(False)
     try:
-        if endpoint.scheme == "tcp" and sys.platform != "win32":  # there two could share the port
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(endpoint.address)
         if endpoint.scheme == "tcp":
-            sock.listen(1024)
+            sock = socket.create_server(endpoint.address, family=endpoint.family, backlog=1024)
+        else:
+            sock = socket.socket(endpoint.family, socket.SOCK_DGRAM)
+            sock.bind(endpoint.address)
     except OSError as error:
-        sock.close()
         host, port = endpoint.address[:2]
-        why = f"You cannot listen on {host} ({error.strerror}): use localhost."
+        why = f"You cannot listen on {host} ({error.strerror.split(' (')[0]}): use localhost."
         if error.errno == errno.EADDRINUSE:
             why = f"Port {port} is in use: stop the other receiver, or choose another port."
         elif isinstance(error, PermissionError):
             why = f"You may not listen on port {port}: choose one from 1024 to 65535."
         raise OSError(why) from None
-    return sock, replace(endpoint, address=sock.getsockname())
+    sock.setblocking(False)
+    return sock, endpoint._replace(address=sock.getsockname())

@@ -13,21 +13,20 @@ def open_for_lines(path: Path | str) -> "FileSink":
 
     Raises ValueError unless it is empty or the lab wrote it, OSError if it cannot be written.
     """
-    try:
+    with home.one_sentence(f"{path} cannot be written", "name a file in a folder that exists"):
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
         file = FileSink(path, "a")
-        with suppress(ImportError):  # Windows has no such lock
-            from fcntl import LOCK_EX, LOCK_NB, flock
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
 
-            if Path(path).is_file():
-                flock(file, LOCK_EX | LOCK_NB)
-        return file
+        if Path(path).is_file():
+            flock(file, LOCK_EX | LOCK_NB)
     except BlockingIOError:
         raise OSError(f"{path} is in use: stop its other writer, or give another name.") from None
-    except OSError as error:
-        why = f"{path} cannot be written ({error.strerror})"
-        raise OSError(f"{why}: name a file in a folder that exists.") from None
+    except (ImportError, OSError):
+        pass  # Windows and some disks of a network have no such lock
+    return file
 
 
 def _is_ours(path: Path | str) -> bool:
@@ -47,18 +46,17 @@ def _note(path: Path | str) -> Path:
 def write_line(file: "FileSink", line: bytes) -> None:
     """Write a line whole or not at all; raise OSError if the disk takes no more."""
     line += b"\n"
+    if not file.begun:
+        file.begun = True
+        with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
+            file.truncate(0)
+            _note(file.name).write_bytes(line)
+    why = "only a part of the line found room"
     try:
-        if not file.begun:
-            file.begun = True
-            with suppress(OSError):  # a pipe cannot be emptied; without a note it is refused later
-                file.truncate(0)
-                _note(file.name).write_bytes(line)
-        written = file.write(line)
-        if written == len(line):
+        if (written := file.write(line)) == len(line):
             return
         file.seek(-written, io.SEEK_CUR)
         file.truncate()
-        why = "only a part of the line found room"
     except OSError as error:
         why = error.strerror
     raise OSError(f"{file.name} takes no more ({why}): make room, then run this again.")

@@ -1,7 +1,4 @@
-"""A connection: its bytes arrive all and in order, or it breaks. Framing is up to us.
-
-A record is a line of JSON, and ends at its end of line, a byte that JSON never has inside.
-"""
+"""A connection: its bytes arrive all and in order, or it breaks. Framing is up to us: lines."""
 
 import contextlib
 import errno
@@ -80,8 +77,7 @@ class TcpSource(contextlib.AbstractContextManager):
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
-        self._rests: dict[socket.socket, bytearray] = {}  # of each client: its unfinished line
-        self._heard_at: dict[socket.socket, float] = {}  # when each sent a whole line; 0: never
+        self._rests, self._heard_at = {}, {}  # of each: what is unfinished; when it sent a line
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
 
@@ -95,8 +91,7 @@ class TcpSource(contextlib.AbstractContextManager):
                 if key.fileobj is self._socket:
                     yield from self._accept()
                 elif key.fileobj in self._rests:
-                    for line in self._read(key.fileobj):
-                        yield line, key.fileobj
+                    yield from self._read(key.fileobj)
 
     def _accept(self) -> Iterator[tuple[None, socket.socket]]:
         """Take a new client; without room, the first that sent no line has to go, or the idlest."""
@@ -113,8 +108,8 @@ class TcpSource(contextlib.AbstractContextManager):
             yield from [(None, gone)] * bool(self._heard_at[gone])
             self._cut_off(gone)
 
-    def _read(self, client: socket.socket) -> list[bytes | None]:
-        """Return the lines that are whole now, and None after the last one of a client."""
+    def _read(self, client: socket.socket) -> Iterator[tuple[bytes | None, socket.socket]]:
+        """Yield the lines that are whole now, and None after the last one of a client."""
         rest, data = self._rests[client], b""
         with contextlib.suppress(OSError):  # a reset is an end, too
             data = client.recv(CHUNK)
@@ -127,7 +122,7 @@ class TcpSource(contextlib.AbstractContextManager):
         if not data or len(rest) > LONGEST:
             lines += [bytes(rest), None] if rest else [None]
             self._cut_off(client)
-        return lines
+        yield from ((line, client) for line in lines)
 
     def _cut_off(self, client: socket.socket) -> None:
         self._selector.unregister(client)
@@ -138,8 +133,7 @@ class TcpSource(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError):  # a client that has left, or does not read
             client.send(line + b"\n")
 
-    def drops(self) -> int:
-        return 0
+    drops = staticmethod(lambda: 0)  # what finds no room waits at its sender
 
     def __exit__(self, *error: object) -> None:
         for one in (self._selector, self._socket, *self._rests):

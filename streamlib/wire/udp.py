@@ -1,12 +1,11 @@
 """Datagrams: each line is one, and may be lost; a window keeps a fast sender in step."""
 
 import contextlib
-import os
 import select
 import socket
+import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
 
@@ -16,23 +15,22 @@ ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to
 
 
 class UdpSink(contextlib.AbstractContextManager):
-    """Sends each line as one datagram.
-
-    At full speed it asks a question after each window of lines, and waits for the receiver's echo:
-    by then all that came before has been read.
-    """
+    """Sends each line as one datagram; at full speed it keeps in step with the receiver."""
 
     def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
         self.problems, self.acknowledged, self.refused = [], False, 0
-        self._url, self._in_step = endpoint.url, full_speed
-        self._sent = self._under_way = 0
+        self._url, self._in_step, self._sent, self._under_way = endpoint.url, full_speed, 0, 0
         self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         self._socket.connect(endpoint.address)  # so that the system reports refusals
 
     def send(self, line: bytes) -> None:
-        if self._in_step and self._under_way > WINDOW:
+        if self._in_step and self._under_way > WINDOW:  # an echo tells that all this was read
             self._under_way = 0
-            self._in_step = self._has_kept_up()
+            self._in_step = self._is_echoed(b'{"ask": %d}' % self._sent, ASKS)
+            if self.acknowledged and not self._in_step:
+                raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
+            if not self._in_step:
+                self.problems += ["The receiver acknowledged nothing, so nothing kept it in step."]
         self._send(line)
         self._sent += 1
         self._under_way += len(line) + OVERHEAD
@@ -54,27 +52,15 @@ class UdpSink(contextlib.AbstractContextManager):
             why = f"{len(line):,} bytes do not get through to {self._url} ({error.strerror})"
             raise ValueError(f"{why}: send fewer columns, or check the host") from None
 
-    def _has_kept_up(self) -> bool:
-        if self._is_echoed(b'{"ask": %d}' % self._sent, ASKS):
-            return True
-        if self.acknowledged:
-            raise NoAnswer(f"The receiver stopped answering before row {self._sent + 1:,}")
-        self.problems.append("The receiver acknowledged nothing, so nothing kept it in step.")
-        return False
-
     def _is_echoed(self, line: bytes, times: int) -> bool:
         """Send a line until it is echoed; return whether it was."""
         for _ in range(times):
             self._send(line)
-            echo = b""
-            self._socket.settimeout(ECHO_S)
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                while echo != line:  # it may be the echo of an earlier one
-                    echo = self._socket.recv(LARGEST)
-            self._socket.settimeout(None)  # a socket without a timeout sends faster
-            if echo == line:
-                self.acknowledged = True
-                return True
+            with contextlib.suppress(ConnectionError):
+                while select.select([self._socket], [], [], ECHO_S)[0]:
+                    if self._socket.recv(LARGEST) == line:  # it may be the echo of an earlier one
+                        self.acknowledged = True
+                        return True
         return False
 
     def __exit__(self, *error: object) -> None:
@@ -107,11 +93,8 @@ class UdpSource(contextlib.AbstractContextManager):
 
     def drops(self) -> int:
         """Return how many datagrams found the receive buffer full, as far as Linux tells."""
-        with contextlib.suppress(OSError):
-            inode = str(os.fstat(self._socket.fileno()).st_ino)
-            tables = [one.read_text(encoding="ascii") for one in Path("/proc/net").glob("udp*")]
-            lines = map(str.split, "".join(tables).splitlines())
-            return sum(int(fields[-1]) for fields in lines if fields[9] == inode)
+        with contextlib.suppress(OSError, struct.error):  # SO_MEMINFO; its last number is the drops
+            return struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, 55, 36))[-1]
         return 0
 
     def __exit__(self, *error: object) -> None:
