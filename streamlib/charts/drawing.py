@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+HUES = "#0072B2 #D55E00 #009E73 #CC79A7 #000000 #56B4E9 #E69F00 #8C564B".split()
 FONTS = ["Noto Sans CJK SC", "Microsoft YaHei", "Arial Unicode MS", "Last Resort High-Efficiency"]
 plt.rcParams["font.family"] = ["sans-serif", *FONTS]  # the last one has a sign for every letter
 plt.set_loglevel("error")  # no machine has all of them
@@ -24,6 +24,9 @@ class Chart(plt.Figure):
     def __repr__(self) -> str:
         titles = [ax.get_title("left") for ax in self.axes]
         return " ".join("; ".join(filter(None, titles)).split()) or super().__repr__()
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict, dict]:  # IPython adds the image
+        return {}, {"image/png": {"alt": repr(self)}}
 
 
 def axes(title: str, width: float = 8, height: float = 3) -> plt.Axes:
@@ -112,6 +115,7 @@ def draw_spans(ax: plt.Axes | None, events: pd.DataFrame, names: list, shared: l
     ax = ax or axes("", 9, 1 + lanes * (0.6 if lanes < 10 else 0.3))
     state, instant = events["state"], events["start"] == events["end"]
     kind = np.select([state == "waiting", state == "holding", instant], range(3), 3)
+    others = events[kind == 3]  # their looks do not tell which is which: they are named
     spans = events[["start", "end", "lane"]].assign(hue=events["lane"], kind=kind)
     resource = pd.Index(shared, dtype=object).get_indexer(events["resource"])
     held = (state == "holding") & (resource >= 0)
@@ -128,6 +132,8 @@ def draw_spans(ax: plt.Axes | None, events: pd.DataFrame, names: list, shared: l
     edges = np.where(long[:, None], 1.0, colors)
     bars = PolyCollection(corners.transpose(2, 0, 1), facecolors=colors, edgecolors=edges)
     ax.add_collection(bars, autolim=False)
+    for one in others.drop_duplicates("state").itertuples():
+        say(ax, one.state, ((one.start + one.end) / 2, one.lane), ha="center")
 
     scale = events.attrs.get("scale", 1.0)
     ax.set_xlabel("seconds since the start gate" + f" (time scale {scale:g})" * (scale != 1))

@@ -41,6 +41,7 @@ def arrivals(fates: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style = {"color": color, "markerfacecolor": fill, "markersize": size, "linestyle": ""}
         ax.plot(x[fates["fate"] == fate], y[fates["fate"] == fate], marker, **style)
     drawing.list_beside(ax, words.values(), [LOOKS[fate][1] for fate in words])
+    ax.locator_params(integer=True)
     ax.set(xlabel="place in the source", ylabel="rank of arrival", ylim=(-0.11 * top, 1.05 * top))
     words["arrived"] = f"{counts['arrived']:,} of {of_source.sum():,} rows arrived in order"
     return drawing.entitle(ax, "; ".join(words.values()))

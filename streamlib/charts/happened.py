@@ -86,7 +86,7 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     below. Returns the Axes.
     """
     items, _, note = _first_round(items)
-    items = items.sort_values(["id", "called"], na_position="last")
+    items = items.sort_values(["id", "called"], na_position="last", ignore_index=True)
     stored = items["id"].notna().to_numpy()
     line, x = np.divmod(np.arange(len(items)) + ~stored, A_LINE)  # a gap before those not stored
     y = 1.6 * line
@@ -105,8 +105,10 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     ax.axis("off")
     finding = f"{stored.sum() or 'None'} of {len(items)} items stored"
     if stored.any() and items["called"][stored].notna().all():
-        in_order = items["called"][stored].is_monotonic_increasing
-        finding += f", {'' if in_order else 'not '}in the order they were called"
+        called = items[stored].sort_values("called", kind="stable")["label"]
+        other = f"; they were called in the order {drawing.short(' '.join(called), 30)}"
+        in_order = called.index.is_monotonic_increasing
+        finding += ", in the order they were called" if in_order else other
     lost = [f"; {n} {outcome}" for outcome, n in Counter(items["outcome"][~stored]).items()]
     return drawing.entitle(ax, finding + "".join(lost) + note)
 

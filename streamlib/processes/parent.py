@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from streamlib import guard, home
 from streamlib.processes import child, recorder
+from streamlib.processes.progress import Progress
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
-LOOK_S = 0.05  # how often the recordings are read while somebody watches
+LOOK_S = 0.05  # how often the recordings are read while somebody watches, or a bar is shown
 
 
 class Event(NamedTuple):
@@ -46,11 +47,11 @@ class Child:
 class Children:
     """All processes of one run; `problems` has a sentence for each thing that went wrong."""
 
-    def __init__(self, watch: Callable[[Event], object] | None = None):
+    def __init__(self, bar: Progress, watch: Callable[[Event], object] | None):
         self.all: list[Child] = []
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
-        self._watch, self._where, self._gate_ns = watch, "", math.inf
+        self._bar, self._watch, self._where, self._gate_ns = bar, watch, "", math.inf
         self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
@@ -126,7 +127,7 @@ class Children:
             left = deadline - time.monotonic()
             if left <= 0:
                 return answers + [self._bury(one, late) for one in waiting.values()]
-            for pipe in wait(list(waiting), min(left, LOOK_S) if self._watch else left):
+            for pipe in wait(list(waiting), min(left, LOOK_S)):
                 try:
                     answers.append(child.Answer(*pipe.recv()))
                 except (EOFError, OSError):
@@ -136,6 +137,8 @@ class Children:
                     answers.append(self._bury(waiting[pipe]))
                 del waiting[pipe]
             self._show()
+            if not self._watch:  # a watcher shows that something is going on
+                self._bar.show([one.name for one in waiting.values()])
         return answers
 
     def _bury(self, one: Child, late: str = "") -> child.Answer:

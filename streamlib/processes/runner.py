@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home, orders
-from streamlib.processes import child, parent, recorder, turns
+from streamlib.processes import child, parent, progress, recorder, turns
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
@@ -134,9 +134,11 @@ def run(
     except OSError as error:
         raise OSError(f"The run cannot be kept ({error}): make that folder writable.") from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
-    children = parent.Children(watch)
-    kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
+    kept = {"label": str(label), "params": params, "db": str(db)}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
+    bar = progress.Progress(kept)
+    children = parent.Children(bar, watch)
+    kept["problems"] = children.problems
     session = Session(children, db, setup or database.fresh, kept)
     before = signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # only the main thread hears it
@@ -162,6 +164,7 @@ def run(
         raise
     finally:
         session.close(folder)
+        bar.close()
         with suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 

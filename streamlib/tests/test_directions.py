@@ -18,7 +18,7 @@ FLOORS = """
     __main__"""
 INSIDE = {
     "processes": [
-        "recorder places",
+        "recorder places progress",
         "child",
         "parent events",
         "turns result",

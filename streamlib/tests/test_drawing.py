@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
@@ -252,3 +253,19 @@ def test_a_chart_that_pandas_draws_has_names_in_any_script_too():
     pd.DataFrame({"東京": [1, 2]}, index=["서울", "ไทย"]).plot.bar(ax=ax)
     ax.figure.canvas.draw()
     assert title(ax) == "北京 🐕"
+
+
+def test_a_chart_has_its_title_as_the_text_beside_its_image():
+    """`alt` is what a screen reader says, and what stands there if the image cannot be shown."""
+    figure = charts.axes("P1 won twice").figure
+    data, about = DisplayFormatter().format(figure)
+    assert about["image/png"]["alt"] == data["text/plain"] == "P1 won twice"
+
+
+def test_a_span_that_neither_waits_nor_holds_is_named():
+    table = events_of([("P1", "working", s, s + 1.0, None) for s in (0.0, 2.0)])
+    assert words(charts.timeline(table)).count("working") == 1
+
+
+def test_eight_processes_have_eight_colors():
+    assert len(set(map(tuple, drawing.tint(range(8))))) == 8

@@ -280,7 +280,7 @@ def test_strip_tells_commit_order_from_called_order():
     table["id"] = table["id"].to_numpy()[::-1]
     ax = charts.strip(table)
     assert words(ax)[0] == "F"
-    assert title(ax) == "6 of 6 items stored, not in the order they were called"
+    assert title(ax) == "6 of 6 items stored; they were called in the order A B C D E F"
 
 
 def test_strip_where_nothing_was_stored():

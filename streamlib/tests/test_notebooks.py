@@ -5,6 +5,7 @@ They are read as the lab ships them, so that a learner's copy fails nothing here
 
 import ast
 import json
+import posixpath
 import re
 import tomllib
 
@@ -96,7 +97,7 @@ def dead_links(text: str, name: str, files: dict[str, str]) -> list[str]:
     """Return the links in a Markdown text that lead to no file, or to no heading in it."""
     dead = []
     for target, anchor in LINK.findall(text):
-        to = os.path.normpath(f"{os.path.dirname(name)}/{target}") if target else name
+        to = posixpath.normpath(f"{posixpath.dirname(name)}/{target}") if target else name
         there = any(f"{one}/".startswith(f"{to}/") for one in files)
         anchors = headings(text if to == name else files.get(to, ""))
         if not there or (anchor and anchor.casefold() not in anchors):
@@ -107,17 +108,17 @@ def dead_links(text: str, name: str, files: dict[str, str]) -> list[str]:
 @pytest.fixture(scope="module")
 def files() -> dict[str, str]:
     """The committed files: their names, and the texts of those that are Markdown."""
-    names = _git("ls-tree", "-r", "--name-only", "HEAD").splitlines()
-    return {name: _git("show", f"HEAD:{name}") if name.endswith(".md") else "" for name in names}
+    names = shipped.git("ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    known = shipped.names(".md")
+    return {name: shipped.text(name) if name in known else "" for name in [*names, *known]}
 
 
 def markdown(name: str) -> str:
     """Return the text of a committed notebook's cells of text."""
-    cells = json.loads(_git("show", f"HEAD:{name}"))["cells"]
+    cells = json.loads(shipped.text(name))["cells"]
     return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
 
 
-@pytest.mark.skipif(not NOTEBOOKS, reason="not a git checkout with committed notebooks")
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_each_link_of_a_notebook_leads_somewhere(name, files):
     assert dead_links(markdown(name), name, files) == []
