@@ -92,7 +92,7 @@ class Turn(NamedTuple):
 
 
 def parse(text: str, names: Sequence[str]) -> list[Turn]:
-    """Return the turns of a schedule for a plan whose processes have these names.
+    """Return the turns of a schedule, such as 1r or P1R, for a plan with these names.
 
     Raises TypeError if the schedule is not a text, ValueError if no such plan can follow it.
 
@@ -102,11 +102,12 @@ def parse(text: str, names: Sequence[str]) -> list[Turn]:
     if not isinstance(text, str):
         raise TypeError(f"The schedule is {text!r}: write it as a text in quotes, as in '1 2 1 2'.")
     turns, units = [], {}
-    for at, word in enumerate(text.split(), start=1):
+    for at, word in enumerate(text.replace(",", " ").split(), start=1):
         said = f"Turn {at} of the schedule, {word!r},"
-        if not (match := re.fullmatch(r"(\d+)([^\W\d]\w*)?", word)):
+        if not (match := re.fullmatch(r"([Pp]?(\d+))([^\W\d]\w*)?", word)):
             raise ValueError(f"{said} is not a turn: write 2, or 2b with a step, and blanks.")
-        turn = Turn(int(match[1]), match[2] or None)
+        name, step = match[1].upper(), match[3] and match[3].casefold()
+        turn = Turn(names.index(name) + 1 if name in names else int(match[2]), step)
         if not 1 <= turn.process <= len(names):
             known = ", ".join(f"{n} ({name})" for n, name in enumerate(names, start=1))
             raise ValueError(f"{said} names process {turn.process}: the plan has {known}.")
@@ -130,7 +131,7 @@ def switches(schedule: str) -> int:
 
 def slug(name: str) -> str:
     """Return the name of a step as a schedule has it: read_2nd_last for read 2nd-last."""
-    return re.sub(r"\W+", "_", name)
+    return re.sub(r"\W+", "_", name).casefold()
 
 
 def letters_of(places: Iterable[str]) -> dict[str, str]:

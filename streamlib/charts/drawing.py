@@ -77,7 +77,9 @@ def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.n
 def need(table: Sequence | pd.DataFrame) -> None:
     """Raise ValueError if the table is empty."""
     if len(table) == 0:
-        raise ValueError("There is nothing to draw: run the cell that makes the run first.")
+        raise ValueError(
+            "There is nothing to draw: run the cell above, and mark steps with me.step."
+        )
 
 
 def name_rows(ax: plt.Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:

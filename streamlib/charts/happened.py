@@ -37,7 +37,7 @@ def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None
     events, names, note = _first_round(events)
     turns = events[events["turn"] > 0]
     if turns.empty:
-        raise ValueError("This run was free: give processes.run a schedule, then draw its turns.")
+        raise ValueError("No turn was played: give processes.run a schedule, or see run.problems.")
     last = int(turns["turn"].max())
     gave_up = turns["turn"][turns["state"] == "gave_up"]
     steps = turns[turns["state"] == "step"].drop_duplicates("turn").sort_values("turn")

@@ -25,7 +25,7 @@ from streamlib.processes.recorder import Recorder
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
-KEPT_BYTES = 500_000  # of what a worker prints, at the beginning and at the end
+KEPT_BYTES = 50_000  # of what a worker prints, at the beginning and at the end
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -209,6 +209,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         frames = traceback.extract_tb(error.__traceback__)
         line = [frame.lineno for frame in frames if frame.filename != places.__file__][-1]
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        said += "; a worker has no keyboard" * isinstance(error, EOFError)
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""
 
@@ -231,6 +232,8 @@ def packed(plan: Mapping[str, Callable[[Me], object]]) -> dict[str, bytes]:
         raise TypeError(f'The plan is {plan!r}: give a dict, as in {{"P1": worker}}.')
     workers = {}
     for name, worker in plan.items():
+        if worker is None:
+            raise TypeError(f"The worker of {name} is None: end its maker with `return worker`.")
         try:
             inspect.signature(worker).bind(None)
             if any(kind(one) for kind in UNPLAIN for one in (worker, worker.__call__)):

@@ -134,4 +134,8 @@ def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[orde
     texts = schedule if isinstance(schedule, list | tuple) else [schedule]
     if rounds != 1 or not texts:
         raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
+    if len(names) > 1 and all(len(str(text).split()) == 1 < len(texts) for text in texts):
+        raise ValueError(
+            "The list has single turns: write a schedule as one text, as in '1 2 1 2'."
+        )
     return [orders.parse(text, names) for text in texts]

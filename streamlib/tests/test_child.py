@@ -446,3 +446,13 @@ def test_what_a_worker_prints_is_kept_up_to_a_bound_and_the_output_says_so():
     lines = sum(len(f"line {number} {'é' * 20}\n".encode()) for number in range(100_000))
     printed = len("first\n") + lines + 3_000_001 + len(text) - text.index("Traceback")
     assert size - len(f"\n({left} bytes are left out here.)\n") + int(left) == printed
+
+
+def test_a_maker_that_forgets_to_return_its_worker_is_told_so():
+    with pytest.raises(TypeError, match=r"^The worker of P1 is None: .* `return worker`\.$"):
+        processes.run({"P1": None})
+
+
+def test_a_worker_that_asks_for_input_is_told_that_it_has_no_keyboard():
+    run = processes.run({"P1": lambda me: input("Name? ")})
+    assert "a worker has no keyboard" in run.problems[0]

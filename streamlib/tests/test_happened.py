@@ -107,7 +107,7 @@ def test_an_empty_table_says_what_to_do(name):
     chart, (first, *others) = CHARTS[name](THREE)
     others = [NO_HANDS] if name == "handoff" else others
     chart = charts.handoff if name == "handoff" else chart
-    message = r"^There is nothing to draw: run the cell that makes the run first\.$"
+    message = r"^There is nothing to draw: run the cell above, and mark steps with me\.step\.$"
     with pytest.raises(ValueError, match=message):
         chart(first[:0], *others)
 
@@ -207,7 +207,7 @@ def test_interleaving_has_a_step_a_turn_and_a_cross_for_giving_up():
 
 
 def test_interleaving_of_a_free_run_says_what_to_do():
-    with pytest.raises(ValueError, match=r"^This run was free: give processes.run a schedule, "):
+    with pytest.raises(ValueError, match=r"^No turn was played: give processes.run a schedule, "):
         charts.interleaving(scheduled("1b").assign(turn=np.nan))
 
 

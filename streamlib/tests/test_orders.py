@@ -145,7 +145,7 @@ def test_an_order_and_its_schedule_are_the_same_turns(order):
         ("2 1 1b", "Turn 3 of the schedule, '1b', mixes whole units with steps"),
         ("1b 2 1", "Turn 3 of the schedule, '1', mixes whole units with steps"),
         ("1 2-b", "Turn 2 of the schedule, '2-b', is not a turn"),
-        ("1 P2", "Turn 2 of the schedule, 'P2', is not a turn"),
+        ("1 Q2", "Turn 2 of the schedule, 'Q2', is not a turn"),
         ("0", "names process 0"),
         ("", "The schedule is empty"),
     ],
@@ -193,3 +193,12 @@ def test_a_process_without_a_label_keeps_its_number():
     whose.plan = ["P1", "P2", "P3"]
     assert orders.schedule("BA", whose) == "3 2" and whose == {"A": "P2", "B": "P3"}
     assert orders.schedule("BA", dict(whose)) == "2 1"
+
+
+@pytest.mark.parametrize("text", ["1R 2w", "P1r P2w", "p1r,p2W", "1r, 2w,", "P1R\n2w"])
+def test_a_schedule_is_read_as_people_write_it(text):
+    assert orders.parse(text, ["P1", "P2"]) == [(1, "r"), (2, "w")]
+
+
+def test_a_process_is_meant_by_its_name_if_it_has_a_number_in_it():
+    assert orders.parse("P2b 1b", ["P2", "P1"]) == [(1, "b"), (1, "b")]

@@ -11,7 +11,7 @@ import cloudpickle
 import pytest
 
 from streamlib import database, orders, processes
-from streamlib.processes import parent
+from streamlib.processes import parent, turns
 from streamlib.tests.conftest import PETS, add_one, counter
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -256,3 +256,10 @@ def test_ten_thousand_turns_are_followed():
     run = processes.run({"P1": many, "P2": many}, schedule=text)
     assert run.schedule == text and run.problems == []
     assert run.events["turn"].dropna().astype(int).unique().tolist() == list(range(1, 10_001))
+
+
+def test_a_list_of_single_turns_is_not_played_as_rounds():
+    with pytest.raises(ValueError, match=r"^The list has single turns: write .+ as one text"):
+        turns.rounds_of(["1r", "2r", "1w", "2w"], 1, ["P1", "P2"])
+    assert len(turns.rounds_of(["1", "1"], 1, ["P1"])) == 2
+    assert len(turns.rounds_of(["1"], 1, ["P1", "P2"])) == 1
