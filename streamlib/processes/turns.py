@@ -134,8 +134,7 @@ def rounds_of(schedule: object, rounds: int, names: list[str]) -> list[list[orde
     texts = schedule if isinstance(schedule, list | tuple) else [schedule]
     if rounds != 1 or not texts:
         raise ValueError("Give either rounds or a schedule, or a list with one for each round.")
-    if len(names) > 1 and all(len(str(text).split()) == 1 < len(texts) for text in texts):
-        raise ValueError(
-            "The list has single turns: write a schedule as one text, as in '1 2 1 2'."
-        )
-    return [orders.parse(text, names) for text in texts]
+    found = [orders.parse(text, names) for text in texts]
+    if len(names) > 1 and max(map(len, found)) == 1 < len(found):
+        raise ValueError("The list has single turns: write one text, as in '1r 2r 1w 2w'.")
+    return found

@@ -259,7 +259,7 @@ def test_ten_thousand_turns_are_followed():
 
 
 def test_a_list_of_single_turns_is_not_played_as_rounds():
-    with pytest.raises(ValueError, match=r"^The list has single turns: write .+ as one text"):
+    with pytest.raises(ValueError, match=r"^The list has single turns: write one text"):
         turns.rounds_of(["1r", "2r", "1w", "2w"], 1, ["P1", "P2"])
     assert len(turns.rounds_of(["1", "1"], 1, ["P1"])) == 2
     assert len(turns.rounds_of(["1"], 1, ["P1", "P2"])) == 1
