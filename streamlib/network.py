@@ -29,8 +29,8 @@ class Network:
 
     TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
     least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
-    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. A model: it takes lost
-    packets one by one (RFC 6582); no slow start, lost acknowledgment, `duplicate`, `reorder`.
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. A model: what is lost
+    together is sent again together (RFC 2018); no slow start, `duplicate` or `reorder`.
     """
 
     loss: float = 0  # a probability, as the next two
@@ -56,6 +56,7 @@ class _Lane:
     def __init__(self, network: Network, way: str, counts: Counter):
         self.network, self.counts = network, counts if way == "there" else Counter()
         self.rng, self.free_at = random.Random(f"{network.seed} {way}"), 0.0
+        self.taken = 0  # packets of a stream
 
     def datagram(self, size: int, now: float, is_full: bool = False) -> list[float]:
         """Return the times at which it arrives, none, one or two; always draws four numbers."""
@@ -197,18 +198,25 @@ class Proxy(contextlib.AbstractContextManager):
         lane = _Lane(self._network, way, self.counts)
         while data := await self._loop.sock_recv(here, 1_448):  # a packet on an Ethernet
             self._clients[client] = self._loop.time()
-            await packets.put((data, *lane.segment(len(data), self._clients[client])))
+            lane.taken += 1
+            due, lost = lane.segment(len(data), self._clients[client])
+            await packets.put((data, asyncio.create_task(self._arrive(lane, due, lost))))
         await packets.put(None)
+
+    async def _arrive(self, lane: _Lane, due: float, lost: int) -> None:
+        """Wait until a packet of a stream arrives that is lost so often."""
+        enough = lane.taken + 3  # later packets to tell of the loss
+        await asyncio.sleep(due - self._loop.time())
+        for again in range(lost):
+            await asyncio.sleep(max(0.010, 2 * self._network.delay_s))
+            if again or lane.taken < enough:
+                await asyncio.sleep(0.2 * 2**again)
 
     async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
         there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while packet := await packets.get():
-            data, due, lost = packet
-            await asyncio.sleep(due - self._loop.time())
-            for again in range(lost):
-                await asyncio.sleep(max(0.010, 2 * self._network.delay_s))
-                if again or packets.qsize() < 3:  # too few came later to tell of the loss
-                    await asyncio.sleep(0.2 * 2**again)
+            data, arrival = packet
+            await arrival
             await self._loop.sock_sendall(there, data)
         there.shutdown(socket.SHUT_WR)
 

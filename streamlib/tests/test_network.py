@@ -458,48 +458,56 @@ def test_bytes_are_unaltered_and_in_order_both_ways_and_half_close_works(server)
     assert proxy.counts["came"] >= 200_000 / 1_448 and proxy.counts["lost"] > 5
 
 
-def costs(fates, number, monkeypatch):
-    """How long the network waits for each of its packets in turn; `fates`: how often each is lost.
-
-    The clock does not run while it waits, so all packets are there before the first is delivered.
-    """
-    waits, delivered, packets = [], [], asyncio.Queue()
+def cost(lost, later, monkeypatch):
+    """How long a packet is under way that is lost so often while so many later ones come."""
+    waits, lane = [], types.SimpleNamespace(taken=7)
 
     async def sleep(seconds):
         waits.append(seconds)
-
-    async def take(sock, data):
-        delivered.append((data, sum(waits)))
-        waits.clear()
+        lane.taken = 7 + later
 
     monkeypatch.setattr(network.asyncio, "sleep", sleep)
-    loop = types.SimpleNamespace(time=lambda: 0, sock_sendall=take)
+    loop = types.SimpleNamespace(time=lambda: 0)
     proxy = types.SimpleNamespace(_loop=loop, _network=Network(delay_s=0.04))
-    for n in range(number):
-        packets.put_nowait((n, 0, fates.get(n, 0)))
-    packets.put_nowait(None)
-    with socket.socket() as sock, contextlib.suppress(OSError):  # which is not connected
-        asyncio.run(Proxy._deliver(proxy, packets, sock))
-    assert [n for n, _ in delivered] == list(range(number))
-    return [cost for _, cost in delivered]
+    asyncio.run(Proxy._arrive(proxy, lane, 0.04, lost))
+    return sum(waits)
 
 
 def test_a_lost_packet_costs_a_round_trip_if_three_later_ones_tell_of_it(monkeypatch):
-    assert costs({1: 1}, 5, monkeypatch) == pytest.approx([0, 0.08, 0, 0, 0])
+    assert cost(0, 9, monkeypatch) == pytest.approx(0.04)
+    assert cost(1, 3, monkeypatch) == pytest.approx(0.04 + 0.08)
 
 
 def test_a_lost_packet_that_too_few_follow_waits_for_the_timer(monkeypatch):
-    assert costs({3: 1}, 5, monkeypatch) == pytest.approx([0, 0, 0, 0.28, 0])
-    assert costs({0: 1}, 1, monkeypatch) == pytest.approx([0.28])
+    assert cost(1, 2, monkeypatch) == pytest.approx(0.04 + 0.08 + 0.2)
 
 
 def test_the_timer_doubles_each_time_that_a_packet_is_lost_again(monkeypatch):
-    assert costs({0: 3}, 1, monkeypatch) == pytest.approx([3 * 0.08 + 0.2 + 0.4 + 0.8])
-    assert costs({0: 3}, 9, monkeypatch)[0] == pytest.approx(3 * 0.08 + 0.4 + 0.8)
+    assert cost(3, 0, monkeypatch) == pytest.approx(0.04 + 3 * 0.08 + 0.2 + 0.4 + 0.8)
+    assert cost(3, 9, monkeypatch) == pytest.approx(0.04 + 3 * 0.08 + 0.4 + 0.8)
 
 
-def test_each_lost_packet_is_paid_for_by_those_behind_it(monkeypatch):
-    assert costs({0: 1, 1: 1}, 6, monkeypatch) == pytest.approx([0.08, 0.08, 0, 0, 0, 0])
+def test_a_late_packet_holds_up_all_behind_it_which_then_come_at_once():
+    """Nobody overtakes, and what was lost together is waited for together."""
+    delivered = []
+
+    async def take(sock, data):
+        delivered.append(data)
+
+    async def deliver():
+        packets = asyncio.Queue()
+        for n in range(4):
+            late = asyncio.create_task(asyncio.sleep(0.05 if n in (1, 2) else 0))
+            packets.put_nowait((n, late))
+        packets.put_nowait(None)
+        begun = time.perf_counter()
+        proxy = types.SimpleNamespace(_loop=types.SimpleNamespace(sock_sendall=take))
+        with socket.socket() as sock, contextlib.suppress(OSError):  # which is not connected
+            await Proxy._deliver(proxy, packets, sock)
+        return time.perf_counter() - begun
+
+    took = asyncio.run(deliver())
+    assert delivered == [0, 1, 2, 3] and took >= 0.049
 
 
 def test_a_receiver_that_is_not_there_closes_the_clients_connection(server):

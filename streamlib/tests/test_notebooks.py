@@ -238,3 +238,30 @@ def test_each_fault_is_found(text, fault):
 
 def test_a_sound_notebook_has_no_fault():
     assert faults(_notebook()) == []
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_marks_its_stored_run_links_the_glossary_and_ends_in_a_score(name):
+    notebook = json.loads(shipped.text(name))
+    assert notebook["metadata"].get("stored_run") is True
+    assert "](glossary.md)" in markdown(name)
+    code = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert sum(source.strip() == "predict.score()" for source in code) == 1
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_each_picture_of_a_notebook_has_its_finding_as_text(name):
+    cells = [cell for cell in json.loads(shipped.text(name))["cells"] if "outputs" in cell]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    for output in pictures:
+        assert re.search(r"\w+ \w+ \w+", output["metadata"]["image/png"]["alt"])
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_cells_of_a_notebook_are_few_and_short(name):
+    cells = json.loads(shipped.text(name))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    lines = sorted(sum(bool(line.strip()) for line in source.split("\n")) for source in code)
+    assert len(cells) <= 60
+    assert lines[len(lines) // 2] <= 3 and lines[len(lines) * 9 // 10] <= 8
