@@ -29,7 +29,7 @@ class Network:
 
     TCP hides loss and pays with time: a lost packet holds up all that follow, for a round trip, at
     least 10 ms, if three later ones have come by then (fast retransmit, RFC 5681), else for a timer
-    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it is lost again. A model: what is lost
+    of 0.2 s more (Linux; RFC 6298: 1 s), doubled each time it runs out again. A model: what is lost
     together is sent again together (RFC 2018); no slow start, `duplicate` or `reorder`.
     """
 
@@ -205,12 +205,13 @@ class Proxy(contextlib.AbstractContextManager):
 
     async def _arrive(self, lane: _Lane, due: float, lost: int) -> None:
         """Wait until a packet of a stream arrives that is lost so often."""
-        enough = lane.taken + 3  # later packets to tell of the loss
+        enough, timer_s = lane.taken + 3, 0.2  # later packets to tell of the loss; else a timer
         await asyncio.sleep(due - self._loop.time())
         for again in range(lost):
             await asyncio.sleep(max(0.010, 2 * self._network.delay_s))
             if again or lane.taken < enough:
-                await asyncio.sleep(0.2 * 2**again)
+                await asyncio.sleep(timer_s)
+                timer_s *= 2
 
     async def _deliver(self, packets: asyncio.Queue, there: socket.socket) -> None:
         there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
