@@ -13,7 +13,7 @@ LOOKS = {  # marker and color of each fate
     "lost": ("|", "#000000"),
     "not sent": ("|", "#BBBBBB"),
     "unknown": ("|", "#56B4E9"),
-    "duplicated": ("o", "#D55E00"),
+    "duplicated": ("o", "#E69F00"),
     "never in the source": ("X", "#CC79A7"),
     "header sent as data": ("P", "#009E73"),
 }
