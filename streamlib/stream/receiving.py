@@ -11,7 +11,8 @@ from pathlib import Path
 from streamlib import home, records, wire
 from streamlib.stream.stopping import check_limit, stop
 
-DRAIN_S, LATE_S, SILENCE_S = 2.0, 1.0, 10.0  # to wait for what had arrived, late rows, more text
+DRAIN_S, LATE_S = 2.0, 1.0  # to wait for what had arrived, and for late rows
+SILENCE_S, QUIET_S = 10.0, 20.0  # to wait for more text; for a sender that does not end
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
 TROUBLE = {
     "missing": "missing, by their sequence numbers",
@@ -27,7 +28,6 @@ TROUBLE = {
 class Received:
     """What `receive` wrote, how it ended, and what went wrong; `ok`: no loss is known."""
 
-    url: str
     rows: int = 0  # of the sender that came first
     ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
     counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
@@ -67,9 +67,9 @@ def receive(
     the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
     check_limit(limit)
-    result, is_text, opened = Received(url), format == "course", ExitStack()
+    result, is_text, opened = Received(), format == "course", ExitStack()
     with wire.source(url) as source, wire.open_for_lines(out) as first, opened, stop.heard():
-        book = _Book(result, source.silence_s, is_text, partial(next, _files(first, opened), first))
+        book = _Book(result.counts, is_text, partial(next, _files(first, opened), first))
         listening(source.endpoint)
         for item in source:
             drain_s = 0 if item is None else DRAIN_S
@@ -117,8 +117,9 @@ def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
 class _Sender:
     """The file of one sender, and what its sequence numbers tell, in bounded memory."""
 
-    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool, wait_s: float):
-        self.counts, self.file, self.ended, self.wait_s = counts, file, ended, wait_s
+    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool):
+        self.counts, self.file, self.ended = counts, file, ended
+        self.wait_s = SILENCE_S if ended else QUIET_S  # after what was heard last
         self.next, self.heard_at, self.gaps = 1, 0.0, deque(maxlen=GAPS)  # the latest missing ones
 
     def skip_to(self, seq: int) -> None:
@@ -140,10 +141,9 @@ class _Sender:
 class _Book:
     """What each sender has sent, and whether there is anything to wait for."""
 
-    def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
-        self.counts, self.texts, self.new_file = result.counts, texts, new_file
-        self.silence_s, self.someone_ended = SILENCE_S if texts else silence_s, texts
-        self.senders, self.first, self.lone = {}, None, None
+    def __init__(self, counts: Counter, texts: bool, new_file: Callable):
+        self.counts, self.texts, self.new_file = counts, texts, new_file
+        self.senders, self.first, self.lone, self.someone_ended = {}, None, None, texts
 
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
@@ -188,7 +188,7 @@ class _Book:
             others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
                 self.counts["vanished"] += not self.senders.pop(min(others, key=others.get)).ended
-            self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
+            self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)
 

@@ -42,7 +42,6 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 class Sent:
     """What `send` did: how many rows, in how many seconds, and how it ended."""
 
-    url: str
     rows: int = 0
     seconds: float = 0.0
     ended: str = "all rows sent"  # or "limit reached", "stopped by hand", "no answer"
@@ -79,7 +78,7 @@ def send(
         raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
     check_limit(limit)
     rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
-    result, began, as_records = Sent(url), time.perf_counter(), format == "json"
+    result, began, as_records = Sent(), time.perf_counter(), format == "json"
     with stop.heard(), wire.sink(url, as_records and every is None, lambda: stop.asked) as sink:
         try:
             for seq, row in enumerate(takewhile(lambda _: not stop.asked, rows), start=1):

@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 import threading
+from collections import Counter
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -248,8 +249,7 @@ def test_a_stamp_cuts_nothing_off_a_record_with_an_odd_blank_behind_it(tmp_path)
 
 
 def test_a_receiver_of_texts_leaves_after_a_silence_but_not_before_something_came(clock):
-    result = receiving.Received("tcp://localhost:0")
-    book = receiving._Book(result, float("inf"), texts=True, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=True, new_file=lambda: None)
     clock.now += 1000
     assert not book.is_over()
     assert book.enter(b"[1, a]", "sender") == "row"
@@ -293,7 +293,7 @@ def test_what_the_system_dropped_is_a_loss_in_every_format(tmp_path, monkeypatch
      ("late", True), ("repeated", True), ("vanished", True)],
 )  # fmt: skip
 def test_all_trouble_is_told_but_only_a_known_loss_is_not_ok(kind, ok):
-    received = receiving.Received("udp://localhost:0")
+    received = receiving.Received()
     received.counts[kind] = 1
     assert received.ok is ok and received.problems[0].startswith(f"1 {kind}")
     assert set(receiving.TROUBLE) >= {kind}
@@ -319,8 +319,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def book(clock):
     """The book of a receiver of datagrams; its clock stands still: `book.clock.now`."""
-    result = receiving.Received("udp://localhost:0")
-    book = receiving._Book(result, silence_s=10, texts=False, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=False, new_file=lambda: None)
     book.clock = clock
     return book
 
@@ -339,7 +338,7 @@ def test_a_sender_that_falls_silent_is_waited_for_no_longer_than_it_may_be_silen
     for sender in ("first", "second"):
         book.enter(records.encode(1, {}), sender)
     assert book.enter(records.encode_end(1), "first") == "end"
-    book.clock.now += 9.9
+    book.clock.now += receiving.SILENCE_S - 0.1
     assert not book.is_over()
     book.clock.now += 0.1
     assert book.is_over()
@@ -388,7 +387,7 @@ def test_the_end_of_a_strangers_stream_does_not_end_the_first(book, rows):
     for seq in range(1, rows + 1):
         assert book.enter(records.encode(seq, {}), STRANGER) == "row"
     assert book.enter(records.encode_end(rows), STRANGER) == ("end" if rows else "echo")
-    book.clock.now += book.silence_s - 0.1
+    book.clock.now += receiving.QUIET_S - 0.1
     assert not book.is_over()
     book.enter(records.encode(2, {}), FIRST)
     assert book.enter(records.encode_end(2), FIRST) == "end" and book.is_over()
@@ -420,8 +419,7 @@ def test_junk_does_not_part_a_sender_that_opens_a_socket_for_each_row(book):
 def test_100_strangers_hide_no_loss_and_keep_no_receiver(tmp_path, monkeypatch, url, is_first):
     """They send a row each and stay, before the honest sender comes or after its first row."""
     monkeypatch.setattr(receiving, "SILENCE_S", 0.3)
-    monkeypatch.setattr(wire.UdpSource, "silence_s", 0.3)
-    monkeypatch.setattr(wire.TcpSource, "silence_s", 0.3)
+    monkeypatch.setattr(receiving, "QUIET_S", 0.3)
     receiver = Receiver(tmp_path / "out9.txt", url)
     kind = socket.SOCK_DGRAM if url.startswith("udp") else socket.SOCK_STREAM
 

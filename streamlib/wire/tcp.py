@@ -60,8 +60,6 @@ class TcpSink(contextlib.AbstractContextManager):
 class TcpSource(contextlib.AbstractContextManager):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
-    silence_s = 20.0  # an open connection that is silent for longer keeps nobody waiting
-
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._rests, self._heard_at = {}, {}  # of each: what is unfinished; when it sent a line

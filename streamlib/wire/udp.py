@@ -70,8 +70,6 @@ class UdpSink(contextlib.AbstractContextManager):
 class UdpSource(contextlib.AbstractContextManager):
     """Yields datagrams and the addresses of their senders."""
 
-    silence_s = 20.0  # a sender that is silent for longer may have left
-
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
         self._asks = lru_cache(10_000)(lambda line, sender: iter(range(ASKS)))
