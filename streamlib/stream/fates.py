@@ -36,14 +36,11 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     seqs, contents, sent, is_path = [], [], None, isinstance(received, str | Path)
     for record in records_in(Path(received)) if is_path else received:
-        seq, content = record.get("seq"), record.get("row")
-        if content is None:
-            sent = max(seq, sent or 0)
-            continue
-        if seq and seq <= len(expected) and content == expected[seq - 1]:
-            content = expected[seq - 1]  # equal rows are kept in memory once
-        seqs.append(seq)
-        contents.append(content)
+        if "row" in record:
+            seqs.append(record.get("seq"))
+            contents.append(record["row"])
+        else:
+            sent = max(record["seq"], sent or 0)
     said, unclear, ended = [], 0, sent is not None or not is_path  # a list of records is whole
     if not ended and expected and contents and not any(seqs):
         contents, said, unclear = read_lines(contents, expected)
