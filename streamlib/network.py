@@ -144,7 +144,7 @@ class Proxy(contextlib.AbstractContextManager):
     def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
-            sock = self._rear or _connected(self._to.url, 0)
+            sock = self._rear or self._to.connected(0)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
             self._clients[sender] = self._open.enter_context(sock)
         self.counts["ignored, from too many senders"] += sender not in self._clients
@@ -247,14 +247,15 @@ def trial(
     silence_s = max(0.5, 5 * answer_s)
     most_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
+        front, rear = wire.parse(proxy.url), wire.parse(proxy.back_url)
 
-        def sends(me, url=proxy.url):
-            with _connected(url, silence_s) as sock:
+        def sends(me):
+            with front.connected(silence_s) as sock:
                 send(sock, lines)
                 me.mark("sent")
 
-        def receives(me, url=proxy.back_url):
-            with _connected(url, silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
+        def receives(me):
+            with rear.connected(silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
@@ -268,11 +269,3 @@ def trial(
     seconds = float(run.events.query("state == 'sent'")["start"].max())  # NaN if `send` did not end
     problems = [said.replace("run.output", "trial.output") for said in run.problems]
     return Trial(fates, seconds, proxy.log, problems, run.output)
-
-
-def _connected(url: str, timeout_s: float) -> socket.socket:
-    to = wire.parse(url)
-    sock = socket.socket(to.family, socket.SOCK_DGRAM)
-    sock.connect(to.address)
-    sock.settimeout(timeout_s)
-    return sock

@@ -5,7 +5,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from streamlib import home, records, wire
@@ -32,7 +31,7 @@ class Received:
     ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
     counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
     others: Counter = field(default_factory=Counter)  # rows of each other sender, by its file
-    arrivals: deque = field(default_factory=partial(deque, maxlen=1_000))
+    arrivals: deque = field(default_factory=lambda: deque(maxlen=1_000))
 
     @property
     def problems(self) -> list[str]:
@@ -69,7 +68,7 @@ def receive(
     check_limit(limit)
     result, is_text, opened = Received(), format == "course", ExitStack()
     with wire.source(url) as source, wire.open_for_lines(out) as first, opened, stop.heard():
-        book = _Book(result.counts, is_text, partial(next, _files(first, opened), first))
+        book = _Book(result.counts, is_text, _files(first, opened))
         listening(source.endpoint)
         for item in source:
             drain_s = 0 if item is None else DRAIN_S
@@ -141,8 +140,8 @@ class _Sender:
 class _Book:
     """What each sender has sent, and whether there is anything to wait for."""
 
-    def __init__(self, counts: Counter, texts: bool, new_file: Callable):
-        self.counts, self.texts, self.new_file = counts, texts, new_file
+    def __init__(self, counts: Counter, texts: bool, files: Iterator[wire.FileSink]):
+        self.counts, self.texts, self.files = counts, texts, files
         self.senders, self.first, self.lone, self.someone_ended = {}, None, None, texts
 
     def enter(self, line: bytes | None, sender: object) -> str:
@@ -188,7 +187,8 @@ class _Book:
             others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
                 self.counts["vanished"] += not self.senders.pop(min(others, key=others.get)).ended
-            self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts)
+            file = next(self.files, self.first and self.first.file)
+            self.senders[sender] = _Sender(self.counts, file, self.texts)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)
 

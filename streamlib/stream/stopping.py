@@ -32,9 +32,8 @@ class Stop:
             signal.signal(signal.SIGINT, before)
 
     def _ask(self, *_: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
         self.asked, self.at = True, time.monotonic()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # for a second one
 
 
 stop = Stop()

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import ExitStack
+from itertools import repeat
 from types import SimpleNamespace
 
 import pytest
@@ -249,7 +250,7 @@ def test_a_stamp_cuts_nothing_off_a_record_with_an_odd_blank_behind_it(tmp_path)
 
 
 def test_a_receiver_of_texts_leaves_after_a_silence_but_not_before_something_came(clock):
-    book = receiving._Book(Counter(), texts=True, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=True, files=repeat(None))
     clock.now += 1000
     assert not book.is_over()
     assert book.enter(b"[1, a]", "sender") == "row"
@@ -319,7 +320,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def book(clock):
     """The book of a receiver of datagrams; its clock stands still: `book.clock.now`."""
-    book = receiving._Book(Counter(), texts=False, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=False, files=repeat(None))
     book.clock = clock
     return book
 

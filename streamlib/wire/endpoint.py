@@ -34,6 +34,13 @@ class Endpoint(NamedTuple):
         host, port = self.address[:2]
         return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
+    def connected(self, timeout_s: float | None = None) -> socket.socket:
+        """Return a socket for datagrams to and from there; it is told when they are refused."""
+        sock = socket.socket(self.family, socket.SOCK_DGRAM)
+        sock.connect(self.address)
+        sock.settimeout(timeout_s)
+        return sock
+
 
 def parse(url: str) -> Endpoint:
     """Return the endpoint of a URL; raise ValueError if it has none, OSError for unknown hosts."""

@@ -20,8 +20,7 @@ class UdpSink(contextlib.AbstractContextManager):
     def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
         self.problems, self.acknowledged, self.refused = [], False, 0
         self._url, self._in_step, self._sent, self._under_way = endpoint.url, full_speed, 0, 0
-        self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
-        self._socket.connect(endpoint.address)  # so that the system reports refusals
+        self._socket = endpoint.connected()
 
     def send(self, line: bytes) -> None:
         if self._in_step and self._under_way > WINDOW:  # an echo tells that all this was read
