@@ -1,9 +1,6 @@
 """A bad network between two programs on this machine, and a trial of a reliability layer over it.
 
 It is a simulation that you can repeat: the fate of the nth datagram depends on seed and n alone.
-
-    with network.Proxy(network.Network(loss=0.1, seed=7), to=receiver.url) as proxy:
-        stream.send(table, proxy.url, every=0.01)
 """
 
 import asyncio
@@ -245,7 +242,7 @@ def trial(
     trip_s = 2 * network.delay_s + network.jitter_s + longest / (network.rate or float("inf"))
     answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # the line or its answer may be lost
     silence_s = max(0.5, 5 * answer_s)
-    most_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
+    max_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
         front, rear = wire.parse(proxy.url), wire.parse(proxy.back_url)
 
@@ -260,8 +257,7 @@ def trial(
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
-        plan = {"sender": sends, "receiver": receives}
-        run = processes.run(plan, timeout_s=most_s, label="trial")
+        run = processes.run({"sender": sends, "receiver": receives}, timeout_s=max_s, label="trial")
     delivered = run.db.with_name(f"{run.db.name}.lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]

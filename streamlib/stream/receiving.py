@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamlib import home, records, wire
-from streamlib.stream.stopping import check_limit, stop
+from streamlib.wire import stop
 
 DRAIN_S, LATE_S = 2.0, 1.0  # to wait for what had arrived, and for late rows
 SILENCE_S, QUIET_S = 10.0, 20.0  # to wait for more text; for a sender that does not end
@@ -65,15 +65,13 @@ def receive(
     ended (late rows have a second), SILENCE_S after the end or last text of the first at latest, at
     the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
-    check_limit(limit)
     result, is_text, opened = Received(), format == "course", ExitStack()
-    with wire.source(url) as source, wire.open_for_lines(out) as first, opened, stop.heard():
+    with stop.heard(limit), wire.source(url) as source, wire.open_for_lines(out) as first, opened:
         book = _Book(result.counts, is_text, _files(first, opened))
         listening(source.endpoint)
         for item in source:
-            drain_s = 0 if item is None else DRAIN_S
-            is_stopped = stop.asked and time.monotonic() >= stop.at + drain_s
-            if is_stopped or book.is_over(drain_s) or result.rows == limit:
+            over_at = min(stop.at, book.over_at()) + (0 if item is None else DRAIN_S)
+            if time.monotonic() >= over_at or result.rows == limit:
                 break
             if item is None:
                 continue
@@ -192,10 +190,9 @@ class _Book:
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)
 
-    def is_over(self, grace_s: float = 0) -> bool:
-        """Whether the first has ended, left or fallen silent, and others had SILENCE_S more."""
+    def over_at(self) -> float:
+        """When the first has ended, left or fallen silent, and others had SILENCE_S more."""
         if not (self.first and self.someone_ended):
-            return False
+            return float("inf")
         mine, *all_s = (one.heard_at + one.wait_s for one in [self.first, *self.senders.values()])
-        over_at = max(mine, min(mine + SILENCE_S, max(all_s, default=0)))
-        return time.monotonic() >= over_at + grace_s
+        return max(mine, min(mine + SILENCE_S, max(all_s, default=0)))

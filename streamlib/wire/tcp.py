@@ -5,9 +5,9 @@ import errno
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, SocketEnd, listen, stop
 
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
 MOST = 100  # clients at once; together with LONGEST this bounds memory
@@ -15,12 +15,12 @@ CHUNK = 65_536  # bytes that are sent or read together
 STOP_S, ECHO_S = 1.0, 10.0  # to give up; to wait for the last echo
 
 
-class TcpSink(contextlib.AbstractContextManager):
+class TcpSink(SocketEnd):
     """Sends each line down one connection; a slow receiver makes it wait (back-pressure)."""
 
-    def __init__(self, endpoint: Endpoint, full_speed: bool, stopping: Callable[[], bool]):
-        self.problems, self.acknowledged, self._sent = [], False, 0
-        self._stopping, self._out = stopping, bytearray()
+    def __init__(self, endpoint: Endpoint, full_speed: bool):
+        self.problems, self.acknowledged = [], False
+        self._out, self._sent = bytearray(), 0
         self._socket = socket.create_connection(endpoint.address[:2], ECHO_S)
         # at full speed the system gathers lines; with a pace each one leaves at once
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not full_speed)
@@ -35,7 +35,7 @@ class TcpSink(contextlib.AbstractContextManager):
 
     def _flush(self) -> None:
         while self._out:
-            stopping = self._stopping()
+            stopping = stop.asked
             try:
                 del self._out[: self._socket.send(self._out)]
             except OSError as error:
@@ -53,11 +53,8 @@ class TcpSink(contextlib.AbstractContextManager):
             why = "The receiver did not acknowledge the end"
             self.problems.append(f"{why}: it may not have written the last rows.")
 
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
 
-
-class TcpSource(contextlib.AbstractContextManager):
+class TcpSource(SocketEnd):
     """Yields the lines of all its clients, and of each the last one even if its end is missing."""
 
     def __init__(self, endpoint: Endpoint):
