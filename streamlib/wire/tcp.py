@@ -35,11 +35,10 @@ class TcpSink(SocketEnd):
 
     def _flush(self) -> None:
         while self._out:
-            stopping = stop.asked
             try:
                 del self._out[: self._socket.send(self._out)]
             except OSError as error:
-                if stopping or not isinstance(error, TimeoutError):
+                if stop.asked or not isinstance(error, TimeoutError):
                     raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
     def end(self, line: bytes | None) -> None:
@@ -65,8 +64,7 @@ class TcpSource(SocketEnd):
 
     def __iter__(self) -> Iterator[tuple[bytes | None, socket.socket] | None]:
         while True:
-            ready = self._selector.select(0)
-            if not ready:
+            if not (ready := self._selector.select(0)):
                 yield None
                 ready = self._selector.select(LOOK_S)
             for key, _ in ready:
