@@ -5,7 +5,6 @@ import logging
 import platform
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 from streamlib import database, home
@@ -23,7 +22,7 @@ class Log(contextlib.AbstractContextManager):
 
     def __init__(self, path: Path | str):
         self._logger, self._since = logging.Logger("pets"), {}  # (process, pet, state) -> its time
-        self._writing = partial(home.one_sentence, f"The log {path} cannot be written", ADVICE)
+        self._writing = lambda: home.one_sentence(f"The log {path} cannot be written", ADVICE)
         with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
             file.seek(0)
             if not OURS.match(file.read(99)):

@@ -1,9 +1,6 @@
 """A bad network between two programs on this machine, and a trial of a reliability layer over it.
 
 It is a simulation that you can repeat: the fate of the nth datagram depends on seed and n alone.
-
-    with network.Proxy(network.Network(loss=0.1, seed=7), to=receiver.url) as proxy:
-        stream.send(table, proxy.url, every=0.01)
 """
 
 import asyncio
@@ -145,7 +142,7 @@ class Proxy(contextlib.AbstractContextManager):
     def _sent(self, data: bytes, sender: tuple) -> None:
         """Send a datagram on, by a socket that brings back the answers to its sender."""
         if sender not in self._clients and len(self._clients) < MOST_CLIENTS:
-            sock = self._rear or _connected(self._to.url, 0)
+            sock = self._rear or self._to.connected(0)
             self._hear(sock, lambda data, _: self._impair("back", data, self._front.sendto, sender))
             self._clients[sender] = self._open.enter_context(sock)
         self.counts["ignored, from too many senders"] += sender not in self._clients
@@ -254,22 +251,22 @@ def trial(
     trip_s = 2 * network.delay_s + network.jitter_s + longest / (network.rate or float("inf"))
     answer_s = 2 * trip_s / (1 - min(network.loss, 0.8)) ** 2  # the line or its answer may be lost
     silence_s = max(0.5, 5 * answer_s)
-    most_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
+    max_s = min(timeout_s + len(lines) * answer_s + silence_s, home.LONGEST_S)
     with Proxy(network) as proxy:
+        front, rear = wire.parse(proxy.url), wire.parse(proxy.back_url)
 
-        def sends(me, url=proxy.url):
-            with _connected(url, silence_s) as sock:
+        def sends(me):
+            with front.connected(silence_s) as sock:
                 send(sock, lines)
                 me.mark("sent")
 
-        def receives(me, url=proxy.back_url):
-            with _connected(url, silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
+        def receives(me):
+            with rear.connected(silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
                     receive(sock, lambda line: wire.write_line(file, line))
 
-        plan = {"sender": sends, "receiver": receives}
-        run = processes.run(plan, timeout_s=most_s, label="trial")
+        run = processes.run({"sender": sends, "receiver": receives}, timeout_s=max_s, label="trial")
     delivered = run.db.with_name(f"{run.db.name}.lines")
     arrived = records.read(delivered) if delivered.exists() else ()
     source = [records.decode(line)["row"] for line in lines]
@@ -277,11 +274,3 @@ def trial(
     seconds = float(run.events.query("state == 'sent'")["start"].max())  # NaN if `send` did not end
     problems = [said.replace("run.output", "trial.output") for said in run.problems]
     return Trial(fates, seconds, proxy.log, problems, run.output)
-
-
-def _connected(url: str, timeout_s: float) -> socket.socket:
-    to = wire.parse(url)
-    sock = socket.socket(to.family, socket.SOCK_DGRAM)
-    sock.connect(to.address)
-    sock.settimeout(timeout_s)
-    return sock

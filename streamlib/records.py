@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def read(path: Path | str, until: Callable[[], bool] | None = None) -> Iterator[
     until: for a file that still grows: asked while no more comes, True ends the reading.
     """
     with BufferedReader(Growing(Path(path), until)) as file:
-        for line in iter(partial(file.readline, LONGEST), b""):
+        for line in iter(lambda: file.readline(LONGEST), b""):
             with suppress(ValueError):  # it is not a record
                 if "row" in (record := decode(line)):
                     yield record

@@ -2,7 +2,6 @@
 
 import codecs
 import re
-from functools import partial
 from pathlib import Path
 
 SAMPLE = 64 * 1024  # bytes of text in which an encoding is told
@@ -31,7 +30,7 @@ codecs.register_error("unreadable", lambda error: (UNREADABLE, error.end))
 def likeliest(path: Path, said: str = "") -> str:
     """Return the encoding: its mark's, or as said, or UTF-8 if half beyond ASCII is, or a guess."""
     with path.open("rb") as file:
-        sample = next((b for b in iter(partial(file.read, SAMPLE), b"") if not b.isascii()), b"")
+        sample = next((b for b in iter(lambda: file.read(SAMPLE), b"") if not b.isascii()), b"")
     if told := next((code for mark, code in MARKS.items() if sample.startswith(mark)), said):
         return told
     letters = re.findall("[^\x00-\x7f]", sample.decode("utf-8", "unreadable"))

@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -77,7 +76,7 @@ class Rows:
     def __iter__(self) -> Iterator[Row]:
         def lines() -> Iterator[str]:
             size = 0  # of the row that is being read
-            for line in iter(partial(file.readline, LONGEST), ""):
+            for line in iter(lambda: file.readline(LONGEST), ""):
                 size = len(line) + (size if reader.line_num > ended else 0)
                 if size >= LONGEST:
                     raise ValueError(f"Line {ended + 1}: this row never ends; close its quotes.")
@@ -139,7 +138,7 @@ def _beginning(path: Path, encoding: str | None, until: Callable | None) -> tupl
     """Return a file's encoding and its first lines, as soon as there are any."""
     try:
         with io.BufferedReader(Growing(path, until), LONGEST // 4) as file:
-            any(map(bytes.strip, iter(partial(file.readline, LONGEST), b"")))  # waits for a line
+            any(map(bytes.strip, iter(lambda: file.readline(LONGEST), b"")))  # waits for a line
             file.seek(0)
             head = file.peek()
     except OSError as error:

@@ -36,14 +36,11 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     lines = [getattr(row, "line", n) for n, row in enumerate(expected, start=1)]
     seqs, contents, sent, is_path = [], [], None, isinstance(received, str | Path)
     for record in records_in(Path(received)) if is_path else received:
-        seq, content = record.get("seq"), record.get("row")
-        if content is None:
-            sent = max(seq, sent or 0)
-            continue
-        if seq and seq <= len(expected) and content == expected[seq - 1]:
-            content = expected[seq - 1]  # equal rows are kept in memory once
-        seqs.append(seq)
-        contents.append(content)
+        if "row" in record:
+            seqs.append(record.get("seq"))
+            contents.append(record["row"])
+        else:
+            sent = max(record["seq"], sent or 0)
     said, unclear, ended = [], 0, sent is not None or not is_path  # a list of records is whole
     if not ended and expected and contents and not any(seqs):
         contents, said, unclear = read_lines(contents, expected)
@@ -58,7 +55,7 @@ def reconcile(source: Iterable[dict] | Path | str, received: Iterable[dict] | Pa
     number = sent + 1 - shift if sent is not None else len(expected) if ended else last + 1
     beyond = "not sent" if ended else "unknown"
     fate = ["lost" if place < number else beyond for place in range(len(expected))]
-    table = _table(lines, expected, seqs, contents, zip(found, places, strict=True), fate)
+    table = _table(lines, expected, fate, found, places, seqs, contents)
     table.attrs |= {"read": said, "ambiguous": unclear, "ended": ended}
     table.attrs["columns"] = (len(names), len(columns)) if some else None
     return table
@@ -208,24 +205,20 @@ def _alike(wanted: Iterable, content: dict | str) -> bool:
     return 2 * sum(map(str.__eq__, one, other)) >= max(len(one), len(other))
 
 
-def _table(lines, expected, seqs, contents, found, fate) -> Any:
+def _table(lines, expected, fate, found, places, seqs, contents) -> Any:
     """Make the table; only here are rows called out of order."""
     import pandas as pd  # only here, since senders import this module
 
-    places, latest = [None] * len(expected), -1
-    for at, (what, place) in enumerate(found):
-        if what in BESIDES:
-            lines.append(None if place is None else lines[place])
-            places.append(at)
-            fate.append(what)
-        else:
-            places[place] = at
-            fate[place] = "out of order" if what == "arrived" and place < latest else what
-            latest = latest if what == "altered" else max(latest, place)
-    arrivals = [range(1, len(seqs) + 1), seqs, contents]
-    arrival, seq, got = ([None if at is None else of[at] for at in places] for of in arrivals)
-    table = pd.DataFrame({"line": lines, "seq": seq, "arrival": arrival}, dtype="Int64")
-    table["fate"] = pd.Categorical(fate, FATES)
-    expected = [*expected, *[None] * (len(fate) - len(expected))]
-    table["expected"], table["got"] = (pd.Series(of, dtype=object) for of in (expected, got))
-    return table
+    numbers = {"place": places, "seq": seqs, "arrival": range(1, len(seqs) + 1)}
+    came = pd.DataFrame(numbers, dtype="Int64")
+    came["fate"], came["got"] = (pd.Series(of, dtype=object) for of in (found, contents))
+    arrived = came["place"][came["fate"] == "arrived"]
+    came.loc[arrived.index[arrived < arrived.cummax()], "fate"] = "out of order"
+    extra = came[came["fate"].isin(BESIDES)]
+    source = pd.DataFrame({"line": lines}, dtype="Int64")
+    table = source.join(came.drop(extra.index).set_index("place"))
+    table = pd.concat([table, extra.join(source, on="place")], ignore_index=True)
+    table["fate"] = pd.Categorical(table["fate"].fillna(pd.Series(fate, dtype=object)), FATES)
+    table["expected"] = pd.Series([*expected, *[None] * len(extra)], dtype=object)
+    table["got"] = table["got"].where(table["arrival"].notna(), None)
+    return table[["line", "seq", "arrival", "fate", "expected", "got"]]

@@ -5,7 +5,6 @@ from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def records_in(path: Path) -> Iterator[dict]:
     if not path.is_file():
         raise OSError(f"{path} does not exist: give the file that the receiver wrote.")
     with path.open(encoding=rows.encoding.likeliest(path), errors="backslashreplace") as file:
-        for line in iter(partial(file.readline, rows.LONGEST), ""):
+        for line in iter(lambda: file.readline(rows.LONGEST), ""):
             for message in [line] if line.startswith('{"seq"') else _messages(line):
                 try:
                     yield records.decode(message.encode())

@@ -5,13 +5,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from streamlib import home, records, wire
-from streamlib.stream.stopping import check_limit, stop
+from streamlib.wire import stop
 
-DRAIN_S, LATE_S, SILENCE_S = 2.0, 1.0, 10.0  # to wait for what had arrived, late rows, more text
+DRAIN_S, LATE_S = 2.0, 1.0  # to wait for what had arrived, and for late rows
+SILENCE_S, QUIET_S = 10.0, 20.0  # to wait for more text; for a sender that does not end
 GAPS, SENDERS = 1_000, 100  # missing numbers of a sender, and senders, that are remembered
 TROUBLE = {
     "missing": "missing, by their sequence numbers",
@@ -27,12 +27,11 @@ TROUBLE = {
 class Received:
     """What `receive` wrote, how it ended, and what went wrong; `ok`: no loss is known."""
 
-    url: str
     rows: int = 0  # of the sender that came first
     ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
     counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
     others: Counter = field(default_factory=Counter)  # rows of each other sender, by its file
-    arrivals: deque = field(default_factory=partial(deque, maxlen=1_000))
+    arrivals: deque = field(default_factory=lambda: deque(maxlen=1_000))
 
     @property
     def problems(self) -> list[str]:
@@ -66,15 +65,13 @@ def receive(
     ended (late rows have a second), SILENCE_S after the end or last text of the first at latest, at
     the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
-    check_limit(limit)
-    result, is_text, opened = Received(url), format == "course", ExitStack()
-    with wire.source(url) as source, wire.open_for_lines(out) as first, opened, stop.heard():
-        book = _Book(result, source.silence_s, is_text, partial(next, _files(first, opened), first))
+    result, is_text, opened = Received(), format == "course", ExitStack()
+    with stop.heard(limit), wire.source(url) as source, wire.open_for_lines(out) as first, opened:
+        book = _Book(result.counts, is_text, _files(first, opened))
         listening(source.endpoint)
         for item in source:
-            drain_s = 0 if item is None else DRAIN_S
-            is_stopped = stop.asked and time.monotonic() >= stop.at + drain_s
-            if is_stopped or book.is_over(drain_s) or result.rows == limit:
+            over_at = min(stop.at, book.over_at()) + (0 if item is None else DRAIN_S)
+            if time.monotonic() >= over_at or result.rows == limit:
                 break
             if item is None:
                 continue
@@ -117,8 +114,9 @@ def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
 class _Sender:
     """The file of one sender, and what its sequence numbers tell, in bounded memory."""
 
-    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool, wait_s: float):
-        self.counts, self.file, self.ended, self.wait_s = counts, file, ended, wait_s
+    def __init__(self, counts: Counter, file: wire.FileSink, ended: bool):
+        self.counts, self.file, self.ended = counts, file, ended
+        self.wait_s = SILENCE_S if ended else QUIET_S  # after what was heard last
         self.next, self.heard_at, self.gaps = 1, 0.0, deque(maxlen=GAPS)  # the latest missing ones
 
     def skip_to(self, seq: int) -> None:
@@ -140,10 +138,9 @@ class _Sender:
 class _Book:
     """What each sender has sent, and whether there is anything to wait for."""
 
-    def __init__(self, result: Received, silence_s: float, texts: bool, new_file: Callable):
-        self.counts, self.texts, self.new_file = result.counts, texts, new_file
-        self.silence_s, self.someone_ended = SILENCE_S if texts else silence_s, texts
-        self.senders, self.first, self.lone = {}, None, None
+    def __init__(self, counts: Counter, texts: bool, files: Iterator[wire.FileSink]):
+        self.counts, self.texts, self.files = counts, texts, files
+        self.senders, self.first, self.lone, self.someone_ended = {}, None, None, texts
 
     def enter(self, line: bytes | None, sender: object) -> str:
         """Return what a line is: "row", "end", "echo" (to be answered only), or "" for nothing."""
@@ -188,14 +185,14 @@ class _Book:
             others = {at: one.heard_at for at, one in self.senders.items() if one != self.first}
             if others and len(self.senders) >= SENDERS:
                 self.counts["vanished"] += not self.senders.pop(min(others, key=others.get)).ended
-            self.senders[sender] = _Sender(self.counts, self.new_file(), self.texts, self.silence_s)
+            file = next(self.files, self.first and self.first.file)
+            self.senders[sender] = _Sender(self.counts, file, self.texts)
             self.first = self.first or self.senders[sender]
         return self.senders.get(sender)
 
-    def is_over(self, grace_s: float = 0) -> bool:
-        """Whether the first has ended, left or fallen silent, and others had SILENCE_S more."""
+    def over_at(self) -> float:
+        """When the first has ended, left or fallen silent, and others had SILENCE_S more."""
         if not (self.first and self.someone_ended):
-            return False
+            return float("inf")
         mine, *all_s = (one.heard_at + one.wait_s for one in [self.first, *self.senders.values()])
-        over_at = max(mine, min(mine + SILENCE_S, max(all_s, default=0)))
-        return time.monotonic() >= over_at + grace_s
+        return max(mine, min(mine + SILENCE_S, max(all_s, default=0)))

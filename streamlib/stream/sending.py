@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from streamlib import home, records, wire
-from streamlib.stream.stopping import check_limit, stop
+from streamlib.wire import stop
 
 ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
 
@@ -42,7 +42,6 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 class Sent:
     """What `send` did: how many rows, in how many seconds, and how it ended."""
 
-    url: str
     rows: int = 0
     seconds: float = 0.0
     ended: str = "all rows sent"  # or "limit reached", "stopped by hand", "no answer"
@@ -77,12 +76,11 @@ def send(
     """
     if format not in ENCODERS:
         raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
-    check_limit(limit)
-    rows = islice(rows, limit) if every is None else pace(islice(rows, limit), every, seed)
-    result, began, as_records = Sent(url), time.perf_counter(), format == "json"
-    with stop.heard(), wire.sink(url, as_records and every is None, lambda: stop.asked) as sink:
+    rows = rows if every is None else pace(rows, every, seed)
+    result, began, as_records = Sent(), time.perf_counter(), format == "json"
+    with stop.heard(limit), wire.sink(url, as_records and every is None) as sink:
         try:
-            for seq, row in enumerate(takewhile(lambda _: not stop.asked, rows), start=1):
+            for seq, row in enumerate(takewhile(lambda _: not stop.asked, islice(rows, limit)), 1):
                 try:
                     sink.send(ENCODERS[format](seq, row))
                 except (ValueError, TypeError) as error:

@@ -1,14 +1,17 @@
-"""Endpoints by URL: what they stand for, and what is refused in one sentence."""
+"""Endpoints by URL: what they stand for, what is refused; and how a stream stops early."""
 
 import os
+import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from streamlib import wire
-from streamlib.tests.conftest import is_one_sentence
+from streamlib.tests.conftest import UNIX, is_one_sentence
 from streamlib.wire import udp
+from streamlib.wire.endpoint import Stop
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,41 @@ def test_you_cannot_listen_on_a_file_or_on_another_machine(url):
     ) as error:
         wire.source(url)
     assert is_one_sentence(str(error.value))
+
+
+@UNIX
+def test_a_first_ctrl_c_is_noted_and_a_second_one_interrupts():
+    stop, before = Stop(), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop.heard(None):
+        assert not stop.asked
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked and stop.at > 0
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before and not stop.asked
+
+
+@UNIX
+def test_a_thread_leaves_ctrl_c_to_the_main_thread():
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def listen():
+        with Stop().heard(None):
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "3"])
+def test_a_limit_is_a_whole_number_of_rows(limit):
+    refused = pytest.raises(ValueError, match=f"^limit is {limit!r}: give a whole number of rows")
+    with refused, Stop().heard(limit):
+        pass
+
+
+def test_no_limit_and_a_limit_of_one_row_are_taken():
+    for limit in (None, 1):
+        with Stop().heard(limit):
+            pass

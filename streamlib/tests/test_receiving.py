@@ -5,7 +5,9 @@ import re
 import socket
 import sys
 import threading
+from collections import Counter
 from contextlib import ExitStack
+from itertools import repeat
 from types import SimpleNamespace
 
 import pytest
@@ -248,15 +250,14 @@ def test_a_stamp_cuts_nothing_off_a_record_with_an_odd_blank_behind_it(tmp_path)
 
 
 def test_a_receiver_of_texts_leaves_after_a_silence_but_not_before_something_came(clock):
-    result = receiving.Received("tcp://localhost:0")
-    book = receiving._Book(result, float("inf"), texts=True, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=True, files=repeat(None))
     clock.now += 1000
-    assert not book.is_over()
+    assert not is_over(book)
     assert book.enter(b"[1, a]", "sender") == "row"
     clock.now += receiving.SILENCE_S - 0.1
-    assert not book.is_over() and book.enter(b"", "sender") == "echo"
+    assert not is_over(book) and book.enter(b"", "sender") == "echo"
     clock.now += 0.1
-    assert book.is_over() and not any(book.counts.values())
+    assert is_over(book) and not any(book.counts.values())
 
 
 def test_the_first_text_is_told_at_once_with_the_option_that_takes_it(book, capsys):
@@ -293,7 +294,7 @@ def test_what_the_system_dropped_is_a_loss_in_every_format(tmp_path, monkeypatch
      ("late", True), ("repeated", True), ("vanished", True)],
 )  # fmt: skip
 def test_all_trouble_is_told_but_only_a_known_loss_is_not_ok(kind, ok):
-    received = receiving.Received("udp://localhost:0")
+    received = receiving.Received()
     received.counts[kind] = 1
     assert received.ok is ok and received.problems[0].startswith(f"1 {kind}")
     assert set(receiving.TROUBLE) >= {kind}
@@ -308,6 +309,10 @@ def test_of_a_sender_that_vanished_it_is_not_known_whether_it_sent_more(tmp_path
     assert problem.endswith("whether they sent more is not known.")
 
 
+def is_over(book, grace_s=0):
+    return receiving.time.monotonic() >= book.over_at() + grace_s
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still: `clock.now`."""
@@ -319,8 +324,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def book(clock):
     """The book of a receiver of datagrams; its clock stands still: `book.clock.now`."""
-    result = receiving.Received("udp://localhost:0")
-    book = receiving._Book(result, silence_s=10, texts=False, new_file=lambda: None)
+    book = receiving._Book(Counter(), texts=False, files=repeat(None))
     book.clock = clock
     return book
 
@@ -328,27 +332,27 @@ def book(clock):
 def test_junk_does_not_keep_a_receiver_whose_senders_have_ended(book):
     sender, stranger = ("127.0.0.1", 1), ("127.0.0.1", 2)
     assert book.enter(records.encode(1, {}), sender) == "row"
-    assert book.enter(records.encode_end(2), sender) == "end" and not book.is_over()
+    assert book.enter(records.encode_end(2), sender) == "end" and not is_over(book)
     for _ in range(20):
         book.clock.now += receiving.LATE_S / 2
         book.enter(b"junk", stranger)
-    assert book.is_over()
+    assert is_over(book)
 
 
 def test_a_sender_that_falls_silent_is_waited_for_no_longer_than_it_may_be_silent(book):
     for sender in ("first", "second"):
         book.enter(records.encode(1, {}), sender)
     assert book.enter(records.encode_end(1), "first") == "end"
-    book.clock.now += 9.9
-    assert not book.is_over()
+    book.clock.now += receiving.SILENCE_S - 0.1
+    assert not is_over(book)
     book.clock.now += 0.1
-    assert book.is_over()
+    assert is_over(book)
 
 
 def test_one_sender_that_has_not_ended_is_waited_for_without_limit(book):
     assert book.enter(records.encode(1, {}), ("127.0.0.1", 1)) == "row"
     book.clock.now += 10_000
-    assert not book.is_over()
+    assert not is_over(book)
 
 
 def test_a_connection_that_closes_before_its_end_record_has_vanished(book):
@@ -356,9 +360,9 @@ def test_a_connection_that_closes_before_its_end_record_has_vanished(book):
         book.enter(records.encode(1, {}), sender)
     book.enter(records.encode_end(1), "first")
     book.enter(None, "first")
-    assert not book.is_over() and not book.counts["vanished"]
+    assert not is_over(book) and not book.counts["vanished"]
     book.enter(None, "second")
-    assert book.is_over() and book.counts["vanished"] == 1
+    assert is_over(book) and book.counts["vanished"] == 1
 
 
 def test_missing_numbers_and_senders_are_kept_in_bounded_memory(book):
@@ -372,7 +376,7 @@ def test_missing_numbers_and_senders_are_kept_in_bounded_memory(book):
 def test_the_end_of_a_stream_of_which_nothing_was_heard_ends_nobody(book):
     book.enter(records.encode(1, {}), "honest")
     assert book.enter(records.encode_end(9), "stranger") == ""
-    assert book.counts["malformed"] == 1 and not book.is_over()
+    assert book.counts["malformed"] == 1 and not is_over(book)
 
 
 # Strangers.
@@ -388,10 +392,10 @@ def test_the_end_of_a_strangers_stream_does_not_end_the_first(book, rows):
     for seq in range(1, rows + 1):
         assert book.enter(records.encode(seq, {}), STRANGER) == "row"
     assert book.enter(records.encode_end(rows), STRANGER) == ("end" if rows else "echo")
-    book.clock.now += book.silence_s - 0.1
-    assert not book.is_over()
+    book.clock.now += receiving.QUIET_S - 0.1
+    assert not is_over(book)
     book.enter(records.encode(2, {}), FIRST)
-    assert book.enter(records.encode_end(2), FIRST) == "end" and book.is_over()
+    assert book.enter(records.encode_end(2), FIRST) == "end" and is_over(book)
 
 
 def test_the_end_of_a_stream_without_rows_is_answered_and_ends_nobody(tmp_path):
@@ -420,8 +424,7 @@ def test_junk_does_not_part_a_sender_that_opens_a_socket_for_each_row(book):
 def test_100_strangers_hide_no_loss_and_keep_no_receiver(tmp_path, monkeypatch, url, is_first):
     """They send a row each and stay, before the honest sender comes or after its first row."""
     monkeypatch.setattr(receiving, "SILENCE_S", 0.3)
-    monkeypatch.setattr(wire.UdpSource, "silence_s", 0.3)
-    monkeypatch.setattr(wire.TcpSource, "silence_s", 0.3)
+    monkeypatch.setattr(receiving, "QUIET_S", 0.3)
     receiver = Receiver(tmp_path / "out9.txt", url)
     kind = socket.SOCK_DGRAM if url.startswith("udp") else socket.SOCK_STREAM
 
@@ -462,7 +465,7 @@ def test_a_stranger_that_never_pauses_does_not_keep_a_receiver(book):
     for seq in range(1, 100):
         book.clock.now += receiving.SILENCE_S / 90
         book.enter(records.encode(seq, {}), STRANGER)
-    assert book.is_over() and not book.is_over(receiving.DRAIN_S)
+    assert is_over(book) and not is_over(book, receiving.DRAIN_S)
 
 
 def test_of_two_receivers_on_one_file_the_second_is_refused(tmp_path):

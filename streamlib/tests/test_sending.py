@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamlib import home, records, rows, stream
-from streamlib.stream import sending, stopping
+from streamlib import home, records, rows, stream, wire
+from streamlib.stream import sending
 from streamlib.tests.conftest import DEADLINE_S, UNIX, Receiver, stored, table
 
 
@@ -158,7 +158,7 @@ def test_a_first_ctrl_c_ends_a_stream_between_two_rows(tmp_path):
     done = stream.send(source(), f"file:{out}")
     assert (done.rows, done.ended, done.ok) == (5, "stopped by hand", True)
     assert [one["seq"] for one in stored(out)] == [1, 2, 3, 4, 5, 5]
-    assert signal.getsignal(signal.SIGINT) is before and not stopping.stop.asked
+    assert signal.getsignal(signal.SIGINT) is before and not wire.stop.asked
 
 
 def test_what_senders_import_is_light():

@@ -4,25 +4,23 @@ A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record,
 yields (line, sender), (None, sender) when one has left, and None when nothing more is there now.
 """
 
-from collections.abc import Callable
-
 from streamlib import home
-from streamlib.wire.endpoint import Endpoint, NoAnswer, listen, parse  # noqa: F401
+from streamlib.wire.endpoint import Endpoint, NoAnswer, listen, parse, stop  # noqa: F401
 from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
 from streamlib.wire.tcp import TcpSink, TcpSource
 from streamlib.wire.udp import UdpSink, UdpSource
 
 
-def sink(url: str, full_speed: bool = False, stopping: Callable[[], bool] = lambda: False):
+def sink(url: str, full_speed: bool = False) -> FileSink | UdpSink | TcpSink:
     """Return the sink of a URL, for a `with` block; raise OSError if it cannot be reached.
 
-    full_speed: whether lines come without pauses; stopping: whether to give up on a slow receiver.
+    full_speed: whether lines come without pauses.
     """
     endpoint = parse(url)
     if endpoint.scheme == "file":
         return open_for_lines(endpoint.path)
     with home.one_sentence(f"Nobody is listening on {endpoint.url}", "start a receiver first"):
-        return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed, stopping)
+        return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed)
 
 
 def source(url: str) -> UdpSource | TcpSource:

@@ -1,8 +1,13 @@
-"""Endpoints by URL: `udp://localhost:9999`, `tcp://localhost:9999` or `file:outputs/out9.txt`."""
+"""Endpoints, named by URLs such as `udp://localhost:9999`, and how a stream ends early."""
 
+import contextlib
 import errno
 import re
+import signal
 import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +18,44 @@ LOOK_S = 0.2  # how often a receiver that hears nothing checks whether it should
 
 class NoAnswer(OSError):
     """Raised by a sink whose receiver takes no more lines, or no longer answers."""
+
+
+class Stop:
+    """Whether Ctrl-C or a cell's stop button was pressed during a stream, and when."""
+
+    asked, at = False, float("inf")
+
+    @contextlib.contextmanager
+    def heard(self, limit: int | None) -> Iterator[None]:
+        """Let the first Ctrl-C set `asked`, so that no row is cut in two; a second interrupts.
+
+        Raises ValueError unless the limit of the stream is a number of rows, or None.
+        """
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"limit is {limit!r}: give a whole number of rows, 1 or more.")
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._ask)
+        try:
+            yield
+        finally:
+            self.asked, self.at = False, float("inf")
+            signal.signal(signal.SIGINT, before)
+
+    def _ask(self, *_: object) -> None:
+        self.asked, self.at = True, time.monotonic()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # for a second one
+
+
+stop = Stop()
+
+
+class SocketEnd(contextlib.AbstractContextManager):
+    """An end of a stream that holds a socket until its `with` block ends."""
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
 
 
 class Endpoint(NamedTuple):
@@ -33,6 +76,13 @@ class Endpoint(NamedTuple):
             return f"file:{self.path.as_posix()}"
         host, port = self.address[:2]
         return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def connected(self, timeout_s: float | None = None) -> socket.socket:
+        """Return a socket for datagrams to and from there; it is told when they are refused."""
+        sock = socket.socket(self.family, socket.SOCK_DGRAM)
+        sock.connect(self.address)
+        sock.settimeout(timeout_s)
+        return sock
 
 
 def parse(url: str) -> Endpoint:

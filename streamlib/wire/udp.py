@@ -7,21 +7,20 @@ import struct
 from collections.abc import Iterator
 from functools import lru_cache
 
-from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, listen
+from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, SocketEnd, listen
 
 LARGEST = 65_536  # more bytes than a datagram can have
 WINDOW, OVERHEAD = 49_152, 768  # bytes, of each datagram too: Linux's usual buffer holds two
 ECHO_S, ASKS, ENDS = 0.25, 20, 4  # to wait for an echo; how often to ask, or to send the end
 
 
-class UdpSink(contextlib.AbstractContextManager):
+class UdpSink(SocketEnd):
     """Sends each line as one datagram; at full speed it keeps in step with the receiver."""
 
-    def __init__(self, endpoint: Endpoint, full_speed: bool, *_):
+    def __init__(self, endpoint: Endpoint, full_speed: bool):
         self.problems, self.acknowledged, self.refused = [], False, 0
         self._url, self._in_step, self._sent, self._under_way = endpoint.url, full_speed, 0, 0
-        self._socket = socket.socket(endpoint.family, socket.SOCK_DGRAM)
-        self._socket.connect(endpoint.address)  # so that the system reports refusals
+        self._socket = endpoint.connected()
 
     def send(self, line: bytes) -> None:
         if self._in_step and self._under_way > WINDOW:  # an echo tells that all this was read
@@ -63,14 +62,9 @@ class UdpSink(contextlib.AbstractContextManager):
                         return True
         return False
 
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
 
-
-class UdpSource(contextlib.AbstractContextManager):
+class UdpSource(SocketEnd):
     """Yields datagrams and the addresses of their senders."""
-
-    silence_s = 20.0  # a sender that is silent for longer may have left
 
     def __init__(self, endpoint: Endpoint):
         self._socket, self.endpoint = listen(endpoint)
@@ -96,6 +90,3 @@ class UdpSource(contextlib.AbstractContextManager):
         with contextlib.suppress(OSError, struct.error):  # SO_MEMINFO; its last number is the drops
             return struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, 55, 36))[-1]
         return 0
-
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
