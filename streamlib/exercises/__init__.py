@@ -36,8 +36,7 @@ def check(exercise: str, answer: object = ...) -> None:
 def hint(exercise: str) -> None:
     """Print the next hint. Raises KeyError if there is no such exercise."""
     hints = _lesson(exercise).HINTS[exercise]
-    number = min(_hints[exercise] + 1, len(hints))
-    _hints[exercise] = number
+    _hints[exercise] = number = min(_hints[exercise] + 1, len(hints))
     print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
 
 
@@ -72,11 +71,8 @@ def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
 
     def check(answer: object) -> str:
         letter = predict.read(answer, letters)
-        return (
-            ""
-            if letter == right
-            else wrong.get(letter, f"choose one letter: {', '.join(letters)}.")
-        )
+        why_not = wrong.get(letter, f"choose one letter: {', '.join(letters)}.")
+        return "" if letter == right else why_not
 
     return check
 

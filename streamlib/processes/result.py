@@ -79,10 +79,9 @@ class Run:
     def workers(self) -> pd.DataFrame:
         """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
         came = {outcome: self.items["outcome"] == outcome for outcome in ("stored", "locked")}
-        by = self.items.assign(**came).groupby("process", observed=False)[
-            ["stored", "locked", "waited", "held"]
-        ]
-        return by.sum().assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
+        by = self.items.assign(**came).groupby("process", observed=False)
+        sums = by[["stored", "locked", "waited", "held"]].sum()
+        return sums.assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
 
     @property
     def owners(self) -> orders.Owners:

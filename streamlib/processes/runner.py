@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home, orders
-from streamlib.processes import child, parent, progress, recorder, turns
+from streamlib.processes import child, parent, recorder, turns
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
@@ -136,8 +136,7 @@ def run(
     db = folder / "lab.db" if db is None else Path(db).resolve()
     kept = {"label": str(label), "params": params, "db": str(db)}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
-    bar = progress.Progress(kept)
-    children = parent.Children(bar, watch)
+    children = parent.Children(len(texts), watch)
     kept["problems"] = children.problems
     session = Session(children, db, setup or database.fresh, kept)
     before = signal.getsignal(signal.SIGINT)
@@ -164,7 +163,6 @@ def run(
         raise
     finally:
         session.close(folder)
-        bar.close()
         with suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 
