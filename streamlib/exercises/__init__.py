@@ -1,9 +1,5 @@
 """The exercises: a check, hints one at a time, and after an attempt a solution.
 
-    exercises.check("01.1", 2520)
-    exercises.hint("01.1")
-    exercises.solution("01.1")
-
 What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_06. There, EXERCISES
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
 HINTS and SOLUTIONS are texts by the same names.

@@ -117,7 +117,7 @@ class Children:
         if left := guard.end(self.mark):
             self.note(f"Programs left running by the workers, which the lab ended: {left}.")
         if self._bar is not None:
-            self._bar.total = None  #  # or a notebook would keep it, in red
+            self._bar.total = None  # or a notebook would keep it, in red
             self._bar.close()
 
     def note(self, *problems: str) -> None:
