@@ -78,13 +78,11 @@ def schedule(order: str, owners: Mapping[str, str]) -> str:
 
 
 class Turn(NamedTuple):
-    """One turn of a schedule: a process (from 1) and what it does.
+    """One turn of a schedule: a process and what it does."""
 
-    step: the beginning of a place's name, "" for any place, "x" to give up (and the beginning of
-    an SQL command's name), or None for a whole unit, until its first step comes again.
-    """
-
-    process: int
+    process: int  # from 1
+    # The beginning of a place's name, "" for any place, "x" to give up (and the beginning of an
+    # SQL command's name), or None for a whole unit, until its first step comes again.
     step: str | None
 
     def __str__(self) -> str:

@@ -25,12 +25,11 @@ INSIDE = {
         "runner",
         "__init__",
     ],
-    "schedule": ["stepping exploring", "__init__"],
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["stopping pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
     "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7))],
-    "charts": ["drawing", "happened flowed", "__init__"],
+    "charts": ["drawing", "happened", "__init__"],
 }
 
 
