@@ -81,9 +81,7 @@ class Turn(NamedTuple):
     """One turn of a schedule: a process and what it does."""
 
     process: int  # from 1
-    # The beginning of a place's name, "" for any place, "x" to give up (and the beginning of an
-    # SQL command's name), or None for a whole unit, until its first step comes again.
-    step: str | None
+    step: str | None  # how a place's name begins; "": any; "x" first: gives up; None: a whole unit
 
     def __str__(self) -> str:
         return f"{self.process}{self.step or ''}"

@@ -132,14 +132,13 @@ class _Search:
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
-        self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
     def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
-        self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
+        self.unclear: dict[str, None] = dict.fromkeys(children.problems[:1])  # why not "holds"
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
             more = self.root.open and (self.results or self.left < ENOUGH)
@@ -164,7 +163,8 @@ class _Search:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[long if node.next else stuck], self.left = None, self.left + 1
-                return node.next.clear()
+                node.next.clear()
+                break
             choices = choices or list(node.next)
             turn = self.dice.choice(choices) if self.dice else choices[0]
             taken = round.take(turn)
@@ -174,7 +174,7 @@ class _Search:
                 if self.gives_up:
                     node.next.setdefault(turn)
                 elif taken:
-                    return None  # it continued after the error, but a patient process would wait
+                    break  # it continued after the error, but a patient process would wait
             if taken:
                 self.unclear |= taken.answer.unmixed
                 came = (taken.steps, taken.gave_up, taken.answer.place, bool(taken.answer.error))
@@ -183,7 +183,6 @@ class _Search:
                 node.next[turn] = node = node.next[turn] or _Node(came, order)
                 self.changed |= node.came != came
                 self.path.append(node)
-        return None
 
     def _keep(self, round: turns.Round, db: Path) -> None:
         error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")

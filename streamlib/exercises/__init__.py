@@ -24,8 +24,7 @@ def check(exercise: str, answer: object = ...) -> None:
     said = "not attempted yet; put your answer in place of the dots."
     if answer is not ...:
         _attempts[exercise] += 1
-        why = wrong(answer)
-        said = f"not yet; {why}" if why else "correct."
+        said = f"not yet; {why}" if (why := wrong(answer)) else "correct."
     print(f"Exercise {exercise}: {said}")
 
 

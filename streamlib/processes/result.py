@@ -210,5 +210,4 @@ def _labels(items: pd.DataFrame) -> list[str]:
     labels = [str(item)[:1] for item in own["item"]]
     if labels != sorted(set(labels)) or labels[:1] != ["A"]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
-    own = own.assign(label=labels)[["process", "item", "label"]]
-    return items.merge(own, "left")["label"].tolist()
+    return items.merge(own[["process", "item"]].assign(label=labels), "left")["label"].tolist()

@@ -42,8 +42,8 @@ class Session:
 
     def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> turns.Round:
         """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
-        number, played = self.begin(), turns.Round(self.children, self._look, coming)
-        played.play(number, player)
+        played = turns.Round(self.children, self._look, coming)
+        played.play(self.begin(), player)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
         return played
