@@ -67,7 +67,6 @@ def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
         with one_sentence(f"{path} cannot be written", "mend that first"):
-            path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_text(text, encoding=encoding, errors="backslashreplace", newline="\n")
             os.replace(beside, path)
     finally:

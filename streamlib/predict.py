@@ -147,7 +147,9 @@ def _wanted(kind: str | list[str]) -> str:
 
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers
-    return home.runs / "predictions" / f"{sha256(question.encode()).hexdigest()[:16]}.json"
+    folder = home.runs / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{sha256(question.encode()).hexdigest()[:16]}.json"
 
 
 def _kept(question: str) -> dict:
