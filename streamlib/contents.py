@@ -6,8 +6,7 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 class Contents(AsyncLargeFileManager):
     """Leaves out the outputs of a notebook that has `stored_run` in its metadata.
 
-    They stay in the file, for the web and for the tests, until you save the notebook. From then
-    on its outputs are your own, and the mark is gone.
+    They stay in the file, for the web and the tests, until you save it: then they are your own.
     """
 
     async def get(self, path: str, content: bool = True, *kind: object, **more: object) -> dict:
@@ -15,13 +14,12 @@ class Contents(AsyncLargeFileManager):
         model = await super().get(path, content, *kind, **more)
         is_notebook = content and model["type"] == "notebook"
         if is_notebook and model["content"]["metadata"].get("stored_run"):
-            for cell in model["content"]["cells"]:
-                if cell["cell_type"] == "code":
-                    cell.update(outputs=[], execution_count=None)
+            for code in (one for one in model["content"]["cells"] if one["cell_type"] == "code"):
+                code.update(outputs=[], execution_count=None)
         return model
 
     async def save(self, model: dict, path: str = "") -> dict:
-        """Save a file or folder; return what `get` does, without the content."""
+        """Save a file or folder, without the mark; return what `get` does, without the content."""
         if model.get("type") == "notebook" and model.get("content"):
             model["content"].get("metadata", {}).pop("stored_run", None)
         return await super().save(model, path)

@@ -78,14 +78,10 @@ def schedule(order: str, owners: Mapping[str, str]) -> str:
 
 
 class Turn(NamedTuple):
-    """One turn of a schedule: a process (from 1) and what it does.
+    """One turn of a schedule: a process and what it does."""
 
-    step: the beginning of a place's name, "" for any place, "x" to give up (and the beginning of
-    an SQL command's name), or None for a whole unit, until its first step comes again.
-    """
-
-    process: int
-    step: str | None
+    process: int  # from 1
+    step: str | None  # how a place's name begins; "": any; "x" first: gives up; None: a whole unit
 
     def __str__(self) -> str:
         return f"{self.process}{self.step or ''}"

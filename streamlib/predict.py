@@ -1,9 +1,5 @@
 """A question before a run, answered by the learner, then held against what the run showed.
 
-    lost = predict.ask("Tasks of 3 s: how many of the six rows are lost?", ...)
-    lost.required()         # first line of a cell that takes long
-    lost.check(run.lost)    # prints the question, the result, and whether you were right
-
 The answer replaces the dots; until then these calls stop the notebook and reveal nothing.
 The answer "skip" goes on without one, as does STREAMLIB_PREDICT=skip in the environment.
 """

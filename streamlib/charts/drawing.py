@@ -77,9 +77,8 @@ def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.n
 def need(table: Sequence | pd.DataFrame) -> None:
     """Raise ValueError if the table is empty."""
     if len(table) == 0:
-        raise ValueError(
-            "There is nothing to draw: run the cell above, and mark steps with me.step."
-        )
+        advice = "run the cell above, and mark steps with me.step"
+        raise ValueError(f"There is nothing to draw: {advice}.")
 
 
 def name_rows(ax: plt.Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:

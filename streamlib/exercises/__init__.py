@@ -1,9 +1,5 @@
 """The exercises: a check, hints one at a time, and after an attempt a solution.
 
-    exercises.check("01.1", 2520)
-    exercises.hint("01.1")
-    exercises.solution("01.1")
-
 What a lesson's exercises ask for stands in its own module, lesson_00 to lesson_06. There, EXERCISES
 names a function for each exercise: it takes an answer, and returns what is wrong with it or "".
 HINTS and SOLUTIONS are texts by the same names.
@@ -28,16 +24,14 @@ def check(exercise: str, answer: object = ...) -> None:
     said = "not attempted yet; put your answer in place of the dots."
     if answer is not ...:
         _attempts[exercise] += 1
-        why = wrong(answer)
-        said = f"not yet; {why}" if why else "correct."
+        said = f"not yet; {why}" if (why := wrong(answer)) else "correct."
     print(f"Exercise {exercise}: {said}")
 
 
 def hint(exercise: str) -> None:
     """Print the next hint. Raises KeyError if there is no such exercise."""
     hints = _lesson(exercise).HINTS[exercise]
-    number = min(_hints[exercise] + 1, len(hints))
-    _hints[exercise] = number
+    _hints[exercise] = number = min(_hints[exercise] + 1, len(hints))
     print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
 
 
@@ -72,11 +66,8 @@ def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
 
     def check(answer: object) -> str:
         letter = predict.read(answer, letters)
-        return (
-            ""
-            if letter == right
-            else wrong.get(letter, f"choose one letter: {', '.join(letters)}.")
-        )
+        why_not = wrong.get(letter, f"choose one letter: {', '.join(letters)}.")
+        return "" if letter == right else why_not
 
     return check
 

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -13,12 +14,13 @@ from typing import NamedTuple
 
 from streamlib import guard, home
 from streamlib.processes import child, recorder
-from streamlib.processes.progress import Progress
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
 TURN_S = 2  # a turn that takes longer is ended: it waits for what nobody can give it
 LEAVE_S = 5  # for a process to leave after its last round
 LOOK_S = 0.05  # how often the recordings are read while somebody watches, or a bar is shown
+SOON_S, OFTEN_S = 2, 0.2  # when the bar of a long run appears, and how often it changes
+BAR = "{l_bar}{bar}| {n_fmt} of {total_fmt} rounds done, {elapsed}"
 
 
 class Event(NamedTuple):
@@ -47,11 +49,14 @@ class Child:
 class Children:
     """All processes of one run; `problems` has a sentence for each thing that went wrong."""
 
-    def __init__(self, bar: Progress, watch: Callable[[Event], object] | None):
+    def __init__(self, rounds: int, watch: Callable[[Event], object] | None):
         self.all: list[Child] = []
         self.problems: list[str] = []
         self.able = True  # whether all of them can play another round
-        self._bar, self._watch, self._where, self._gate_ns = bar, watch, "", math.inf
+        self._watch, self._where, self._gate_ns = watch, "", math.inf
+        quiet = watch or os.environ.get("STREAMLIB_PREDICT") == "skip"
+        self._bar, self._bar_due = None, math.inf if quiet else time.monotonic() + SOON_S
+        self._rounds, self._done = rounds, 0  # how many are to be played, 0 if unknown
         self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
@@ -76,6 +81,7 @@ class Children:
     def open_gate(self, number: int) -> None:
         """Let every process begin this round; under a schedule each then waits for its turn."""
         self._where = f"Round {number}: " if number > 1 else ""
+        self._done = number - 1
         self._gate_ns = time.perf_counter_ns()
         for one in self.all:
             _send(one, (number, self._gate_ns))
@@ -110,6 +116,9 @@ class Children:
         self.note(*(self._bury(one, late).error for one in self.all if one.process.is_alive()))
         if left := guard.end(self.mark):
             self.note(f"Programs left running by the workers, which the lab ended: {left}.")
+        if self._bar is not None:
+            self._bar.total = None  # or a notebook would keep it, in red
+            self._bar.close()
 
     def note(self, *problems: str) -> None:
         """Keep what went wrong in the present round; an empty text is no problem."""
@@ -137,8 +146,7 @@ class Children:
                     answers.append(self._bury(waiting[pipe]))
                 del waiting[pipe]
             self._show()
-            if not self._watch:  # a watcher shows that something is going on
-                self._bar.show([one.name for one in waiting.values()])
+            self._show_bar([one.name for one in waiting.values()])
         return answers
 
     def _bury(self, one: Child, late: str = "") -> child.Answer:
@@ -165,6 +173,18 @@ class Children:
         for t_ns, kind in sorted(new, key=lambda mark: mark[0]):
             if t_ns >= self._gate_ns:
                 self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
+
+    def _show_bar(self, at_work: list[str]) -> None:
+        """Show who is at work, unless a watcher is told or predictions are skipped."""
+        if time.monotonic() < self._bar_due:
+            return
+        self._bar_due = time.monotonic() + OFTEN_S
+        if self._bar is None:
+            from tqdm.auto import tqdm  # here, because children and quick runs need none of it
+
+            self._bar = tqdm(total=self._rounds or None, leave=False, bar_format=BAR)
+        self._bar.n = self._done
+        self._bar.set_description(f"At work: {', '.join(at_work) or 'the lab'}"[:60])
 
 
 def exit_words(code: int | None) -> str:

@@ -41,11 +41,7 @@ class Recorder:
         self.mark("scale", detail=scale)
 
     def mark(self, state: str, item=None, resource=None, detail=None, seq: int = 0) -> None:
-        """Record that something happened now.
-
-        state: `waiting`, `holding`, `done`, `gave_up` or a word of your own; item: what is worked
-        on; resource: what is shared; detail: in words; seq: a number of at most 17 digits.
-        """
+        """Record what happened now, as `child.Me.mark` does; seq: a number of at most 17 digits."""
         texts = [word if word is None else str(word) for word in (item, resource, detail)]
         line = self._template(state, *texts) % (time.perf_counter_ns(), seq)
         try:

@@ -79,10 +79,9 @@ class Run:
     def workers(self) -> pd.DataFrame:
         """A row a process: stored, locked, waited, held (s), exit (code, -signal, NA: left)."""
         came = {outcome: self.items["outcome"] == outcome for outcome in ("stored", "locked")}
-        by = self.items.assign(**came).groupby("process", observed=False)[
-            ["stored", "locked", "waited", "held"]
-        ]
-        return by.sum().assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
+        by = self.items.assign(**came).groupby("process", observed=False)
+        sums = by[["stored", "locked", "waited", "held"]].sum()
+        return sums.assign(exit=pd.Series(self._about["exits"], dtype="Int64"))
 
     @property
     def owners(self) -> orders.Owners:
@@ -211,5 +210,4 @@ def _labels(items: pd.DataFrame) -> list[str]:
     labels = [str(item)[:1] for item in own["item"]]
     if labels != sorted(set(labels)) or labels[:1] != ["A"]:
         labels = orders.labels(own.groupby("process", observed=False).size().tolist())
-    own = own.assign(label=labels)[["process", "item", "label"]]
-    return items.merge(own, "left")["label"].tolist()
+    return items.merge(own[["process", "item"]].assign(label=labels), "left")["label"].tolist()

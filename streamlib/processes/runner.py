@@ -1,7 +1,4 @@
-"""Run named workers as real processes on one database, and keep what happened.
-
-run = processes.run({"P1": worker, "P2": worker}, rounds=20, think_s=0.002)
-"""
+"""Run named workers as real processes on one database, and keep what happened."""
 
 import json
 import random
@@ -14,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlib import database, home, orders
-from streamlib.processes import child, parent, progress, recorder, turns
+from streamlib.processes import child, parent, recorder, turns
 
 if TYPE_CHECKING:
     from streamlib.processes.result import Run
@@ -45,8 +42,8 @@ class Session:
 
     def play(self, player: Callable | None, coming: list[orders.Turn] | None = None) -> turns.Round:
         """Play one round: `player` is given it, to take its turns, or `coming` are taken."""
-        number, played = self.begin(), turns.Round(self.children, player, self._look, coming)
-        played.play(number)
+        played = turns.Round(self.children, self._look, coming)
+        played.play(self.begin(), player)
         self.kept["played"].append(played.schedule)
         self.kept["stopped"].append(played.stopped)
         return played
@@ -129,16 +126,12 @@ def run(
     params["think_s"] = home.seconds("think_s", think_s)
     params["timeout_s"] = home.seconds("timeout_s", timeout_s)
     folder = home.runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    try:
+    with home.one_sentence(f"The run cannot be kept in {folder}", "make that folder writable"):
         folder.mkdir(parents=True)
-    except OSError as error:
-        raise OSError(f"The run cannot be kept ({error}): make that folder writable.") from None
     db = folder / "lab.db" if db is None else Path(db).resolve()
-    kept = {"label": str(label), "params": params, "db": str(db)}
+    children = parent.Children(len(texts), watch)
+    kept = {"label": str(label), "params": params, "db": str(db), "problems": children.problems}
     kept |= {"rounds_run": 0, "rows": None, "played": [], "stopped": [], "shared": []}
-    bar = progress.Progress(kept)
-    children = parent.Children(bar, watch)
-    kept["problems"] = children.problems
     session = Session(children, db, setup or database.fresh, kept)
     before = signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # only the main thread hears it
@@ -164,7 +157,6 @@ def run(
         raise
     finally:
         session.close(folder)
-        bar.close()
         with suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 

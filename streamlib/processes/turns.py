@@ -27,7 +27,6 @@ class Round:
     """One round under a schedule: where each process is, who holds what, and what came of it."""
 
     children: parent.Children
-    player: Callable[["Round"], object] | None  # plays the round by calls of `take`
     look: Callable[[], object]  # called between the turns, while all processes stand still
     coming: list[orders.Turn] | None = None  # the turns to play; None: each ends at a place
     waiting: dict[int, child.Answer] = field(default_factory=dict)  # process -> where it is
@@ -44,13 +43,13 @@ class Round:
             words.append(f"{at.turn.process}{'x' * at.gave_up}{letters}")
         return " ".join(words if self.coming is None else [str(at.turn) for at in self.taken])
 
-    def play(self, number: int) -> None:
-        """Play it, turn by turn, as round `number` of the run."""
+    def play(self, number: int, player: Callable[["Round"], object] | None) -> None:
+        """Play it as round `number` of the run: `player` calls `take`, or `coming` are taken."""
         self.waiting = {n: child.Answer(place="") for n, _ in enumerate(self.children.all, start=1)}
         self.look()
         self.children.open_gate(number)
         try:
-            self.player(self) if self.player else [self.take(turn) for turn in self.coming]
+            player(self) if player else [self.take(turn) for turn in self.coming]
             at = [(self._child(p).name, at.place or "its start") for p, at in self.waiting.items()]
             if left := ", ".join(f"{name} waits at {place}" for name, place in at):
                 said = f"The schedule ends after turn {len(self.taken)}"
@@ -119,9 +118,8 @@ class Round:
             if at.holds:
                 said = f"{self._child(holder).name} holds the write lock of {at.holds}"
                 coming = list(enumerate(self.coming, start=1))[len(self.taken) :]
-                steps = [(n, turn.step or "c") for n, turn in coming if turn.process == holder]
-                ends = [f" until turn {n}" for n, step in steps if step[0] == "c"]  # it commits
-                return said + "".join(ends[:1])
+                steps = ((n, turn.step or "c") for n, turn in coming if turn.process == holder)
+                return said + next((f" until turn {n}" for n, step in steps if step[0] == "c"), "")
         return "another process holds a lock of the database"
 
 

@@ -18,19 +18,18 @@ FLOORS = """
     __main__"""
 INSIDE = {
     "processes": [
-        "recorder places progress",
+        "recorder places",
         "child",
         "parent events",
         "turns result",
         "runner",
         "__init__",
     ],
-    "schedule": ["stepping exploring", "__init__"],
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
     "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7))],
-    "charts": ["drawing", "happened flowed", "__init__"],
+    "charts": ["drawing", "happened", "__init__"],
 }
 
 

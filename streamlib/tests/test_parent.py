@@ -9,8 +9,10 @@ import time
 from contextlib import closing
 
 import pytest
+import tqdm.auto
+import tqdm.notebook
 
-from streamlib import database, processes
+from streamlib import database, processes, schedule
 from streamlib.processes import parent
 from streamlib.tests.conftest import UNIX, is_gone, until
 
@@ -108,6 +110,59 @@ def test_a_watcher_sees_every_mark_in_order_and_in_seconds_since_the_gate():
         ("Ace", "lab.db", f"round {number}") for number in (1, 1, 2, 2)
     ]
     assert all(0 <= event.start < 30 for event in seen)
+
+
+@pytest.fixture
+def bar_at_once(monkeypatch):
+    monkeypatch.setattr(parent, "SOON_S", 0)
+    monkeypatch.setattr(parent, "OFTEN_S", 0)
+    monkeypatch.setenv("STREAMLIB_PREDICT", "")
+
+
+def waits(me):
+    me.hold(4)
+
+
+def test_a_run_that_takes_long_shows_its_rounds_and_who_is_at_work(bar_at_once, capsys):
+    processes.run({"P1": waits, "P2": waits}, rounds=2)
+    shown = capsys.readouterr().err
+    assert "At work: P1, P2" in shown and "1 of 2 rounds done" in shown
+    assert shown.endswith("\r")  # the bar is taken away
+
+
+def test_a_bar_in_a_notebook_is_taken_away_at_the_end(bar_at_once, monkeypatch):
+    bars = []
+
+    def shown(**settings):
+        bars.append(tqdm.notebook.tqdm(**settings, display=False))
+        return bars[0]
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", shown)
+    processes.run({"P1": waits}, rounds=2)
+    [bar] = bars
+    assert bar.container.children[1].bar_style == "" and bar.container.comm is None
+
+
+def test_an_exploration_of_unknown_length_shows_its_rounds(bar_at_once, capsys):
+    found = schedule.explore({"P1": lambda me: me.step("a")}, lambda db: True)
+    assert found.verdict == "holds" and "of ? rounds done" in capsys.readouterr().err
+
+
+def test_a_quick_run_shows_no_bar(bar_at_once, monkeypatch, capsys):
+    monkeypatch.setattr(parent, "SOON_S", 60)  # a busy machine is not quick
+    processes.run({"P1": waits})
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_is_watched_shows_no_bar(bar_at_once, capsys):
+    processes.run({"P1": waits}, watch=lambda event: None)
+    assert capsys.readouterr().err == ""
+
+
+def test_where_predictions_are_skipped_there_is_no_bar(bar_at_once, monkeypatch, capsys):
+    monkeypatch.setenv("STREAMLIB_PREDICT", "skip")
+    processes.run({"P1": waits})
+    assert capsys.readouterr().err == ""
 
 
 def test_a_script_without_the_main_line_is_told_so(tmp_path):

@@ -14,7 +14,6 @@ import cloudpickle
 import pytest
 
 from streamlib import database, processes, schedule
-from streamlib.schedule import exploring
 from streamlib.tests.conftest import counter, is_two
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -354,7 +353,7 @@ def test_a_transaction_that_is_left_open_ends_with_its_round():
 
 
 def test_a_worker_that_swallows_every_error_leaves_a_round_that_is_given_up(monkeypatch):
-    monkeypatch.setattr(exploring, "MOST_TURNS", 4)
+    monkeypatch.setattr(schedule, "MOST_TURNS", 4)
 
     def stubborn(me):
         with closing(database.open(me)) as connection:

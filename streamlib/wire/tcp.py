@@ -4,6 +4,7 @@ import contextlib
 import errno
 import selectors
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,26 +13,37 @@ from streamlib.wire.endpoint import LOOK_S, Endpoint, NoAnswer, SocketEnd, liste
 LONGEST = 1_048_576  # bytes of a line; a client that sends a longer one is cut off
 MOST = 100  # clients at once; together with LONGEST this bounds memory
 CHUNK = 65_536  # bytes that are sent or read together
-STOP_S, ECHO_S = 1.0, 10.0  # to give up; to wait for the last echo
+FLUSH_S, STOP_S, ECHO_S = 0.05, 1.0, 10.0  # to gather lines; to give up; to wait for the last echo
 
 
 class TcpSink(SocketEnd):
-    """Sends each line down one connection; a slow receiver makes it wait (back-pressure)."""
+    """Sends each line down one connection; a slow receiver makes it wait (back-pressure).
+
+    At full speed it gathers lines; a thread sends those that are left when no more come.
+    """
 
     def __init__(self, endpoint: Endpoint, full_speed: bool):
-        self.problems, self.acknowledged = [], False
-        self._out, self._sent = bytearray(), 0
+        self.problems, self.acknowledged, self._sent = [], False, 0
+        self._out, self._room = bytearray(), CHUNK * full_speed
+        self._lock, self._closed = threading.Lock(), threading.Event()
         self._socket = socket.create_connection(endpoint.address[:2], ECHO_S)
-        # at full speed the system gathers lines; with a pace each one leaves at once
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not full_speed)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(STOP_S)
+        threading.Thread(target=self._flush_now_and_then, daemon=True).start()
 
     def send(self, line: bytes) -> None:
         if len(line) > LONGEST:
             raise ValueError(f"{len(line):,} bytes are too many for a line: send fewer columns")
-        self._out += line + b"\n"
-        self._flush()
+        with self._lock:
+            self._out += line + b"\n"
+            if len(self._out) > self._room:
+                self._flush()
         self._sent += 1
+
+    def _flush_now_and_then(self) -> None:
+        while not self._closed.wait(FLUSH_S):
+            with self._lock, contextlib.suppress(OSError):  # `send` will meet it again
+                self._flush()
 
     def _flush(self) -> None:
         while self._out:
@@ -42,7 +54,7 @@ class TcpSink(SocketEnd):
                     raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
     def end(self, line: bytes | None) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._lock:
             self._out += line + b"\n" if line else b""
             self._flush()
             if line:
@@ -51,6 +63,10 @@ class TcpSink(SocketEnd):
         if self._out or (line and not self.acknowledged):
             why = "The receiver did not acknowledge the end"
             self.problems.append(f"{why}: it may not have written the last rows.")
+
+    def __exit__(self, *error: object) -> None:
+        self._closed.set()
+        super().__exit__()
 
 
 class TcpSource(SocketEnd):

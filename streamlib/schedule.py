@@ -1,16 +1,30 @@
-"""Explore the interleavings of a plan: the rounds, what each showed, and the verdict.
+"""Choose the interleaving: run the very same workers in a given order, or in every order.
 
-This is stateless model checking: P. Godefroid, Model Checking for Programming Languages, 1997.
+A schedule is a text of turns, each the number of a process in the plan:
+
+    1 3 2 1 2 3           each turn is a whole unit: one insert, up to where the next one begins
+    1b 1i 1c 2b 2i 2c     each turn is one step, by its first letters: begin, insert, commit
+    1s 2s 1u 2u           ... or one SQL command, by its first word: select, update
+    1b 2x 1i 1c           x: the process tries to begin, and gives up: another holds the lock
+
+A turn ends at an SQL command only if the next turn of its process names that, else at a step; a
+step and its first command are one. Order and outcomes repeat exactly, times do not.
 """
 
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from streamlib import database, processes
-from streamlib.orders import Turn, switches
+from streamlib import database, orders, processes
+from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from streamlib.processes.result import Run
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -50,7 +64,8 @@ def explore(
     """Play every interleaving of the plan; say whether the invariant holds in each.
 
     A turn may end at each `me.step` and before each SQL command; a process that would wait for a
-    lock cannot take one. Files, sockets, threads and processes are not mixed.
+    lock cannot take one. Files, sockets, threads and processes are not mixed. This is stateless
+    model checking: P. Godefroid, Model Checking for Programming Languages, 1997.
 
     invariant, setup: called with the database's path after and before each round; bound: the most
     rounds to play. If there are more interleavings, half of the rounds go through them, the others
@@ -67,6 +82,42 @@ def explore(
     return search.verdict()
 
 
+def at(run: "Run", turn: int) -> "pd.DataFrame":
+    """Return where everything is after one turn of a run under a schedule; 0 is before the first.
+
+    There is a row for each process: its last step, the turn in which that step began, what the
+    process holds, and its next step. Below is a row for each committed row of the shared tables.
+    Raises ValueError if the run was free, or has no such turn.
+    """
+    import pandas as pd  # here, because the children of a script import this module
+
+    if not run.shared:
+        raise ValueError("This run was free: give processes.run a schedule to step through.")
+    if turn not in range(len(run.shared)):
+        raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
+    events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
+    rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
+    for number, name in enumerate(run.params["processes"], start=1):
+        over = "" if number in left else "no turn left" if run.stopped[0] else "ended"
+        marks = events[events["process"] == name].astype(object)
+        rows.append({"what": name, "last": "not begun", "holds": ""})
+        rows[-1]["next"] = next(iter(marks["step"][marks["turn"] > turn]), over)
+        for mark in marks[marks["turn"] <= turn].itertuples():
+            if mark.state == "step":
+                rows[-1] |= {"last": mark.step, "turn": mark.turn}
+            elif mark.state in ("holding", "done", "gave_up"):
+                rows[-1]["holds"] = mark.resource if mark.state == "holding" else ""
+            if mark.state == "gave_up":
+                rows[-1]["last"] = "gave up"
+    for table, shared in run.shared[turn].items():
+        for row in shared:
+            rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
+        if len(shared) == database.SHOWN:
+            rows.append({"what": table, "last": f"(no more than {len(shared)} rows are shown)"})
+    found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
+    return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})
+
+
 class _Node:
     """How some rounds began: what their last turn did, and which turns may follow it."""
 
@@ -81,14 +132,13 @@ class _Search:
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
-        self.unclear: dict[str, None] = {}  # why "holds" would say too much, each sentence once
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
     def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
-        self.unclear = dict.fromkeys(children.problems[:1])  # somebody could not start
+        self.unclear: dict[str, None] = dict.fromkeys(children.problems[:1])  # why not "holds"
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
             more = self.root.open and (self.results or self.left < ENOUGH)
@@ -113,7 +163,8 @@ class _Search:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 self.unclear[long if node.next else stuck], self.left = None, self.left + 1
-                return node.next.clear()
+                node.next.clear()
+                break
             choices = choices or list(node.next)
             turn = self.dice.choice(choices) if self.dice else choices[0]
             taken = round.take(turn)
@@ -123,7 +174,7 @@ class _Search:
                 if self.gives_up:
                     node.next.setdefault(turn)
                 elif taken:
-                    return None  # it continued after the error, but a patient process would wait
+                    break  # it continued after the error, but a patient process would wait
             if taken:
                 self.unclear |= taken.answer.unmixed
                 came = (taken.steps, taken.gave_up, taken.answer.place, bool(taken.answer.error))
@@ -132,7 +183,6 @@ class _Search:
                 node.next[turn] = node = node.next[turn] or _Node(came, order)
                 self.changed |= node.came != came
                 self.path.append(node)
-        return None
 
     def _keep(self, round: turns.Round, db: Path) -> None:
         error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")
@@ -148,7 +198,7 @@ class _Search:
         """Sum up."""
         results, total, why = self.results, None, next(iter(self.unclear), "")
         broken = [schedule for schedule, result in results.items() if result is not None]
-        broken.sort(key=lambda schedule: (switches(schedule), schedule))
+        broken.sort(key=lambda schedule: (orders.switches(schedule), schedule))
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
