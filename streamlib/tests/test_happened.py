@@ -449,7 +449,7 @@ def test_arrivals_draws_each_fate_with_a_look_of_its_own():
         places = drawn[color + marker]
         assert len(places) == counts[fate] and np.isfinite(places).all()
     assert drawn["#D55E00^"].tolist() == [[2, 3]]  # row 2 came third
-    assert drawn["#D55E00o"].tolist() == [[6, 6]]  # row 6 once more
+    assert drawn["#E69F00o"].tolist() == [[6, 6]]  # row 6 once more
     assert drawn["#000000|"][0][0] == 5 and drawn["#000000|"][0][1] < 0
 
 
