@@ -2,6 +2,8 @@
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
+BAR = "application/vnd.jupyter.widget-view+json"
+
 
 class Contents(AsyncLargeFileManager):
     """Leaves out the outputs of a notebook that has `stored_run` in its metadata.
@@ -22,4 +24,7 @@ class Contents(AsyncLargeFileManager):
         """Save a file or folder, without the mark; return what `get` does, without the content."""
         if model.get("type") == "notebook" and model.get("content"):
             model["content"].get("metadata", {}).pop("stored_run", None)
+            for cell in model["content"].get("cells", ()):  # a bar cannot be shown again
+                shown = (one for one in cell.get("outputs", ()) if BAR not in one.get("data", ()))
+                cell.update({"outputs": list(shown)} if "outputs" in cell else {})
         return await super().save(model, path)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +14,31 @@ outputs = Path(os.environ.get("STREAMLIB_OUTPUTS") or root / "outputs").resolve(
 runs = outputs / "runs"
 
 LONGEST_S = 3600
+AS_IPYTHON_ASKS = "_render_traceback_"  # an error with this says itself how it is shown
 
 with suppress(AttributeError):  # a notebook's screen has every letter, and some have no screen
     sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a program
+
+
+def show_in_one_line(shell: object) -> None:
+    """Let a notebook show errors of the lab, and interrupts, without their tracebacks."""
+    whole = shell.showtraceback
+
+    def showtraceback(*args, **kwargs) -> None:
+        error = sys.exc_info()[1]
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        ours = files and Path(files[-1]).is_relative_to(Path(__file__).parent)
+        if (ours or isinstance(error, KeyboardInterrupt)) and not hasattr(error, AS_IPYTHON_ASKS):
+            setattr(
+                error, AS_IPYTHON_ASKS, lambda: [f"{type(error).__name__}: {error}".strip(": ")]
+            )
+        whole(*args, **kwargs)
+
+    shell.showtraceback = showtraceback
+
+
+if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+    show_in_one_line(shell)
 
 
 def scale() -> float:

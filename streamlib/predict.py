@@ -15,7 +15,9 @@ from streamlib import home
 
 WORD = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|-?\.\d+")
-COUNTS = "none one two three four five six seven eight nine ten eleven twelve".split()
+COUNTS = "none one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+COUNTS = f"{COUNTS} fifteen sixteen seventeen eighteen nineteen twenty".split()
+OTHER = re.compile(r"%|\b(?:percent|but|half|dozen|hundred|thousand|million|less|fewer|more)\b")
 YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?! n))\b")
 NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
 UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b")
@@ -120,7 +122,7 @@ def _number(text: str) -> float | None:
     found = [float(one.replace(",", "")) for one in NUMBER.findall(text.replace("−", "-"))]
     found += [float(COUNTS.index(word)) for word in WORD.findall(text) if word in COUNTS]
     numbers = {int(one) if one.is_integer() else one for one in found}
-    return numbers.pop() if len(numbers) == 1 else None
+    return numbers.pop() if len(numbers) == 1 and not OTHER.search(text) else None
 
 
 def _one_of(choices: list[str], text: str) -> str | None:

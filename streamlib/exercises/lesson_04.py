@@ -27,6 +27,11 @@ TEXTS = [
 def a_format_of_your_own(answer: object) -> str:
     """A pair of functions: one line for any list of texts, and the same list from it again."""
     pair = isinstance(answer, tuple) and len(answer) == 2 and all(map(callable, answer))
+    try:
+        if pair:
+            answer[1](str(answer[0](["a, b", ""])))
+    except Exception as error:  # whatever the learner's functions raise
+        return f"it raised {type(error).__name__}: {error}."
     hint = (
         "give both functions, as in (encode, decode); every list of texts must come back the same, "
         "[''] and ['a, b', '\\n'] too, and its line must be one line."

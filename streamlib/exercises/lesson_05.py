@@ -103,6 +103,10 @@ SOLUTIONS = {
     "05.1": "a 11, b 3, c 17, d no, e 15",
     "05.2": "a 24, b 26, c yes, d yes, e 16, f 1",
     "05.3": """\
+import time
+from contextlib import suppress
+
+
 def send(sock, lines, window=32, patience_s=0.05):
     sock.settimeout(0.005)
     under_way, following, ended = {}, 0, set()

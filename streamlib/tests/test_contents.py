@@ -8,7 +8,7 @@ import pytest
 from tornado.web import HTTPError
 
 from streamlib import home
-from streamlib.contents import Contents
+from streamlib.contents import BAR, Contents
 
 
 def notebook(*texts, **metadata):
@@ -130,3 +130,12 @@ def test_a_notebook_without_content_is_refused_as_ever(model, contents):
     with pytest.raises(HTTPError) as error:
         contents.save(model, "lesson.ipynb")
     assert error.value.status_code in (400, 500)
+
+
+def test_a_bar_that_could_not_be_shown_again_is_not_kept(contents):
+    opened = contents.get("own.ipynb")
+    bar = nbformat.v4.new_output("display_data", data={BAR: {}, "text/plain": "8 of 12"})
+    outputs = opened["content"]["cells"][1]["outputs"]
+    outputs.insert(0, bar)
+    contents.save(saved(opened), "own.ipynb")
+    assert shown(contents.get("own.ipynb"))[0] == (1, "mine")

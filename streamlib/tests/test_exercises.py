@@ -366,7 +366,6 @@ def not_rare(line):
         (str, str),
         (list, list),
         (lambda values: None, lambda line: None),
-        (lambda values: 1 / 0, unescaped),
         (escaped,),
         (escaped, unescaped, print),
         (escaped, None),
@@ -377,6 +376,11 @@ def not_rare(line):
 )
 def test_04_1_tells_a_format_that_does_not_come_back(pair, check):
     assert check("04.1", pair).startswith("not yet; give both functions")
+
+
+def test_04_1_names_what_a_function_raised(check):
+    said = check("04.1", (lambda values: 1 / 0, unescaped))
+    assert said == "not yet; it raised ZeroDivisionError: division by zero."
 
 
 def test_04_2_wants_ten_rows_of_another_file(check):

@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streamlib import home
+from streamlib import home, orders, predict
 from streamlib.tests.conftest import aside, is_one_sentence
 
 
@@ -258,3 +259,43 @@ def test_files_replaced_by_many_threads_at_once_are_whole(tmp_path):
 def test_a_damaged_file_that_cannot_be_renamed_is_said(tmp_path, capsys):
     home.set_aside(tmp_path / "run.json")  # another kernel was quicker
     assert "run.json" in capsys.readouterr().out
+
+
+class Shell:
+    """As much of IPython's shell as shows an error."""
+
+    def showtraceback(self):
+        error = sys.exc_info()[1]
+        lines = getattr(error, "_render_traceback_", traceback.format_exc().splitlines)()
+        self.shown = lines
+
+    def run(self, function, *arguments):
+        try:
+            function(*arguments)
+        except BaseException:  # an interrupt, too
+            self.showtraceback()
+        return self.shown
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_notebook_shows_errors_of_the_lab_in_one_line_and_a_learners_own_whole():
+    shell = Shell()
+    home.show_in_one_line(shell)
+    assert shell.run(orders.parse, "r1", ["P1"]) == [
+        "ValueError: Turn 1 of the schedule, 'r1', is not a turn: write 2, or 2b with a step, "
+        "and blanks."
+    ]
+    assert shell.run(interrupt) == ["KeyboardInterrupt"]
+    names = {}
+    exec(compile("def wrong():\n    1 / 0", "<cell>", "exec"), names)
+    assert shell.run(names["wrong"])[0].startswith("Traceback") and len(shell.shown) > 3
+
+
+def test_a_missing_prediction_stays_a_sentence():
+    shell = Shell()
+    home.show_in_one_line(shell)
+    [line] = shell.run(predict.ask, "How many?", "lots")
+    assert line.startswith("How many? ")

@@ -241,7 +241,23 @@ def test_an_answer_is_right_however_it_is_written(kind, meant):
 
 
 UNUSABLE = {
-    "number": ["lots", "maybe", True, "2 or 3", "2,5", [1, 2], {}, "1/2", "3-4", "nan", "no idea"],
+    "number": [
+        "lots",
+        "maybe",
+        True,
+        "2 or 3",
+        "two hundred",
+        "all but two",
+        "10 %",
+        "less than 5",
+        "2,5",
+        [1, 2],
+        {},
+        "1/2",
+        "3-4",
+        "nan",
+        "no idea",
+    ],
     "yes or no": [
         "maybe",
         "perhaps",
