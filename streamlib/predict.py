@@ -22,6 +22,7 @@ YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?!
 NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
 UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b")
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
+SURE = ["sure", "fairly", "guess"]
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
 _asked: dict[str, None] = {}  # the questions of this kernel, in order
 
@@ -76,10 +77,12 @@ def ask(
     kind: "number", "yes or no", "order of ABC" (each of these letters once), "text", or a list of
     words to choose from; confidence: "sure", "fairly" or "guess", for the score.
 
-    Raises NotPredicted if the answer is not of that kind.
+    An answer of another kind is none: this says so, and what needs it will stop.
     """
-    if confidence not in ("", "sure", "fairly", "guess"):
-        raise NotPredicted(f"{confidence!r} is not how sure you are: write sure, fairly or guess.")
+    if kind in SURE:  # where the kind is a number, and so not named
+        kind, confidence = "number", kind
+    if confidence and (confidence := str(confidence).casefold()) not in SURE:
+        print(f"{confidence!r} is not how sure you are: write sure, fairly or guess.")
     _asked[question] = None
     given = answer is not ... and answer is not None and str(answer).strip() != ""
     skipped = not given and os.environ.get("STREAMLIB_PREDICT") == "skip"
@@ -88,8 +91,8 @@ def ask(
     kept = {"question": question, "predicted": predicted, "confidence": confidence, "first": first}
     home.replace_file(_path(question), json.dumps(kept))
     if given and predicted is None:
-        raise NotPredicted(f"{question} {answer!r:.60} does not fit: {_wanted(kind)}")
-    if not skipped:
+        print(f"{question} {answer!r:.60} does not fit: {_wanted(kind)}")
+    elif not skipped:
         print(f"Noted: {predicted}" if given else f"To predict, {_wanted(kind)}")
     return Prediction(question, kind)
 
@@ -99,8 +102,8 @@ def score() -> None:
     checked = [kept for kept in map(_kept, _asked) if "outcome" in kept]
     for kept in checked:
         print(f"{kept['outcome']:15} {kept['question']} You said {kept['first'][0]}.")
-    counts = ((sum(one in kept["outcome"] for kept in checked), one) for one in OUTCOMES)
-    print(*(f"{count} {outcome}" for count, outcome in counts), sep=", ")
+    counts = (sum(one in kept["outcome"] for kept in checked) for one in OUTCOMES)
+    print("{} right, {} wrong ({} of them sure), {} skipped".format(*counts))
 
 
 def read(answer: object, kind: str | list[str]) -> float | str | None:

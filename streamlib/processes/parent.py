@@ -183,6 +183,7 @@ class Children:
             from tqdm.auto import tqdm  # here, because children and quick runs need none of it
 
             self._bar = tqdm(total=self._rounds or None, leave=False, bar_format=BAR)
+            self._bar.start_t -= SOON_S
         self._bar.n = self._done
         self._bar.set_description(f"At work: {', '.join(at_work) or 'the lab'}"[:60])
 

@@ -297,5 +297,5 @@ def test_a_notebook_shows_errors_of_the_lab_in_one_line_and_a_learners_own_whole
 def test_a_missing_prediction_stays_a_sentence():
     shell = Shell()
     home.show_in_one_line(shell)
-    [line] = shell.run(predict.ask, "How many?", "lots")
+    [line] = shell.run(predict.ask("How many?", "lots").required)
     assert line.startswith("How many? ")
