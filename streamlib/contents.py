@@ -2,7 +2,7 @@
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
-BAR = "application/vnd.jupyter.widget-view+json"
+BAR = "application/vnd.jupyter.widget-view+json"  # it could not be shown again
 
 
 class Contents(AsyncLargeFileManager):
@@ -24,7 +24,6 @@ class Contents(AsyncLargeFileManager):
         """Save a file or folder, without the mark; return what `get` does, without the content."""
         if model.get("type") == "notebook" and model.get("content"):
             model["content"].get("metadata", {}).pop("stored_run", None)
-            for cell in model["content"].get("cells", ()):  # a bar cannot be shown again
-                shown = (one for one in cell.get("outputs", ()) if BAR not in one.get("data", ()))
-                cell.update({"outputs": list(shown)} if "outputs" in cell else {})
+            for code in (one for one in model["content"].get("cells", ()) if "outputs" in one):
+                code["outputs"] = [o for o in code["outputs"] if BAR not in o.get("data", ())]
         return await super().save(model, path)

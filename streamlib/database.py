@@ -54,7 +54,7 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
         return f"{path} is locked: COMMIT what this notebook has open, or end the other program."
-    if str(error) in ("locking protocol", "disk I/O error"):
+    if any(why in getattr(error, "sqlite_errorname", "") for why in ("PROTOCOL", "LOCK")):
         return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
     if "not a database" in str(error) or "malformed" in str(error):
         return f"{path} is not a sound SQLite database, so it was left alone: give another path."

@@ -14,7 +14,6 @@ outputs = Path(os.environ.get("STREAMLIB_OUTPUTS") or root / "outputs").resolve(
 runs = outputs / "runs"
 
 LONGEST_S = 3600
-AS_IPYTHON_ASKS = "_render_traceback_"  # an error with this says itself how it is shown
 
 with suppress(AttributeError):  # a notebook's screen has every letter, and some have no screen
     sys.stdout.reconfigure(errors="backslashreplace")  # no letter stops a program
@@ -28,10 +27,9 @@ def show_in_one_line(shell: object) -> None:
         error = sys.exc_info()[1]
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         ours = files and Path(files[-1]).is_relative_to(Path(__file__).parent)
-        if (ours or isinstance(error, KeyboardInterrupt)) and not hasattr(error, AS_IPYTHON_ASKS):
-            setattr(
-                error, AS_IPYTHON_ASKS, lambda: [f"{type(error).__name__}: {error}".strip(": ")]
-            )
+        said = f"{type(error).__name__}: {error}".strip(": ")
+        if (ours or isinstance(error, KeyboardInterrupt)) and "NotPredicted" not in said:
+            error._render_traceback_ = lambda: [said]  # IPython asks for it
         whole(*args, **kwargs)
 
     shell.showtraceback = showtraceback

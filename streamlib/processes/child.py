@@ -174,7 +174,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
     while (message := pipe.recv()) is not None:
         me.round, gate_ns = message
         recorder.mark("started", seq=gate_ns)
-        me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}")  # a text seeds alike everywhere
+        me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}".encode("utf-8", "replace"))
         error = _run(worker, me)
         while places.opened:
             places.opened.pop().close()  # nobody else may have
@@ -208,7 +208,7 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
         line = [frame.lineno for frame in frames if frame.filename != places.__file__][-1]
-        said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        said = " ".join(traceback.format_exception_only(error)[-1].split())
         said += "; a worker has no keyboard" * isinstance(error, EOFError)
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""

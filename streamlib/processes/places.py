@@ -13,7 +13,8 @@ from streamlib.database import is_locked
 
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread)\.")  # audit events
+UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread|ctypes\.dlsym)")  # events
+SHARED = re.compile(r"mmap|socket\.(bind|connect)")  # also when it is made at the loading
 SAFE = re.compile(r"os\.(f?walk|list|scan|get|put|unset|chdir|add)|(socket|msvcrt)\.(_|get|open)")
 opened: list[sqlite3.Connection] = []  # in the present round
 _me: Any = None  # the `child.Me` whose turns the commands of this process take
@@ -40,7 +41,7 @@ def _audit(event: str, args: tuple) -> None:
         _me._note(f"writes {os.path.basename(str(args[0]))}", "files")
     elif event == "sqlite3.connect/handle" and not isinstance(args[0], Connection):
         _me._note("makes a connection that the lab cannot see")
-    elif UNMIXED.match(event) and not SAFE.match(event) and _me.round:  # not at its loading
+    elif UNMIXED.match(event) and not SAFE.match(event) and (_me.round or SHARED.match(event)):
         path = f" ({os.path.basename(args[0])})" if args and isinstance(args[0], str) else ""
         _me._note(f"calls {event}{path}")
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
     from streamlib.processes.result import Run
 
 MOST_LOOKS = 200  # turns after which the shared tables are looked at, for stepping through
+OURS = re.compile(r"run\.json.*|\d+\.(csv|out)|lab\.db.*")  # the files of a run
 FOLDER = "-".join("[0-9]" * digits for digits in (8, 6, 6))  # the date and time of a run, in UTC
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised by `run` when it is interrupted; a notebook shows its one sentence."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython shows this in place of a traceback
-        return [str(self)]
+    """Raised by `run` when it is interrupted; a notebook shows it in one line."""
 
 
 def _interrupt_once(*_: object) -> None:
@@ -153,7 +152,7 @@ def run(
     except BaseException as error:
         children.problems.append(f"The run was cut short by {type(error).__name__}.")
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("Interrupted: this run is kept as processes.history()[-1].") from None
+            raise Interrupted("This run is kept as processes.history()[-1].") from None
         raise
     finally:
         session.close(folder)
@@ -181,8 +180,10 @@ def history(label: str | None = None) -> list["Run"]:
 def clear() -> None:
     """Delete the folder of every run, even of one that was killed; name those that are kept."""
     for folder in sorted(home.runs.glob(f"{FOLDER}/")):
+        names = [path.name for path in folder.iterdir()]
         text = b"".join(path.read_bytes() for path in folder.glob("*.[cj]s*") if path.is_file())
-        if recorder.HEADER in text or b'"rounds_run": ' in text or not any(folder.iterdir()):
+        known = recorder.HEADER in text or b'"rounds_run": ' in text or not names
+        if known and all(map(OURS.fullmatch, names)):
             shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             print(f"{folder} is kept: it is not a run of this lab, or it is not writable.")

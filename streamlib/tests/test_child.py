@@ -456,3 +456,16 @@ def test_a_maker_that_forgets_to_return_its_worker_is_told_so():
 def test_a_worker_that_asks_for_input_is_told_that_it_has_no_keyboard():
     run = processes.run({"P1": lambda me: input("Name? ")})
     assert "a worker has no keyboard" in run.problems[0]
+
+
+def test_an_exception_of_several_lines_keeps_its_type():
+    def fails(me):
+        raise ValueError("bad\nvalue")
+
+    [problem] = processes.run({"P1": fails}).problems
+    assert problem.startswith("P1 raised ValueError: bad value (line ")
+
+
+def test_half_a_letter_in_its_name_ends_no_process():
+    run = processes.run({"P\ud800": lambda me: me.think()})
+    assert run.problems == []

@@ -104,10 +104,15 @@ def test_a_database_that_another_program_holds_is_refused(me):
             database.fresh(me.db)
 
 
-@pytest.mark.parametrize("error", ["locking protocol", "disk I/O error"])
-def test_a_disk_that_cannot_lock_files_is_said(me, monkeypatch, error):
+@pytest.mark.parametrize(
+    "error, name",
+    [("locking protocol", "SQLITE_PROTOCOL"), ("disk I/O error", "SQLITE_IOERR_RDLOCK")],
+)
+def test_a_disk_that_cannot_lock_files_is_said(me, monkeypatch, error, name):
     def connect(*arguments, **options):
-        raise sqlite3.OperationalError(error)
+        raised = sqlite3.OperationalError(error)
+        raised.sqlite_errorname = name
+        raise raised
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     for ask in (database.fresh, database.rows):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, suppress
+from multiprocessing import shared_memory
 from sqlite3 import connect as by_its_name
 
 import cloudpickle
@@ -384,3 +385,19 @@ def test_a_block_whose_commit_a_reader_holds_up_waits_for_it():
 
     verdict = schedule.explore({"P1": adds, "P2": reads}, lambda db: True, setup=counter)
     assert (verdict.verdict, verdict.explored, verdict.total) == ("holds", 4, 4)
+
+
+def test_memory_that_a_worker_brings_along_is_seen_and_said():
+    """It is mapped while the worker is loaded, before its first round."""
+    with closing(shared_memory.SharedMemory(create=True, size=8)) as memory:
+
+        def adds_one(me):
+            memory.buf[0] += 1
+
+        def zero(path):
+            memory.buf[0] = 0
+
+        plan = {"P1": adds_one, "P2": adds_one}
+        found = schedule.explore(plan, lambda path: memory.buf[0] == 2, setup=zero)
+        memory.unlink()
+    assert found.verdict == "unknown" and "mmap" in found.why

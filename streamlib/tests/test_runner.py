@@ -142,7 +142,7 @@ def test_ctrl_c_however_often_leaves_no_child_a_sound_run_and_one_sentence(
         time.sleep(pause)
         os.killpg(kernel.pid, signal.SIGINT)
     said, _ = kernel.communicate(timeout=DEADLINE_S)  # all that hold this pipe have ended
-    assert said == ("Interrupted: this run is kept as processes.history()[-1].\n[-9, -9]\n")
+    assert said == ("This run is kept as processes.history()[-1].\n[-9, -9]\n")
 
 
 def test_a_setup_that_fails_in_a_later_round_ends_the_run_and_is_raised():
@@ -249,6 +249,11 @@ def test_clear_keeps_and_names_folders_that_only_look_like_runs(monkeypatch, tmp
         stranger.write_text("epoch,loss\n1,0.5\n", encoding="utf-8")
     processes.clear()
     assert not run.folder.exists() and all(stranger.exists() for stranger in strangers)
+    own = processes.run({"P1": lambda me: None}).folder / "my_notes.txt"
+    own.write_text("mine", encoding="utf-8")
+    capsys.readouterr()
+    processes.clear()
+    assert own.exists()
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == sorted(map(str, home.runs.iterdir()))
     assert all(is_one_sentence(line) for line in said)
