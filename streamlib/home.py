@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 root = Path(__file__).resolve().parent.parent
 data = root / "data"
@@ -27,9 +28,8 @@ def show_in_one_line(shell: object) -> None:
         error = sys.exc_info()[1]
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         ours = files and Path(files[-1]).is_relative_to(Path(__file__).parent)
-        said = f"{type(error).__name__}: {error}".strip(": ")
-        if (ours or isinstance(error, KeyboardInterrupt)) and "NotPredicted" not in said:
-            error._render_traceback_ = lambda: [said]  # IPython asks for it
+        if ours or isinstance(error, KeyboardInterrupt):  # IPython asks an error how it looks
+            error._render_traceback_ = lambda: [f"{type(error).__name__}: {error}".strip(": ")]
         whole(*args, **kwargs)
 
     shell.showtraceback = showtraceback
@@ -57,6 +57,19 @@ def seconds(name: str, value: float) -> float:
     if not (usable and 0 <= value <= LONGEST_S):
         raise ValueError(f"{name} is {value!r}: give a number of seconds from 0 to {LONGEST_S}.")
     return float(value)
+
+
+def hold_alone(file: IO) -> None:
+    """Keep a file for this program until it is closed; raise OSError if another one has it."""
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        if Path(file.name).is_file():
+            flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        raise OSError(f"{file.name} is in use: end its other writer or name another.") from None
+    except (ImportError, OSError):
+        pass  # Windows and some disks of a network have no such lock
 
 
 def hiding_files() -> str:

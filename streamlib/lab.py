@@ -9,7 +9,6 @@ from pathlib import Path
 
 from streamlib import home
 
-FIRST = "/lab/tree/notebooks/00_start_here.ipynb"
 ADVICE = "type python3 about.py (Windows: py about.py), which says what to do."
 
 
@@ -45,7 +44,7 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
         print("You are root: code in a notebook may change any file on this machine.")
     options = [
         f"--ServerApp.root_dir={home.root}",
-        f"--LabApp.default_url={FIRST}",
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
         "--ServerApp.contents_manager_class=streamlib.contents.Contents",
         "--allow-root",
     ]

@@ -1,6 +1,7 @@
 """The log of tasks 1 and 2, on the screen and in a file, each line `time - level - message`."""
 
 import contextlib
+import io
 import logging
 import platform
 import re
@@ -11,7 +12,7 @@ from streamlib import database, home
 
 logging.raiseExceptions = False  # a screen that takes no more stops nothing
 ADVICE = "give another path, in a folder that exists"
-OURS = re.compile(r"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
+OURS = re.compile(rb"\Z|[-\d]{10} [:\d]{8},\d{3} - INFO - Task duration ")  # or an empty file
 
 
 class Log(contextlib.AbstractContextManager):
@@ -23,17 +24,19 @@ class Log(contextlib.AbstractContextManager):
     def __init__(self, path: Path | str):
         self._logger, self._since = logging.Logger("pets"), {}  # (process, pet, state) -> its time
         self._writing = lambda: home.one_sentence(f"The log {path} cannot be written", ADVICE)
-        with self._writing(), open(path, "a+", encoding="latin-1") as file:  # this empties nothing
-            file.seek(0)
-            if not OURS.match(file.read(99)):
+        with self._writing():
+            self._held = io.FileIO(path, "a+")  # this empties nothing
+            self._held.seek(0)
+            if not OURS.match(self._held.read(99)):
                 raise FileExistsError(0, "it is there, and is not a log of the lab's")
+        home.hold_alone(self._held)
         self._file = logging.FileHandler(path, "w", "utf-8", delay=True)
         for handler in (self._file, logging.StreamHandler(sys.stdout)):
             handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
             self._logger.addHandler(handler)
 
     def __exit__(self, *error: object) -> None:
-        with self._writing():  # only now does a full disk tell
+        with self._writing(), self._held:  # only now does a full disk tell
             self._file.close()
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:

@@ -28,10 +28,7 @@ _asked: dict[str, None] = {}  # the questions of this kernel, in order
 
 
 class NotPredicted(Exception):
-    """Raised while a question has no usable answer; a notebook shows only its sentence."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython shows this instead of a traceback
-        return [str(self)]
+    """Raised while a question has no usable answer; a notebook shows it in one line."""
 
 
 class Prediction(NamedTuple):

@@ -70,8 +70,3 @@ def reason(right: str, wrong: dict[str, str]) -> Callable[[object], str]:
         return "" if letter == right else why_not
 
     return check
-
-
-def is_run(answer: object) -> bool:
-    """Return whether an answer is what `processes.run` returns, without loading that package."""
-    return all(hasattr(answer, name) for name in ("workers", "params", "verdict", "items"))

@@ -298,4 +298,4 @@ def test_a_missing_prediction_stays_a_sentence():
     shell = Shell()
     home.show_in_one_line(shell)
     [line] = shell.run(predict.ask("How many?", "lots").required)
-    assert line.startswith("How many? ")
+    assert line.startswith("NotPredicted: How many? First put your answer")

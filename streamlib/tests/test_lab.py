@@ -166,7 +166,9 @@ def test_the_lab_opens_at_its_first_notebook_and_ends_at_ctrl_c(tmp_path):
             time.sleep(0.05)
             with contextlib.suppress(StopIteration, ValueError, urllib.error.URLError):
                 server = json.loads(next(tmp_path.glob("jpserver-*.json")).read_text())
-                first = f"{server['url']}{lab.FIRST[1:]}?token={server['token']}"
+                first = (
+                    f"{server['url']}lab/tree/notebooks/00_start_here.ipynb?token={server['token']}"
+                )
                 page = urllib.request.urlopen(first, timeout=30).read().decode()
         assert Path(server["root_dir"]) == home.root
         assert "JupyterLab" in page

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from streamlib import database, logs
-from streamlib.tests.conftest import is_one_sentence
+from streamlib.tests.conftest import UNIX, is_one_sentence
 
 NAMES = ["Ace", "Buddy"]
 
@@ -150,3 +150,12 @@ def test_a_log_for_which_there_is_no_room_is_one_sentence(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
     assert is_one_sentence(str(error.value))
+
+
+@UNIX
+def test_of_two_programs_with_one_log_the_second_is_refused(tmp_path):
+    with logs.Log(tmp_path / "out0.txt") as log:
+        log.opening(0, 5, "pets.db")
+        with pytest.raises(OSError, match=r"out0\.txt is in use: end its other writer"):
+            logs.Log(tmp_path / "out0.txt")
+    assert "Task duration 0 s" in (tmp_path / "out0.txt").read_text(encoding="utf-8")

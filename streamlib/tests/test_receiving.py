@@ -473,7 +473,7 @@ def test_of_two_receivers_on_one_file_the_second_is_refused(tmp_path):
     receiver = Receiver(tmp_path / "out9.txt")
     datagrams(receiver.address, records.encode(1, {"n": 1}))
     until(receiver.out.read_bytes)
-    refused = pytest.raises(OSError, match=r"out9\.txt is in use: stop its other writer, or give")
+    refused = pytest.raises(OSError, match=r"out9\.txt is in use: end its other writer")
     for second in (
         lambda: stream.receive("udp://localhost:0", receiver.out),
         lambda: stream.receive("tcp://localhost:0", tmp_path / "." / "out9.txt"),

@@ -17,15 +17,7 @@ def open_for_lines(path: Path | str) -> "FileSink":
         if Path(path).is_file() and not _is_ours(path):
             raise ValueError(f"{path} holds something other than a stream: give another name.")
         file = FileSink(path, "a")
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-
-        if Path(path).is_file():
-            flock(file, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        raise OSError(f"{path} is in use: stop its other writer, or give another name.") from None
-    except (ImportError, OSError):
-        pass  # Windows and some disks of a network have no such lock
+    home.hold_alone(file)
     return file
 
 
