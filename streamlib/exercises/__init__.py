@@ -16,7 +16,7 @@ _attempts, _hints = Counter(), Counter()  # of each exercise in this kernel
 
 
 def check(exercise: str, answer: object = ...) -> None:
-    """Print whether the answer to an exercise is right; `...` is no answer yet.
+    """Print whether the answer to an exercise is right; `...` means not yet.
 
     Raises KeyError if there is no such exercise.
     """

@@ -121,7 +121,7 @@ class Children:
             self._bar.close()
 
     def note(self, *problems: str) -> None:
-        """Keep what went wrong in the present round; an empty text is no problem."""
+        """Keep what went wrong in the present round; skip empty texts."""
         self.problems += [self._where + problem for problem in problems if problem]
 
     def _expect(self, children: list[Child], limit_s: float, late: str) -> None:

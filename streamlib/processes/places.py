@@ -30,7 +30,7 @@ def watch(me: Any) -> None:
     _me, connect = me, functools.partial(sqlite3.connect, factory=Connection)
     for module in (sqlite3, sqlite3.dbapi2, sys.modules["_sqlite3"]):
         module.Connection, module.Cursor, module.connect = Connection, Cursor, connect
-    sys.dont_write_bytecode = True  # what an import would write is no business of the worker
+    sys.dont_write_bytecode = True  # what an import writes is not the worker's doing
     sys.addaudithook(_audit)
     threading.setprofile(lambda *_: me._note("starts a thread"))  # Python 3.11 has no event for it
 
@@ -118,7 +118,7 @@ class Connection(sqlite3.Connection):
         except sqlite3.OperationalError:  # SQLite refuses that while a cursor is unfinished
             reads = True
         if not is_locked(error) or (reads and not ends):
-            return ""  # nobody can wait who holds a read: it is an outcome
+            return ""  # a process that holds a read cannot wait: this is an outcome
         return "waits" if again and not ends else "gave up"
 
     def cursor(self, factory: type = Cursor) -> sqlite3.Cursor:

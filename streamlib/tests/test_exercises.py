@@ -625,3 +625,9 @@ def test_06_3_wants_two_processes_and_all_interleavings(check):
         dict.fromkeys(("P1", "P2", "P3"), late), is_two, setup=counter, bound=9
     )
     assert check("06.3", three) == "not yet; explore two processes, without a bound."
+
+
+def test_05_3_the_same_line_sent_twice_is_not_a_window():
+    there, back = ("there", b"1 a"), ("back", b"1")
+    assert not lesson_05._is_a_window(there, there) and not lesson_05._is_a_window(back, there)
+    assert lesson_05._is_a_window(there, ("there", b"2 b"))
