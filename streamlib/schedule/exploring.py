@@ -1,30 +1,13 @@
-"""Choose the interleaving: run the very same workers in a given order, or in every order.
-
-A schedule is a text of turns, each the number of a process in the plan:
-
-    1 3 2 1 2 3           each turn is a whole unit: one insert, up to where the next one begins
-    1b 1i 1c 2b 2i 2c     each turn is one step, by its first letters: begin, insert, commit
-    1s 2s 1u 2u           ... or one SQL command, by its first word: select, update
-    1b 2x 1i 1c           x: the process tries to begin, and gives up: another holds the lock
-
-A turn ends at an SQL command only if the next turn of its process names that, else at a step; a
-step and its first command are one. Order and outcomes repeat exactly, times do not.
-"""
+"""Play every interleaving of a plan; say whether an invariant holds in each."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streamlib import database, orders, processes
 from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from streamlib.processes.result import Run
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -80,42 +63,6 @@ def explore(
     search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
     return search.verdict()
-
-
-def at(run: "Run", turn: int) -> "pd.DataFrame":
-    """Return where everything is after one turn of a run under a schedule; 0 is before the first.
-
-    There is a row for each process: its last step, the turn in which that step began, what the
-    process holds, and its next step. Below is a row for each committed row of the shared tables.
-    Raises ValueError if the run was free, or has no such turn.
-    """
-    import pandas as pd  # here, because the children of a script import this module
-
-    if not run.shared:
-        raise ValueError("This run was free: give processes.run a schedule to step through.")
-    if turn not in range(len(run.shared)):
-        raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
-    events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
-    rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
-    for number, name in enumerate(run.params["processes"], start=1):
-        over = "" if number in left else "no turn left" if run.stopped[0] else "ended"
-        marks = events[events["process"] == name].astype(object)
-        rows.append({"what": name, "last": "not begun", "holds": ""})
-        rows[-1]["next"] = next(iter(marks["step"][marks["turn"] > turn]), over)
-        for mark in marks[marks["turn"] <= turn].itertuples():
-            if mark.state == "step":
-                rows[-1] |= {"last": mark.step, "turn": mark.turn}
-            elif mark.state in ("holding", "done", "gave_up"):
-                rows[-1]["holds"] = mark.resource if mark.state == "holding" else ""
-            if mark.state == "gave_up":
-                rows[-1]["last"] = "gave up"
-    for table, shared in run.shared[turn].items():
-        for row in shared:
-            rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
-        if len(shared) == database.SHOWN:
-            rows.append({"what": table, "last": f"(no more than {len(shared)} rows are shown)"})
-    found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
-    return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})
 
 
 class _Node:
