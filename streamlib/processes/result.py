@@ -3,11 +3,15 @@
 import json
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from streamlib import database, orders
+from streamlib import database, home, orders
 from streamlib.processes.events import events, handoffs, lock_moves
+
+if TYPE_CHECKING:
+    from streamlib.processes.model import WhatIf
 
 ROW = ["round", "id", "name", "process"]
 
@@ -132,6 +136,57 @@ class Run:
             short = orders.letters_of(steps["step"])
             turns = zip(steps["process"], steps["step"].map(short), strict=True)
         return " ".join(f"{self._number[process]}{letter}" for process, letter in turns)
+
+    def what_if(
+        self,
+        *,
+        timeout_s: float | None = None,
+        hold_s: float | None = None,
+        processes: int | None = None,
+    ) -> "WhatIf":
+        """What would the first round have lost with another timeout, task, or number of processes?
+
+        timeout_s, hold_s: seconds as for `database.pets` (times the run's time scale); processes: 1
+        to 10, the first ones or, beyond those of the plan, copies. The rest is as recorded; a call
+        that gave up would have held as long as is usual. Raises ValueError if that is unknown.
+        """
+        from streamlib.processes.model import what_if
+
+        if not (processes is None or type(processes) is int and 1 <= processes <= 10):
+            raise ValueError(f"processes is {processes!r}: give a whole number from 1 to 10.")
+        given = {"timeout_s": timeout_s, "hold_s": hold_s, "processes": processes}
+        given = {name: value for name, value in given.items() if value is not None}
+        calls = self._calls()
+        for name in given.keys() & calls.columns:
+            calls[name] = home.seconds(name, given[name]) * self.params["scale"]
+        if calls["hold_s"].isna().all():
+            raise ValueError("Nobody got the lock in this run: give hold_s, how long a task holds.")
+        said = "With " + " and ".join(f"{name}={value:g}" for name, value in given.items())
+        said = said if given else "As it was"
+        rounds = f" (the first of {self.params['rounds']} rounds)" * (self.params["rounds"] > 1)
+        return what_if(calls, self.params["scale"], said + rounds, processes)
+
+    def _calls(self) -> pd.DataFrame:
+        """Return the calls of the first round: process, pause_s before it, hold_s, timeout_s."""
+        keys = ["process", "item"]
+        waits = self.events[(self.events["round"] == 1) & (self.events["state"] == "waiting")]
+        waits = waits.astype({"item": object})[[*keys, "resource", "start", "detail"]]
+        calls = self.items[self.items["round"] == 1].merge(waits, "left", keys)
+        said = calls["detail"].astype(str).str.extract(r"^timeout (?:of )?(\d+\.?\d*) s$")[0]
+        wrong = {
+            "was played by a schedule, so nobody waited": bool(self._about["played"]),
+            "did not end well": {*self._about["exits"].values()} != {0},
+            "has a call without a timeout": calls.empty or said.isna().any(),
+            "has several locks, or an item called twice": calls["resource"].nunique() > 1
+            or calls.duplicated(keys).any(),
+        }
+        for what in (what for what, found in wrong.items() if found):
+            raise ValueError(f"This run {what}: give a free run of tasks as database.pets makes.")
+        ends = calls["start"] + calls["waited"] + calls["held"]
+        before = ends.groupby(calls["process"], observed=True).shift(fill_value=0)
+        held = calls["held"].where(calls["held"] > 0)
+        times = {"pause_s": calls["start"] - before, "hold_s": held, "timeout_s": said.astype(float)}
+        return calls[["process"]].assign(**times)
 
     @cached_property
     def lost(self) -> int:
