@@ -1,13 +1,15 @@
-"""What a run would have lost with other times: every way of handing its lock on, computed.
+"""What a run could have lost: every way of handing its lock on, computed from its calls.
 
-A process that waits sleeps between its looks, so it finds a free lock at once or only at its next
-look. One that asks just then is quicker: that the last holder does so is the lock's habit.
+A process that waits sleeps between its looks: it takes a free lock at once or at its next look.
+Whoever asks just as the lock comes free is quicker, as its last holder is: the lock's habit.
 """
 
 from bisect import bisect_left
 from functools import cache
 from itertools import accumulate, cycle, islice
 from typing import NamedTuple
+
+import pandas as pd
 
 LOOK = 100  # ms, SQLite's longest sleep between two looks; its first ones are shorter
 LOOKS = [*accumulate([0, 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50] + [LOOK] * 36_000)]
@@ -25,28 +27,23 @@ class WhatIf(NamedTuple):
         return self.said
 
 
-def what_if(calls, scale: float, said: str, processes: int | None) -> WhatIf:
-    """Return what the calls, a row each, can lose: process, pause_s (before), hold_s, timeout_s."""
-    tie, ms = round(LOOK * min(1, scale)), 1000 * calls.drop(columns="process")
-    ms = ms.where((ms - ms.median()).abs() > tie, ms.median(), axis=1)  # alike: fewer ways differ
-    lines = []
-    for _, own in ms.round().astype(int).groupby(calls["process"], observed=True):
-        pauses, *times = own["pause_s"], own["hold_s"], own["timeout_s"]
-        after = pauses.shift(-1, fill_value=0)
-        lines.append((pauses.iloc[0], tuple(zip(*times, after, strict=True))))
-    lines = tuple(sorted(islice(cycle(lines), processes or len(lines))))
-    lost, habits = losses(lines, tie), losses(lines, tie, habit=True)
-    numbers = " or ".join(", ".join(map(str, sorted(lost))).rsplit(", ", 1))
-    habit = min(habits) if len(habits) == 1 else None
-    how = f"{'no one number' if habit is None else habit} by the lock's habit"
-    said += f": {numbers} of {sum(len(own) for _, own in lines)} rows are lost, "
-    return WhatIf(lost, habit, said + (how if len(lost) > 1 else "whoever gets the lock"))
+def what_if(calls: pd.DataFrame, scale: float, processes: int | None = None) -> WhatIf:
+    """Return what these calls can lose, each by its process: pause_s before, hold_s, timeout_s."""
+    tie, ms = round(LOOK * min(1, scale)), 1000 * calls
+    ms = ms.where((ms - ms.median()).abs() > tie, ms.median(), axis=1).round().astype(int)
+    each = [tuple(own.itertuples(False, None)) for _, own in ms.groupby(level=0, observed=True)]
+    lines = [(0, own) for own in islice(cycle(each), processes or len(each))]
+    lost, usual = losses(lines, tie), losses(lines, tie, habit=True)
+    either = [" or ".join(map(str, sorted(numbers))) for numbers in (lost, usual)]
+    rows = f"{either[0]} of {sum(len(own) for _, own in lines)} rows are lost"
+    habit = usual.pop() if len(usual) == 1 else None
+    return WhatIf(lost, habit, f"{rows}, {either[1]} by the lock's habit")
 
 
-def losses(lines: tuple, tie: int, habit: bool = False) -> set[int]:
+def losses(lines: list[tuple], tie: int, habit: bool = False) -> set[int]:
     """Return each number of calls that can be lost. Raises ValueError if there are too many ways.
 
-    lines: a process each: when it calls, and its calls, (held, timeout, pause after it) in ms;
+    lines: for each process since when it is free, and its calls, (pause, held, timeout), in ms;
     tie: times this near count as equal; habit: a process that asks just then gets the lock.
     """
 
@@ -56,23 +53,23 @@ def losses(lines: tuple, tie: int, habit: bool = False) -> set[int]:
             raise ValueError("There are too many ways to hand the lock on: give fewer processes.")
         found = set()
         for limit in (-tie, tie):  # those whose time is up just then may be in time, or not
-            lost, now, looks = 0, [], []
-            for since, left in lines:
-                while left and since < 0 and since + left[0][1] <= limit:
-                    since, left, lost = since + left[0][1] + left[0][2], left[1:], lost + 1
+            lost, now = 0, []
+            for at, left in lines:
+                while left and (since := at + left[0][0]) < 0 and since + left[0][2] <= limit:
+                    at, left, lost = since + left[0][2], left[1:], lost + 1
                 if left:
-                    now.append((since, left))
-                    slept = LOOKS[bisect_left(LOOKS, tie * (since < 0) - since)]
-                    looks.append(max(0, since + min(slept, left[0][1])))
-            awake = habit and any(0 <= since <= LOOK for since, _ in now)
+                    look = LOOKS[bisect_left(LOOKS, tie * (since < 0) - since)]
+                    now.append((at, left, since, max(0, since + min(look, left[0][2]))))
             found |= set() if now else {lost}
-            for n, (since, left) in enumerate(now):
-                for taken in {max(since, 0), looks[n]}:
-                    if taken <= min(looks) + tie and not (awake and since < 0):
-                        free = taken + left[0][0]
-                        rest = [*now[:n], (free + left[0][2], left[1:]), *now[n + 1 :]]
-                        more = after(tuple(sorted((s - free, later) for s, later in rest)))
+            first = min((look for *_, look in now), default=0) + tie
+            awake = habit and any(0 <= since <= LOOK for _, _, since, _ in now)
+            for n, (_, left, since, look) in enumerate(now):
+                for taken in {max(since, 0), look}:
+                    if taken <= first and not (awake and since < 0):
+                        free = taken + left[0][1]
+                        rest = [(at - free, own) for at, own, *_ in now[:n] + now[n + 1 :]]
+                        more = after(tuple(sorted([*rest, (0, left[1:])])))
                         found |= {lost + others for others in more}
         return found
 
-    return after(lines)
+    return after(tuple(sorted(lines)))

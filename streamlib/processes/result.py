@@ -3,15 +3,12 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from streamlib import database, home, orders
+from streamlib.processes import model
 from streamlib.processes.events import events, handoffs, lock_moves
-
-if TYPE_CHECKING:
-    from streamlib.processes.model import WhatIf
 
 ROW = ["round", "id", "name", "process"]
 
@@ -137,56 +134,49 @@ class Run:
             turns = zip(steps["process"], steps["step"].map(short), strict=True)
         return " ".join(f"{self._number[process]}{letter}" for process, letter in turns)
 
-    def what_if(
-        self,
-        *,
-        timeout_s: float | None = None,
-        hold_s: float | None = None,
-        processes: int | None = None,
-    ) -> "WhatIf":
-        """What would the first round have lost with another timeout, task, or number of processes?
+    def what_if(self, **changes: float) -> model.WhatIf:
+        """Return how many rows are lost for every way of handing the lock on, without a new run.
 
-        timeout_s, hold_s: seconds as for `database.pets` (times the run's time scale); processes: 1
-        to 10, the first ones or, beyond those of the plan, copies. The rest is as recorded; a call
-        that gave up would have held as long as is usual. Raises ValueError if that is unknown.
+        timeout_s, hold_s: another timeout or task, seconds as for `database.pets` (times the time
+        scale); processes: the first ones, or more by copies, 1 to 10. What does not change is as
+        recorded in the first round. Raises ValueError if that is not known, or there is too much.
         """
-        from streamlib.processes.model import what_if
-
-        if not (processes is None or type(processes) is int and 1 <= processes <= 10):
-            raise ValueError(f"processes is {processes!r}: give a whole number from 1 to 10.")
-        given = {"timeout_s": timeout_s, "hold_s": hold_s, "processes": processes}
-        given = {name: value for name, value in given.items() if value is not None}
-        calls = self._calls()
-        for name in given.keys() & calls.columns:
-            calls[name] = home.seconds(name, given[name]) * self.params["scale"]
+        calls, count = self._calls(), changes.get("processes", 1)
+        if type(count) is not int or not 1 <= count <= 10:
+            raise ValueError(f"processes is {count!r}: give a whole number from 1 to 10.")
+        for name in changes.keys() - {"processes"}:
+            if name not in ("timeout_s", "hold_s"):
+                raise TypeError(f"{name} cannot change: give timeout_s, hold_s or processes.")
+            calls[name] = home.seconds(name, changes[name]) * self.params["scale"]
         if calls["hold_s"].isna().all():
-            raise ValueError("Nobody got the lock in this run: give hold_s, how long a task holds.")
-        said = "With " + " and ".join(f"{name}={value:g}" for name, value in given.items())
-        said = said if given else "As it was"
-        rounds = f" (the first of {self.params['rounds']} rounds)" * (self.params["rounds"] > 1)
-        return what_if(calls, self.params["scale"], said + rounds, processes)
+            raise ValueError("Nobody got the lock in this run: give hold_s, too.")
+        said = " and ".join(f"{name}={value:g}" for name, value in changes.items())
+        found = model.what_if(calls, self.params["scale"], changes.get("processes"))
+        rounds = self.params["rounds"]
+        said = (f"With {said}" if said else "As it was") + f" (round 1 of {rounds})" * (rounds > 1)
+        return found._replace(said=f"{said}: {found.said}")
 
     def _calls(self) -> pd.DataFrame:
-        """Return the calls of the first round: process, pause_s before it, hold_s, timeout_s."""
-        keys = ["process", "item"]
-        waits = self.events[(self.events["round"] == 1) & (self.events["state"] == "waiting")]
-        waits = waits.astype({"item": object})[[*keys, "resource", "start", "detail"]]
-        calls = self.items[self.items["round"] == 1].merge(waits, "left", keys)
-        said = calls["detail"].astype(str).str.extract(r"^timeout (?:of )?(\d+\.?\d*) s$")[0]
-        wrong = {
-            "was played by a schedule, so nobody waited": bool(self._about["played"]),
-            "did not end well": {*self._about["exits"].values()} != {0},
-            "has a call without a timeout": calls.empty or said.isna().any(),
-            "has several locks, or an item called twice": calls["resource"].nunique() > 1
-            or calls.duplicated(keys).any(),
-        }
-        for what in (what for what, found in wrong.items() if found):
-            raise ValueError(f"This run {what}: give a free run of tasks as database.pets makes.")
-        ends = calls["start"] + calls["waited"] + calls["held"]
-        before = ends.groupby(calls["process"], observed=True).shift(fill_value=0)
-        held = calls["held"].where(calls["held"] > 0)
-        times = {"pause_s": calls["start"] - before, "hold_s": held, "timeout_s": said.astype(float)}
-        return calls[["process"]].assign(**times)
+        """Return the calls of the first round by process: pause_s before it, hold_s, timeout_s."""
+        if self._about["played"]:
+            raise ValueError("This run had a schedule, so nobody waited: ask one without.")
+        events = self.events[self.events["round"] == 1].set_index("process")
+        spans = events[events["state"].isin(["waiting", "holding"])].sort_index(kind="stable")
+        held = (spans["end"] - spans["start"]).where(spans["state"] == "holding")
+        limit = spans["detail"].astype(str).str.extract(r"^timeout (?:of )?(\d+\.?\d*) s$")[0]
+        ends, holds = (s.groupby(level=0, observed=True) for s in (spans["end"], held))
+        spans["pause_s"], spans["hold_s"] = (
+            spans["start"] - ends.shift(fill_value=0),
+            holds.shift(-1),
+        )
+        spans["timeout_s"] = limit.astype(float)
+        calls = spans[spans["state"] == "waiting"]
+        known = calls["timeout_s"].notna().all() and spans["resource"].nunique() == 1
+        known &= {*self._about["exits"].values()} == {0}
+        if not known or len(calls) != (self.items["round"] == 1).sum():
+            what = "a timeout for one call of each item, one lock, or a good end"
+            raise ValueError(f"This run lacks {what}: ask one of tasks as database.pets makes.")
+        return calls[["pause_s", "hold_s", "timeout_s"]]
 
     @cached_property
     def lost(self) -> int:
