@@ -4,16 +4,15 @@ A process that waits sleeps between its looks: it takes a free lock at once or a
 Whoever asks just as the lock comes free is quicker, as its last holder is: the lock's habit.
 """
 
-from bisect import bisect_left
 from functools import cache
-from itertools import accumulate, cycle, islice
+from itertools import cycle, islice
 from typing import NamedTuple
 
 import pandas as pd
 
-LOOK = 100  # ms, SQLite's longest sleep between two looks; its first ones are shorter
-LOOKS = [*accumulate([0, 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50] + [LOOK] * 36_000)]
-MOST = 100_000  # situations
+LOOK = 100  # ms, between two looks at the lock in SQLite, after these first ones:
+LOOKS = [0, 1, 3, 8, 18, 33, 53, 78, 103, 128, 178, 228]
+MOST, DEEPEST = 100_000, 100  # situations to look at, calls
 
 
 class WhatIf(NamedTuple):
@@ -29,15 +28,15 @@ class WhatIf(NamedTuple):
 
 def what_if(calls: pd.DataFrame, scale: float, processes: int | None = None) -> WhatIf:
     """Return what these calls can lose, each by its process: pause_s before, hold_s, timeout_s."""
-    tie, ms = round(LOOK * min(1, scale)), 1000 * calls
+    tie, ms = round(min(LOOK, max(15, LOOK * scale))), 1000 * calls  # what real times vary by
     ms = ms.where((ms - ms.median()).abs() > tie, ms.median(), axis=1).round().astype(int)
     each = [tuple(own.itertuples(False, None)) for _, own in ms.groupby(level=0, observed=True)]
     lines = [(0, own) for own in islice(cycle(each), processes or len(each))]
     lost, usual = losses(lines, tie), losses(lines, tie, habit=True)
-    either = [" or ".join(map(str, sorted(numbers))) for numbers in (lost, usual)]
-    rows = f"{either[0]} of {sum(len(own) for _, own in lines)} rows are lost"
+    words = [" or ".join(", ".join(map(str, sorted(n))).rsplit(", ", 1)) for n in (lost, usual)]
+    rows = f"{words[0]} of {sum(len(own) for _, own in lines)} rows are lost"
     habit = usual.pop() if len(usual) == 1 else None
-    return WhatIf(lost, habit, f"{rows}, {either[1]} by the lock's habit")
+    return WhatIf(lost, habit, f"{rows}, {words[1]} by the lock's habit")
 
 
 def losses(lines: list[tuple], tie: int, habit: bool = False) -> set[int]:
@@ -49,7 +48,7 @@ def losses(lines: list[tuple], tie: int, habit: bool = False) -> set[int]:
 
     @cache
     def after(lines: tuple) -> set[int]:  # the lock comes free at 0
-        if after.cache_info().misses > MOST:
+        if after.cache_info().misses > MOST or sum(len(left) for _, left in lines) > DEEPEST:
             raise ValueError("There are too many ways to hand the lock on: give fewer processes.")
         found = set()
         for limit in (-tie, tie):  # those whose time is up just then may be in time, or not
@@ -58,7 +57,8 @@ def losses(lines: list[tuple], tie: int, habit: bool = False) -> set[int]:
                 while left and (since := at + left[0][0]) < 0 and since + left[0][2] <= limit:
                     at, left, lost = since + left[0][2], left[1:], lost + 1
                 if left:
-                    look = LOOKS[bisect_left(LOOKS, tie * (since < 0) - since)]
+                    slept = tie * (since < 0) - since
+                    look = next((s for s in LOOKS if s >= slept), slept + (28 - slept) % LOOK)
                     now.append((at, left, since, max(0, since + min(look, left[0][2]))))
             found |= set() if now else {lost}
             first = min((look for *_, look in now), default=0) + tie

@@ -142,7 +142,7 @@ class Run:
         recorded in the first round. Raises ValueError if that is not known, or there is too much.
         """
         calls, count = self._calls(), changes.get("processes", 1)
-        if type(count) is not int or not 1 <= count <= 10:
+        if isinstance(count, bool | float) or count not in range(1, 11):
             raise ValueError(f"processes is {count!r}: give a whole number from 1 to 10.")
         for name in changes.keys() - {"processes"}:
             if name not in ("timeout_s", "hold_s"):

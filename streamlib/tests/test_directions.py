@@ -18,7 +18,7 @@ FLOORS = """
     __main__"""
 INSIDE = {
     "processes": [
-        "recorder places progress",
+        "recorder places progress model",
         "child",
         "parent events",
         "turns result",
