@@ -26,8 +26,8 @@ class WhatIf(NamedTuple):
         return self.said
 
 
-def what_if(calls: pd.DataFrame, scale: float, processes: int | None = None) -> WhatIf:
-    """Return what these calls can lose, each by its process: pause_s before, hold_s, timeout_s."""
+def what_if(calls: pd.DataFrame, scale: float, processes: int | None, said: str) -> WhatIf:
+    """Return what these calls can lose, by process: pause_s (before it), hold_s, timeout_s."""
     tie, ms = round(min(LOOK, max(15, LOOK * scale))), 1000 * calls  # what real times vary by
     ms = ms.where((ms - ms.median()).abs() > tie, ms.median(), axis=1).round().astype(int)
     each = [tuple(own.itertuples(False, None)) for _, own in ms.groupby(level=0, observed=True)]
@@ -36,7 +36,7 @@ def what_if(calls: pd.DataFrame, scale: float, processes: int | None = None) -> 
     words = [" or ".join(", ".join(map(str, sorted(n))).rsplit(", ", 1)) for n in (lost, usual)]
     rows = f"{words[0]} of {sum(len(own) for _, own in lines)} rows are lost"
     habit = usual.pop() if len(usual) == 1 else None
-    return WhatIf(lost, habit, f"{rows}, {words[1]} by the lock's habit")
+    return WhatIf(lost, habit, f"{said}: {rows}, {words[1]} by the lock's habit")
 
 
 def losses(lines: list[tuple], tie: int, habit: bool = False) -> set[int]:
