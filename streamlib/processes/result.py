@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from streamlib import database, orders
+from streamlib import database, home, orders
+from streamlib.processes import model
 from streamlib.processes.events import events, handoffs, lock_moves
 
 ROW = ["round", "id", "name", "process"]
@@ -131,6 +132,43 @@ class Run:
             short = orders.letters_of(steps["step"])
             turns = zip(steps["process"], steps["step"].map(short), strict=True)
         return " ".join(f"{self._number[process]}{letter}" for process, letter in turns)
+
+    def what_if(self, **changes: float) -> model.WhatIf:
+        """Return how many rows would have been lost, for every way of handing the lock on.
+
+        timeout_s, hold_s: another timeout or task, in seconds as for `database.pets`, so times the
+        run's scale; processes: the first 1 to 10, copies if there are fewer. The rest is as the
+        first round recorded it. Raises ValueError if that does not tell, or there are too many.
+        """
+        calls, count, many = self._calls(), changes.get("processes", 1), self.params["rounds"]
+        if isinstance(count, bool | float) or count not in range(1, 11):
+            raise ValueError(f"processes is {count!r}: give a whole number from 1 to 10.")
+        for name in changes.keys() - {"processes"}:
+            if name not in ("timeout_s", "hold_s"):
+                raise TypeError(f"{name} cannot change: give timeout_s, hold_s or processes.")
+            calls[name] = home.seconds(name, changes[name]) * self.params["scale"]
+        said = " and ".join(f"{name}={value:g}" for name, value in changes.items())
+        said = (f"With {said}" if said else "As it was") + f" (round 1 of {many})" * (many > 1)
+        return model.what_if(calls, self.params["scale"], changes.get("processes"), said)
+
+    def _calls(self) -> pd.DataFrame:
+        """Return the first round's calls by process: pause_s (before it), hold_s, timeout_s."""
+        if self._about["played"]:
+            raise ValueError("This run had a schedule, so nobody waited: ask a run without one.")
+        events = self.events[self.events["round"] == 1].set_index("process")
+        spans = events[events["state"].isin(["waiting", "holding"])].sort_index(kind="stable")
+        held = (spans["end"] - spans["start"]).where(spans["state"] == "holding")
+        ends, holds = (s.groupby(level=0, observed=True) for s in (spans["end"], held))
+        limit = spans["detail"].astype(str).str.extract(r"^timeout (?:of )?(\d+\.?\d*) s$")[0]
+        before = ends.shift(fill_value=0)
+        calls = spans.assign(pause_s=spans["start"] - before, hold_s=holds.shift(-1))
+        calls = calls.assign(timeout_s=limit.astype(float))[spans["state"] == "waiting"]
+        known = calls["timeout_s"].notna().all() and calls["hold_s"].notna().any()
+        ended_well = {*self._about["exits"].values()} == {0} and spans["resource"].nunique() == 1
+        if not (known and ended_well and len(calls) == (self.items["round"] == 1).sum()):
+            what = "Not each item was called once, with a timeout, for one lock that somebody got"
+            raise ValueError(f"{what}, by a process that ended well: ask a run of database.pets.")
+        return calls[["pause_s", "hold_s", "timeout_s"]]
 
     @cached_property
     def lost(self) -> int:

@@ -18,7 +18,7 @@ FLOORS = """
     __main__"""
 INSIDE = {
     "processes": [
-        "recorder places",
+        "recorder places model",
         "child",
         "parent events",
         "turns result",
