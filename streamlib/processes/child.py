@@ -38,7 +38,7 @@ class Answer:
     command: bool = False  # whether that is an SQL command
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     holds: str | None = None  # the resource that it has marked as held
-    locks: dict[str, str] = field(default_factory=dict)  # as `places.locks` tells them
+    locks: list[str] = field(default_factory=list)  # as `places.locks` tells them
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
 
 

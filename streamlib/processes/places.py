@@ -134,13 +134,13 @@ class Connection(sqlite3.Connection):
         (self.rollback if kind else self.commit)()
 
 
-def locks() -> dict[str, str]:
-    """Return which locks this process's transactions hold: file -> read or write."""
-    found = {}
+def locks() -> list[str]:
+    """Return which databases the transactions of this process have locked, and for what."""
+    found = []
     for one in opened:
         with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
             if one.in_transaction and one.ran:
-                found[one.file] = "write" if one.writes else found.get(one.file, "read")
+                found.append(f"{one.file} ({'write' if one.writes else 'read'})")
     return found
 
 

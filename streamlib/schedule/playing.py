@@ -1,14 +1,13 @@
 """Be the scheduler: play a plan turn by turn, by buttons in a notebook cell or by code.
 
 A thread keeps a run open behind each game. To undo a turn, its processes play the shorter schedule
-in a new round. For whom a process would wait is found by trial: all others leave such a round.
+in a new round. For whom one would wait is found by trial: in such a round all others leave.
 """
 
 import atexit
-import html
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
+from html import escape
 from pathlib import Path
 from queue import SimpleQueue
 from threading import RLock, Thread
@@ -18,8 +17,10 @@ from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
 from streamlib.schedule.exploring import asked
 
+WAITS = "would wait"
 BY_CODE = 'Where no buttons are shown, play by code: game.turn("1"), game.undo(), game.again().'
-_standing: list["Game"] = []  # the games that are not closed
+_open: list["Game"] = []
+atexit.register(lambda: [game.close() for game in _open[:]])
 
 
 def play(
@@ -27,61 +28,60 @@ def play(
     *,
     setup: Callable[[Path], object] = database.fresh,
     goal: Callable[[Path], bool] | str = "",
-    label: str = "play",
 ) -> "Game":
     """Open a game: each click gives one process its turn, through its next step or SQL command.
 
     setup: called with the database's path before each round; goal: "deadlock" (all that are left
-    wait), or a function of that path, asked when all have ended, that returns True if the goal is
-    reached: `lambda path: not invariant(path)`; label: to find the run in `processes.history`.
-    A game is closed when its cell runs again, another opens with the same plan, or the kernel ends.
-    Raises ValueError or TypeError for a plan, setup or goal that cannot be used.
+    wait), or a function of that path, asked when all have ended: True if it is reached. A game is
+    closed if its cell runs again, another has the same plan, or the kernel ends; it is kept in
+    `processes.history("play")`. Raises ValueError or TypeError for what cannot be played.
     """
-    from IPython import get_ipython  # here, because children may import this module
+    from IPython import get_ipython  # here, because the children of a script import this module
 
     child.packed(plan)
-    child.need_function("the database's path", setup=setup, goal=goal if callable(goal) else print)
-    if not callable(goal) and goal not in ("", "deadlock"):
-        raise ValueError(f'goal is {goal!r}: give a function of the path, or "deadlock".')
+    child.need_function("the database's path", setup=setup)
+    if goal not in ("", "deadlock"):
+        child.need_function('the database\'s path, or "deadlock"', goal=goal)
     kernel = getattr(get_ipython(), "kernel", None)
-    cause = kernel.get_parent() if kernel else {}  # what made the cell run
-    cell, execution = (
-        cause.get(k, {}).get(v) for k, v in [("metadata", "cellId"), ("header", "msg_id")]
-    )
-    for old in _standing[:]:
-        if old.plan is plan or (cell and old.cell[0] == cell and old.cell[1] != execution):
+    asks = kernel.get_parent() if kernel else {}  # what runs the cell
+    cell = asks.get("metadata", {}).get("cellId")
+    for old in _open[:]:
+        if old.plan is plan or (cell and old.cell == cell and old.asks != asks):
             old.close()
-    return Game(plan, goal, partial(processes.run, setup=setup, label=label), (cell, execution))
+    return Game(plan, setup, goal, cell, asks)
 
 
 class Game:
-    """A game: `turn`, `undo` and `again` say what came of them, which is kept in `said`.
+    """A game: `turn`, `undo` and `again` return a sentence that says what came of them.
 
-    `schedule` has the turns so far, as `processes.run` takes them; `won`: is the goal reached.
+    schedule: the turns so far, as `processes.run` takes them; won: whether the goal is reached.
     """
 
-    def __init__(self, plan: Mapping, goal: Callable | str, run: Callable, cell: tuple):
-        self.plan, self.cell, self._goal, self._run = plan, cell, goal, run
-        self._names, self._first, self._buttons, self._lock = list(plan), {}, [], RLock()
-        self._thread, self._round, self._open = Thread(), None, True
-        _standing.append(self)
+    def __init__(self, plan: Mapping, setup: Callable, goal: Callable | str, cell: str, asks: dict):
+        self.plan, self.cell, self.asks, self._goal, self._buttons = plan, cell, asks, goal, []
+        options = {"setup": setup, "label": "play", "watch": lambda event: None}
+        self._run = partial(processes.run, dict(plan), **options)
+        self._names, self._first, self._turns = list(plan), {}, []
+        self._lock, self._thread, self._round = RLock(), Thread(), None
+        _open.append(self)
         self.again()
-        for process, _ in enumerate(plan, start=1):  # the first place is learned by going there
-            with suppress(turns.Stopped):
-                self._go([Turn(process, "")])
-                self._first[process] = "".join(self._round.taken[0].steps)
+        for n, _ in enumerate(plan, start=1):  # a first step is known once one has been there
+            failed = self._go([Turn(n, "")])
+            self._first[n] = "" if failed else "".join(self._round.taken[0].steps)
         self.again()
 
     def turn(self, turns: int | str) -> str:
-        """Take a turn, 1 or "1r", or several, up to one that would wait for a lock.
-
-        Raises ValueError if there is no such turn.
-        """
-        with self._lock:
-            for turn in orders.parse(str(turns), self._names):
-                if not self._take(turn):
-                    break
-            return self.said
+        """Take a turn, such as 1 or "1r", or several, up to one that cannot be taken."""
+        for turn in orders.parse(str(turns), self._names):
+            step, here = turn.step or "", self._next.get(turn.process, "")
+            said = f"Turn {len(self._turns) + 1} ({turn}): {self._names[turn.process - 1]}"
+            if here and not orders.slug(here).startswith(step.removeprefix("x")):
+                raise ValueError(f"{said} has no such step here: its next step is {here}.")
+            before = self._turns
+            self._stand([*before, Turn(turn.process, "x" * (step[:1] == "x"))], said, here)
+            if before == self._turns:
+                break
+        return self.said
 
     def undo(self) -> str:
         """Undo the last turn."""
@@ -92,160 +92,139 @@ class Game:
         return self._stand([], "Nobody has had a turn yet.")
 
     def close(self) -> "processes.result.Run":
-        """End the processes; return the run that is kept in the history."""
+        """End the processes; return the run that is kept."""
         with self._lock:
-            self._open = False
-            self._end()
-            if self in _standing:
-                _standing.remove(self)
-            return self._kept
+            _open[:] = [game for game in _open if game is not self]
+            self._leave()
+            return self.kept
 
-    def _take(self, turn: Turn) -> bool:
-        """Take a turn; or stay, and say why it cannot be taken."""
-        process, step, at = turn.process, turn.step or "", self._next(turn.process)
-        before, name, giving_up = self._turns, self._names[process - 1], step[:1] == "x"
-        said = f"Turn {len(before) + 1} ({turn}): {name}"
-        if process not in self._waiting:
-            raise ValueError(f"{said} has ended: give another process a turn.")
-        if not orders.slug(at).startswith(step.removeprefix("x")):
-            raise ValueError(f"{said} has no such step here: its next step is {at}.")
-        wanted = [*before, Turn(process, "x" * giving_up)]
-        try:
-            if self._go(wanted):
-                error = self._round.taken[-1].answer.error
-                self._stand(wanted, error or f"{said} went through {at}.")
-                return True
-            others = {one.process for one in before} & {*self._waiting} - {process}
-            who = [self._names[n - 1] for n in others if not self._go(wanted, {process, n})]
-            said += f" would wait at {at} for {' and '.join(who) or 'another program'}, so "
-            said += "all that are left wait: a deadlock." if self._stuck() else "nothing changes."
-        except turns.Stopped as why:
-            said = str(why)
-        self._stand(before, said)
-        return False
-
-    def _stand(self, wanted: list[Turn], said: str) -> str:
-        """Play these turns, unless they are played; note, say and show how the game stands."""
+    def _stand(self, wanted: list[Turn], said: str, here: str = "") -> str:
+        """Play these turns, or stay and say why not; note how the game stands."""
         with self._lock:
-            self._go(wanted)
-            round = self._round
-            self._turns, self._waiting = wanted, dict(round.waiting)
-            self.schedule, self._taken = round.schedule, list(round.taken)
-            if self._goal == "deadlock":
-                self.won = self._stuck()
-            else:
-                self.won = bool(self._goal and not self._waiting) and asked(
-                    self._goal, "goal", self._db
+            if why := self._go(wanted):
+                said = (
+                    f"{said} would wait for {self._who(wanted)} at {here}." if why == WAITS else why
                 )
+                wanted = self._turns
+                self._go(wanted)
+            round = self._round
+            self._turns, self.schedule, self._taken = wanted, round.schedule, [*round.taken]
+            self._next = {n: at.place or self._first.get(n, "") for n, at in round.waiting.items()}
+            locks = {n: ", ".join(at.locks) for n, at in round.waiting.items()}
+            self._holds = [locks.get(n, "") for n, _ in enumerate(self.plan, start=1)]
+            self.won = self._reached()
             if self.won:
                 said += f" The goal is reached in {len(wanted)} turns: {self.schedule}"
-            elif self._goal and not self._waiting:
+            elif self._goal and not self._next:
                 said += " All have ended, and the goal is not reached: undo, or start again."
-            return self._say(said)
+            return self._show(said)
 
-    def _stuck(self) -> bool:
-        """Tell if all that are left would wait, by trying each."""
-        stuck = bool(self._waiting) and not any(
-            self._go([*self._turns, Turn(n, "")]) for n in self._waiting
-        )
+    def _who(self, wanted: list[Turn]) -> str:
+        """Return who, without all others, would still make the last of these turns wait."""
+        last = wanted[-1].process
+        others = sorted({turn.process for turn in self._turns} & {*self._next} - {last})
+        names = [self._names[n - 1] for n in others if self._go(wanted, {last, n}) == WAITS]
+        return " and ".join(names) or "another program"
+
+    def _reached(self) -> bool:
+        if callable(self._goal):
+            return not self._next and asked(self._goal, "goal", self._db)
+        tried = ([*self._turns, Turn(n, "")] for n in self._next)
+        stuck = bool(self._goal and self._next) and all(self._go(each) == WAITS for each in tried)
         self._go(self._turns)
         return stuck
 
-    def _next(self, process: int) -> str:
-        at = self._waiting.get(process)
-        return (at.place or self._first.get(process, "")) if at else "ended"
-
-    def _go(self, wanted: list[Turn], only: set[int] | None = None) -> bool:
-        """Take these turns, the last with those processes `only`; False: it would have to wait."""
-        round, self._round = self._round, None  # if this is interrupted, nobody knows where it is
-        if only or not round or [one.turn for one in round.taken] != wanted[: len(round.taken)]:
+    def _go(self, wanted: list[Turn], only: set[int] = frozenset()) -> str:
+        """Take these turns, `only` those processes staying for the last; return why not, or ""."""
+        round, self._round = self._round, None  # it is lost if this is interrupted
+        if (
+            not round
+            or round.stopped
+            or [t.turn for t in round.taken] != wanted[: len(round.taken)]
+        ):
             round = self._begin(round)
-        went = True
-        for number, turn in enumerate(wanted[len(round.taken) :], start=len(round.taken) + 1):
-            if only and number == len(wanted):
-                leave = [n for n in round.waiting if n not in only]
-                round.children.give_up([round.children.all[n - 1] for n in leave])
-                round.waiting = {n: round.waiting[n] for n in only}
-            taken = round.take(turn)
-            went = taken is not None and (not taken.gave_up or turn.step == "x")
-        self._round = round
-        return went
+        why = ""
+        try:
+            for turn in wanted[len(round.taken) :]:
+                if only and len(round.taken) == len(wanted) - 1:
+                    round.stopped = "All but two left, to see who waits for whom."
+                    left = [n for n in round.waiting if n not in only]
+                    round.children.give_up([round.children.all[n - 1] for n in left])
+                    round.waiting = {n: round.waiting[n] for n in only}
+                taken = round.take(turn)
+                if taken is None or taken.gave_up != (turn.step == "x"):
+                    why = WAITS
+                    break
+        except turns.Stopped as stopped:
+            why = str(stopped)
+        self._round = round if round.children.able else None
+        return why
 
     def _begin(self, round: turns.Round | None) -> turns.Round:
-        """Begin the next round of the run that is open, or of a new one."""
-        if not self._open:
+        """Begin the next round, in a new run if there is none or one of its processes has died."""
+        if self not in _open:
             raise ValueError("This game is closed: run its cell again.")
         if round:
             self._more.put(True)
         else:
-            self._end()
+            self._leave()
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
-        if isinstance(got := self._begun.get(), Exception):
-            raise got
-        return got
+        begun = self._begun.get()
+        if isinstance(begun, Exception):
+            raise begun
+        return begun
 
-    def _end(self) -> None:
-        """End the run, if one is open."""
+    def _leave(self) -> None:
         if self._thread.is_alive():
             self._more.put(False)
             self._thread.join()
 
     def _keep_open(self) -> None:
-        """Run the plan, in a thread: hand out each round, and end it when another is wanted."""
-        begun, more = self._begun, self._more
+        """Run the plan, in a thread; hand over each round, which lasts until more are wanted."""
+        begun, more = self._begun, [True]
 
         def play(session: runner.Session) -> None:
-            going, self._db = [True], session.db
-            while going[-1] and session.children.able:
-                session.play(lambda round: begun.put(round) or going.append(more.get()))
+            self._db = session.db
+            while more[-1] and session.children.able:
+                session.play(lambda round: begun.put(round) or more.append(self._more.get()))
 
         try:
-            self._kept = self._run(self.plan, schedule=play, watch=lambda event: None)
-            begun.put(ValueError("".join(self._kept.problems[:1])))
+            self.kept = self._run(schedule=play)
+            begun.put(ValueError("".join(self.kept.problems[:1])))
         except Exception as error:
             begun.put(error)
 
-    def _say(self, said: str) -> str:
-        """Keep what is said; show how the game stands, where its buttons are."""
+    def _show(self, said: str) -> str:
         self.said = said
-        for button, process in zip(self._buttons, enumerate(self._names, start=1)):
-            button.description = f"{process[1]}: {self._next(process[0])}"
-            button.disabled = process[0] not in self._waiting
+        for button, (n, name) in zip(self._buttons, enumerate(self.plan, start=1), strict=False):
+            button.description = f"{name}: {self._next.get(n, 'ended')}"
+            button.disabled = n not in self._next
         if self._buttons:
-            self._text.value = f"<pre>{html.escape(repr(self))}</pre>"
+            self._text.value = f"<pre>{escape(repr(self))}</pre>"
         return said
 
     def __repr__(self) -> str:
         import pandas as pd  # here, because the children of a script import this module
 
-        rows = []
-        for process, name in enumerate(self._names, start=1):
-            row = {
-                n: "".join(taken.steps) + " gave up" * taken.gave_up
-                for n, taken in enumerate(self._taken, 1)
-                if taken.turn.process == process
-            }
-            locks = self._waiting[process].locks if process in self._waiting else {}
-            row["holds"] = ", ".join(f"{file} ({lock})" for file, lock in locks.items())
-            rows.append(row | {"next": self._next(process)})
-        columns = [*range(1, len(self._taken) + 1), "holds", "next"]
-        tables = {f"schedule: {self.schedule}": pd.DataFrame(rows, self._names, columns).fillna("")}
+        steps = {
+            n: {self._names[one.turn.process - 1]: "".join(one.steps) + " gave up" * one.gave_up}
+            for n, one in enumerate(self._taken, start=1)
+        }
+        table = pd.DataFrame(steps, self._names).fillna("")
+        table["holds"] = self._holds
+        table["next"] = [self._next.get(n, "ended") for n, _ in enumerate(self.plan, start=1)]
+        texts = [self.said, f"schedule: {self.schedule}", table.to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
-            for name, shared in database.tables(file).items():
-                tables[f"{name} in {file.name}"] = pd.DataFrame(shared)
-        return "\n\n".join(
-            [self.said, *(f"{title}\n{table.to_string()}" for title, table in tables.items())]
-        )
+            for name, rows in database.tables(file).items():
+                texts += [f"{name} in {file.name}:", pd.DataFrame(rows).to_string(index=False)]
+        return "\n".join(texts)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        plain = {"text/plain": f"{self!r}\n\n{BY_CODE}"}
-        try:
-            import ipywidgets
-        except ImportError:
-            return plain
-        calls = [partial(self.turn, n) for n, _ in enumerate(self._names, 1)] + [
+        import ipywidgets
+
+        calls = [partial(self.turn, n) for n, _ in enumerate(self.plan, 1)] + [
             self.undo,
             self.again,
         ]
@@ -253,19 +232,14 @@ class Game:
         for button, call in zip(self._buttons, calls, strict=True):
             button.on_click(partial(self._click, call))
         self._buttons[-2].description, self._buttons[-1].description = "Undo", "Start again"
-        self._text = ipywidgets.HTML()
-        self._say(self.said)
         row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
-        return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
+        self._text = ipywidgets.HTML()
+        self._show(self.said)
+        bundle = ipywidgets.VBox([row, self._text])._repr_mimebundle_()
+        return bundle | {"text/plain": f"{self!r}\n{BY_CODE}"}
 
     def _click(self, call: Callable, _: object) -> None:
         try:
             call()
-        except Exception as error:  # whatever the setup or the goal raises
-            self._say(str(error))
-
-
-@atexit.register
-def _close_all() -> None:
-    for game in _standing[:]:
-        game.close()
+        except Exception as error:  # the game is closed, or what the setup or the goal raises
+            self._show(str(error))
