@@ -6,6 +6,7 @@ in a new round. For whom one would wait is found by trial: in such a round all o
 
 import atexit
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -13,11 +14,10 @@ from queue import SimpleQueue
 from threading import RLock, Thread
 
 from streamlib import database, orders, processes
-from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
 from streamlib.schedule.exploring import asked
 
-WAITS = "would wait"
+WAITS = "it would wait for a lock"
 BY_CODE = 'Where no buttons are shown, play by code: game.turn("1"), game.undo(), game.again().'
 _open: list["Game"] = []
 atexit.register(lambda: [game.close() for game in _open[:]])
@@ -34,7 +34,7 @@ def play(
     setup: called with the database's path before each round; goal: "deadlock" (all that are left
     wait), or a function of that path, asked when all have ended: True if it is reached. A game is
     closed if its cell runs again, another has the same plan, or the kernel ends; it is kept in
-    `processes.history("play")`. Raises ValueError or TypeError for what cannot be played.
+    `processes.history("play")`. Raises TypeError for what cannot be played.
     """
     from IPython import get_ipython  # here, because the children of a script import this module
 
@@ -43,12 +43,12 @@ def play(
     if goal not in ("", "deadlock"):
         child.need_function('the database\'s path, or "deadlock"', goal=goal)
     kernel = getattr(get_ipython(), "kernel", None)
-    asks = kernel.get_parent() if kernel else {}  # what runs the cell
-    cell = asks.get("metadata", {}).get("cellId")
+    request = kernel.get_parent() if kernel else {}  # what makes this cell run
     for old in _open[:]:
-        if old.plan is plan or (cell and old.cell == cell and old.asks != asks):
+        cell, same = (one.get("metadata", {}).get("cellId") for one in (request, old.request))
+        if old.plan is plan or (cell and cell == same and request != old.request):
             old.close()
-    return Game(plan, setup, goal, cell, asks)
+    return Game(plan, goal, partial(processes.run, dict(plan), setup=setup, label="play"), request)
 
 
 class Game:
@@ -57,31 +57,33 @@ class Game:
     schedule: the turns so far, as `processes.run` takes them; won: whether the goal is reached.
     """
 
-    def __init__(self, plan: Mapping, setup: Callable, goal: Callable | str, cell: str, asks: dict):
-        self.plan, self.cell, self.asks, self._goal, self._buttons = plan, cell, asks, goal, []
-        options = {"setup": setup, "label": "play", "watch": lambda event: None}
-        self._run = partial(processes.run, dict(plan), **options)
-        self._names, self._first, self._turns = list(plan), {}, []
-        self._lock, self._thread, self._round = RLock(), Thread(), None
+    def __init__(self, plan: Mapping, goal: Callable | str, run: Callable, request: dict):
+        self.plan, self.request, self._goal, self._run = plan, request, goal, run
+        self._names, self._first, self._buttons, self._lock = [*plan], {}, [], RLock()
+        self._round, self._thread = None, Thread()
         _open.append(self)
         self.again()
-        for n, _ in enumerate(plan, start=1):  # a first step is known once one has been there
-            failed = self._go([Turn(n, "")])
-            self._first[n] = "" if failed else "".join(self._round.taken[0].steps)
+        for n in self._next:  # a first step is known once one has been there
+            self._first[n] = "" if self._go([orders.Turn(n, "")]) else self._round.taken[0].steps
         self.again()
 
     def turn(self, turns: int | str) -> str:
         """Take a turn, such as 1 or "1r", or several, up to one that cannot be taken."""
-        for turn in orders.parse(str(turns), self._names):
-            step, here = turn.step or "", self._next.get(turn.process, "")
-            said = f"Turn {len(self._turns) + 1} ({turn}): {self._names[turn.process - 1]}"
-            if here and not orders.slug(here).startswith(step.removeprefix("x")):
-                raise ValueError(f"{said} has no such step here: its next step is {here}.")
-            before = self._turns
-            self._stand([*before, Turn(turn.process, "x" * (step[:1] == "x"))], said, here)
-            if before == self._turns:
-                break
-        return self.said
+        with self._lock:
+            for turn in orders.parse(str(turns), self._names):
+                step, here = turn.step or "", self._next.get(turn.process, "")
+                said = f"Turn {len(self._turns) + 1} ({turn}): {self._names[turn.process - 1]}"
+                if here and not orders.slug(here).startswith(step.removeprefix("x")):
+                    raise ValueError(f"{said} has no such step here: its next step is {here}.")
+                wanted = [*self._turns, orders.Turn(turn.process, "x" * step.startswith("x"))]
+                if why := self._go(wanted):
+                    said += (
+                        f" would wait at {here} for {self._in_the_way(wanted)}: nothing changes."
+                    )
+                    return self._stand(self._turns, said if why == WAITS else why)
+                error = self._round.taken[-1].answer.error
+                self._stand(wanted, error or f"{said} went through {here or 'to its end'}.")
+            return self.said
 
     def undo(self) -> str:
         """Undo the last turn."""
@@ -91,74 +93,61 @@ class Game:
         """Start again."""
         return self._stand([], "Nobody has had a turn yet.")
 
-    def close(self) -> "processes.result.Run":
-        """End the processes; return the run that is kept."""
-        with self._lock:
-            _open[:] = [game for game in _open if game is not self]
+    def close(self) -> None:
+        """End the processes, and keep the run."""
+        with self._lock, suppress(ValueError):  # it is closed already
+            _open.remove(self)
             self._leave()
-            return self.kept
 
-    def _stand(self, wanted: list[Turn], said: str, here: str = "") -> str:
-        """Play these turns, or stay and say why not; note how the game stands."""
+    def _stand(self, wanted: list[orders.Turn], said: str) -> str:
+        """Play these turns, if need be; note, say and show how the game stands after them."""
         with self._lock:
             if why := self._go(wanted):
-                said = (
-                    f"{said} would wait for {self._who(wanted)} at {here}." if why == WAITS else why
-                )
-                wanted = self._turns
-                self._go(wanted)
-            round = self._round
-            self._turns, self.schedule, self._taken = wanted, round.schedule, [*round.taken]
-            self._next = {n: at.place or self._first.get(n, "") for n, at in round.waiting.items()}
-            locks = {n: ", ".join(at.locks) for n, at in round.waiting.items()}
-            self._holds = [locks.get(n, "") for n, _ in enumerate(self.plan, start=1)]
+                raise ValueError(f"The workers do not do the same in each round: {why}.")
+            self._turns, self._here, self.schedule = wanted, self._round, self._round.schedule
+            at = self._here.waiting
+            self._next = {n: at[n].place or "".join(self._first.get(n, "")) for n in at}
             self.won = self._reached()
             if self.won:
                 said += f" The goal is reached in {len(wanted)} turns: {self.schedule}"
             elif self._goal and not self._next:
-                said += " All have ended, and the goal is not reached: undo, or start again."
+                said += " All have ended, but the goal is not reached: undo, or start again."
             return self._show(said)
-
-    def _who(self, wanted: list[Turn]) -> str:
-        """Return who, without all others, would still make the last of these turns wait."""
-        last = wanted[-1].process
-        others = sorted({turn.process for turn in self._turns} & {*self._next} - {last})
-        names = [self._names[n - 1] for n in others if self._go(wanted, {last, n}) == WAITS]
-        return " and ".join(names) or "another program"
 
     def _reached(self) -> bool:
         if callable(self._goal):
             return not self._next and asked(self._goal, "goal", self._db)
-        tried = ([*self._turns, Turn(n, "")] for n in self._next)
+        tried = ([*self._turns, orders.Turn(n, "")] for n in self._next)
         stuck = bool(self._goal and self._next) and all(self._go(each) == WAITS for each in tried)
-        self._go(self._turns)
-        return stuck
+        return not self._go(self._turns) and stuck
 
-    def _go(self, wanted: list[Turn], only: set[int] = frozenset()) -> str:
-        """Take these turns, `only` those processes staying for the last; return why not, or ""."""
-        round, self._round = self._round, None  # it is lost if this is interrupted
-        if (
-            not round
-            or round.stopped
-            or [t.turn for t in round.taken] != wanted[: len(round.taken)]
-        ):
+    def _in_the_way(self, wanted: list[orders.Turn]) -> str:
+        last = wanted[-1].process
+        others = {turn.process for turn in self._turns} & {*self._next} - {last}
+        who = [n for n in sorted(others) if self._go(wanted, {last, n}) == WAITS]
+        return " and ".join(self._names[n - 1] for n in who) or "another program"
+
+    def _go(self, wanted: list[orders.Turn], only: set[int] = frozenset()) -> str:
+        """Take these turns, the last when all but `only` have left; return why not, or ""."""
+        round, self._round = self._round, None  # lost, if this is interrupted
+        done = len(round.taken) if round else 0
+        if not round or round.stopped or [one.turn for one in round.taken] != wanted[:done]:
             round = self._begin(round)
-        why = ""
         try:
             for turn in wanted[len(round.taken) :]:
                 if only and len(round.taken) == len(wanted) - 1:
-                    round.stopped = "All but two left, to see who waits for whom."
-                    left = [n for n in round.waiting if n not in only]
+                    round.stopped = "All but two have left."
+                    left = [round.waiting.pop(n) and n for n in {*round.waiting} - only]
                     round.children.give_up([round.children.all[n - 1] for n in left])
-                    round.waiting = {n: round.waiting[n] for n in only}
                 taken = round.take(turn)
                 if taken is None or taken.gave_up != (turn.step == "x"):
-                    why = WAITS
-                    break
-        except turns.Stopped as stopped:
-            why = str(stopped)
-        self._round = round if round.children.able else None
-        return why
+                    round.stopped = WAITS * (taken is not None)  # a part of it was done
+                    return WAITS
+        except turns.Stopped as why:
+            return str(why)
+        finally:
+            self._round = round if round.children.able else None
+        return ""
 
     def _begin(self, round: turns.Round | None) -> turns.Round:
         """Begin the next round, in a new run if there is none or one of its processes has died."""
@@ -171,8 +160,7 @@ class Game:
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
-        begun = self._begun.get()
-        if isinstance(begun, Exception):
+        if isinstance(begun := self._begun.get(), Exception):
             raise begun
         return begun
 
@@ -185,20 +173,20 @@ class Game:
         """Run the plan, in a thread; hand over each round, which lasts until more are wanted."""
         begun, more = self._begun, [True]
 
-        def play(session: runner.Session) -> None:
+        def rounds(session: runner.Session) -> None:
             self._db = session.db
             while more[-1] and session.children.able:
                 session.play(lambda round: begun.put(round) or more.append(self._more.get()))
 
         try:
-            self.kept = self._run(schedule=play)
-            begun.put(ValueError("".join(self.kept.problems[:1])))
+            run = self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
+            begun.put(ValueError("".join(run.problems[:1])))
         except Exception as error:
             begun.put(error)
 
     def _show(self, said: str) -> str:
         self.said = said
-        for button, (n, name) in zip(self._buttons, enumerate(self.plan, start=1), strict=False):
+        for button, (n, name) in zip(self._buttons, enumerate(self._names, start=1), strict=False):
             button.description = f"{name}: {self._next.get(n, 'ended')}"
             button.disabled = n not in self._next
         if self._buttons:
@@ -208,13 +196,17 @@ class Game:
     def __repr__(self) -> str:
         import pandas as pd  # here, because the children of a script import this module
 
-        steps = {
-            n: {self._names[one.turn.process - 1]: "".join(one.steps) + " gave up" * one.gave_up}
-            for n, one in enumerate(self._taken, start=1)
-        }
-        table = pd.DataFrame(steps, self._names).fillna("")
-        table["holds"] = self._holds
-        table["next"] = [self._next.get(n, "ended") for n, _ in enumerate(self.plan, start=1)]
+        table = pd.DataFrame("", self._names, [*range(1, len(self._turns) + 1), "holds", "next"])
+        for n, one in enumerate(self._here.taken, start=1):
+            table.loc[self._names[one.turn.process - 1], n] = (
+                "".join(one.steps) + " gives up" * one.gave_up
+            )
+        for n, name in enumerate(self._names, start=1):
+            at = self._here.waiting.get(n)
+            table.loc[name, "holds":] = (
+                ", ".join(at.locks) if at else "",
+                self._next.get(n, "ended"),
+            )
         texts = [self.said, f"schedule: {self.schedule}", table.to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
             for name, rows in database.tables(file).items():
@@ -222,21 +214,21 @@ class Game:
         return "\n".join(texts)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        import ipywidgets
+        plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
+        with suppress(ImportError):
+            import ipywidgets
 
-        calls = [partial(self.turn, n) for n, _ in enumerate(self.plan, 1)] + [
-            self.undo,
-            self.again,
-        ]
-        self._buttons = [ipywidgets.Button(layout={"width": "auto"}) for _ in calls]
-        for button, call in zip(self._buttons, calls, strict=True):
-            button.on_click(partial(self._click, call))
-        self._buttons[-2].description, self._buttons[-1].description = "Undo", "Start again"
-        row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
-        self._text = ipywidgets.HTML()
-        self._show(self.said)
-        bundle = ipywidgets.VBox([row, self._text])._repr_mimebundle_()
-        return bundle | {"text/plain": f"{self!r}\n{BY_CODE}"}
+            calls = [partial(self.turn, n) for n, _ in enumerate(self._names, start=1)]
+            calls += [self.undo, self.again]
+            self._buttons = [ipywidgets.Button(layout={"width": "auto"}) for _ in calls]
+            for button, call in zip(self._buttons, calls, strict=True):
+                button.on_click(partial(self._click, call))
+            self._buttons[-2].description, self._buttons[-1].description = "Undo", "Start again"
+            row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
+            self._text = ipywidgets.HTML()
+            self._show(self.said)
+            return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
+        return plain
 
     def _click(self, call: Callable, _: object) -> None:
         try:
