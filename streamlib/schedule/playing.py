@@ -136,12 +136,12 @@ class Game:
         try:
             for turn in wanted[len(round.taken) :]:
                 if only and len(round.taken) == len(wanted) - 1:
-                    round.stopped = "All but two have left."
+                    round.stopped = "All but two have left."  # so that nothing goes on from here
                     left = [round.waiting.pop(n) and n for n in {*round.waiting} - only]
                     round.children.give_up([round.children.all[n - 1] for n in left])
                 taken = round.take(turn)
                 if taken is None or taken.gave_up != (turn.step == "x"):
-                    round.stopped = WAITS * (taken is not None)  # a part of it was done
+                    round.stopped = round.stopped or WAITS * bool(taken)
                     return WAITS
         except turns.Stopped as why:
             return str(why)
@@ -196,39 +196,38 @@ class Game:
     def __repr__(self) -> str:
         import pandas as pd  # here, because the children of a script import this module
 
-        table = pd.DataFrame("", self._names, [*range(1, len(self._turns) + 1), "holds", "next"])
+        table = pd.DataFrame("", self._names, range(1, len(self._turns) + 1))
         for n, one in enumerate(self._here.taken, start=1):
-            table.loc[self._names[one.turn.process - 1], n] = (
-                "".join(one.steps) + " gives up" * one.gave_up
-            )
-        for n, name in enumerate(self._names, start=1):
-            at = self._here.waiting.get(n)
-            table.loc[name, "holds":] = (
-                ", ".join(at.locks) if at else "",
-                self._next.get(n, "ended"),
-            )
+            step = "".join(one.steps) or "gives up"
+            table.loc[self._names[one.turn.process - 1], n] = step
+        ended = child.Answer()
+        at = [self._here.waiting.get(n, ended) for n, _ in enumerate(self._names, start=1)]
+        table["holds"] = [", ".join(one.locks) for one in at]
+        table["next"] = [self._next.get(n, "ended") for n, _ in enumerate(self._names, start=1)]
         texts = [self.said, f"schedule: {self.schedule}", table.to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
             for name, rows in database.tables(file).items():
-                texts += [f"{name} in {file.name}:", pd.DataFrame(rows).to_string(index=False)]
+                shown = pd.DataFrame(rows).to_string(index=False) if rows else "(no rows)"
+                texts += [f"{name} in {file.name}:", shown]
         return "\n".join(texts)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
+        bundle = {"text/plain": f"{self!r}\n{BY_CODE}"}
         with suppress(ImportError):
-            import ipywidgets
+            import ipywidgets as widgets
 
             calls = [partial(self.turn, n) for n, _ in enumerate(self._names, start=1)]
-            calls += [self.undo, self.again]
-            self._buttons = [ipywidgets.Button(layout={"width": "auto"}) for _ in calls]
+            self._buttons = [widgets.Button(layout={"width": "auto"}) for _ in self._names]
+            for name, call in {"Undo": self.undo, "Start again": self.again}.items():
+                self._buttons.append(widgets.Button(description=name, layout={"width": "auto"}))
+                calls.append(call)
             for button, call in zip(self._buttons, calls, strict=True):
                 button.on_click(partial(self._click, call))
-            self._buttons[-2].description, self._buttons[-1].description = "Undo", "Start again"
-            row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
-            self._text = ipywidgets.HTML()
+            row = widgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
+            self._text = widgets.HTML()
             self._show(self.said)
-            return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
-        return plain
+            bundle = widgets.VBox([row, self._text])._repr_mimebundle_() | bundle
+        return bundle
 
     def _click(self, call: Callable, _: object) -> None:
         try:

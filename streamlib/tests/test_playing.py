@@ -381,7 +381,10 @@ def test_workers_that_cannot_be_loaded_are_said_at_once(play, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"goal": "deadlok"}, 'goal is \'deadlok\': give a function of the database\'s path, or "deadlock"'),
+        (
+            {"goal": "deadlok"},
+            "goal is 'deadlok': give a function of the database's path, or \"deadlock\"",
+        ),
         ({"goal": 3}, "goal is 3: give a function"),
         ({"goal": lambda: True}, "give a function"),
         ({"setup": "counter"}, "setup is 'counter': give a function of the database's path"),
