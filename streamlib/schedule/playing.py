@@ -6,9 +6,9 @@ in a new round. For whom one would wait is found by trial: in such a round all o
 
 import atexit
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from threading import RLock, Thread
@@ -76,13 +76,12 @@ class Game:
                 if here and not orders.slug(here).startswith(step.removeprefix("x")):
                     raise ValueError(f"{said} has no such step here: its next step is {here}.")
                 wanted = [*self._turns, orders.Turn(turn.process, "x" * step.startswith("x"))]
-                if why := self._go(wanted):
-                    said += (
-                        f" would wait at {here} for {self._in_the_way(wanted)}: nothing changes."
-                    )
-                    return self._stand(self._turns, said if why == WAITS else why)
+                if (why := self._go(wanted)) == WAITS:
+                    why = f"{said} would wait at {here} for {self._who(wanted)}: nothing changes."
+                if why:
+                    return self._stand(self._turns, why)
                 error = self._round.taken[-1].answer.error
-                self._stand(wanted, error or f"{said} went through {here or 'to its end'}.")
+                self._stand(wanted, error or f"{said} went through {here or 'all its work'}.")
             return self.said
 
     def undo(self) -> str:
@@ -95,8 +94,8 @@ class Game:
 
     def close(self) -> None:
         """End the processes, and keep the run."""
-        with self._lock, suppress(ValueError):  # it is closed already
-            _open.remove(self)
+        with self._lock:
+            _open[:] = [game for game in _open if game is not self]
             self._leave()
 
     def _stand(self, wanted: list[orders.Turn], said: str) -> str:
@@ -104,10 +103,10 @@ class Game:
         with self._lock:
             if why := self._go(wanted):
                 raise ValueError(f"The workers do not do the same in each round: {why}.")
-            self._turns, self._here, self.schedule = wanted, self._round, self._round.schedule
-            at = self._here.waiting
+            self._turns, self.schedule, at = wanted, self._round.schedule, self._round.waiting
             self._next = {n: at[n].place or "".join(self._first.get(n, "")) for n in at}
             self.won = self._reached()
+            self._here = self._round
             if self.won:
                 said += f" The goal is reached in {len(wanted)} turns: {self.schedule}"
             elif self._goal and not self._next:
@@ -115,13 +114,15 @@ class Game:
             return self._show(said)
 
     def _reached(self) -> bool:
+        """Tell whether the goal is reached; whether all are stuck is found by trying each."""
         if callable(self._goal):
             return not self._next and asked(self._goal, "goal", self._db)
         tried = ([*self._turns, orders.Turn(n, "")] for n in self._next)
         stuck = bool(self._goal and self._next) and all(self._go(each) == WAITS for each in tried)
         return not self._go(self._turns) and stuck
 
-    def _in_the_way(self, wanted: list[orders.Turn]) -> str:
+    def _who(self, wanted: list[orders.Turn]) -> str:
+        """Return for whom the last of these turns would wait: those who alone are in its way."""
         last = wanted[-1].process
         others = {turn.process for turn in self._turns} & {*self._next} - {last}
         who = [n for n in sorted(others) if self._go(wanted, {last, n}) == WAITS]
@@ -185,6 +186,7 @@ class Game:
             begun.put(error)
 
     def _show(self, said: str) -> str:
+        """Keep what is said; show how the game stands, where its buttons are."""
         self.said = said
         for button, (n, name) in zip(self._buttons, enumerate(self._names, start=1), strict=False):
             button.description = f"{name}: {self._next.get(n, 'ended')}"
@@ -196,14 +198,13 @@ class Game:
     def __repr__(self) -> str:
         import pandas as pd  # here, because the children of a script import this module
 
-        table = pd.DataFrame("", self._names, range(1, len(self._turns) + 1))
+        rows = [{"holds": "", "next": "ended"} for _ in self._names]
+        for n, at in self._here.waiting.items():
+            rows[n - 1] = {"holds": ", ".join(at.locks), "next": self._next[n]}
         for n, one in enumerate(self._here.taken, start=1):
-            step = "".join(one.steps) or "gives up"
-            table.loc[self._names[one.turn.process - 1], n] = step
-        ended = child.Answer()
-        at = [self._here.waiting.get(n, ended) for n, _ in enumerate(self._names, start=1)]
-        table["holds"] = [", ".join(one.locks) for one in at]
-        table["next"] = [self._next.get(n, "ended") for n, _ in enumerate(self._names, start=1)]
+            rows[one.turn.process - 1][n] = "gives up" if one.gave_up else "".join(one.steps)
+        columns = [*range(1, len(self._turns) + 1), "holds", "next"]
+        table = pd.DataFrame(rows, self._names, columns).fillna("")
         texts = [self.said, f"schedule: {self.schedule}", table.to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
             for name, rows in database.tables(file).items():
@@ -212,22 +213,24 @@ class Game:
         return "\n".join(texts)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        bundle = {"text/plain": f"{self!r}\n{BY_CODE}"}
-        with suppress(ImportError):
-            import ipywidgets as widgets
+        plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
+        if not find_spec("ipywidgets"):
+            return plain
+        import ipywidgets
 
-            calls = [partial(self.turn, n) for n, _ in enumerate(self._names, start=1)]
-            self._buttons = [widgets.Button(layout={"width": "auto"}) for _ in self._names]
-            for name, call in {"Undo": self.undo, "Start again": self.again}.items():
-                self._buttons.append(widgets.Button(description=name, layout={"width": "auto"}))
-                calls.append(call)
-            for button, call in zip(self._buttons, calls, strict=True):
-                button.on_click(partial(self._click, call))
-            row = widgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
-            self._text = widgets.HTML()
-            self._show(self.said)
-            bundle = widgets.VBox([row, self._text])._repr_mimebundle_() | bundle
-        return bundle
+        calls = [
+            *(partial(self.turn, n) for n, _ in enumerate(self.plan, 1)),
+            self.undo,
+            self.again,
+        ]
+        names = [*self._names, "Undo", "Start again"]
+        self._text, width = ipywidgets.HTML(), {"width": "auto"}
+        self._buttons = [ipywidgets.Button(description=name, layout=width) for name in names]
+        for button, call in zip(self._buttons, calls, strict=True):
+            button.on_click(partial(self._click, call))
+        self._show(self.said)
+        row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
+        return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
 
     def _click(self, call: Callable, _: object) -> None:
         try:

@@ -1,13 +1,12 @@
 """A game gives turns by hand: buttons in a cell, or by code; its processes are real ones."""
 
-import atexit
+import multiprocessing
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -17,16 +16,42 @@ from streamlib.processes import parent
 from streamlib.schedule import playing
 from streamlib.tests.conftest import PETS, TWO, UNIX, add_one, counter, is_gone, is_two, until
 
-pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 CLOSED = "This game is closed: run its cell again."
 
 
 @pytest.fixture
-def play():
-    """As schedule.play; what a test leaves open is closed."""
+def play(monkeypatch):
+    """As schedule.play; what a test leaves open is closed, and nothing is left then."""
+    monkeypatch.setattr(playing, "_open", [])  # without those that stand for many tests
+    before = {*multiprocessing.active_children()}
     yield lambda plan=TWO, setup=counter, **options: schedule.play(plan, setup=setup, **options)
     for game in playing._open[:]:
         game.close()
+    assert {*multiprocessing.active_children()} == before
+
+
+@pytest.fixture(scope="module")
+def standing():
+    """Two games that many tests play: the counter, to lose an update, and the pets."""
+    games = schedule.play(dict(TWO), setup=counter, goal=is_not_two), schedule.play(dict(PETS))
+    yield games
+    for game in games:
+        game.close()
+    assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def two(standing):
+    """The game of the counter, before its first turn."""
+    standing[0].again()
+    return standing[0]
+
+
+@pytest.fixture
+def pets(standing):
+    """The game of the pets, before its first turn."""
+    standing[1].again()
+    return standing[1]
 
 
 def is_not_two(path):
@@ -39,38 +64,35 @@ def value(game):
     return int(repr(game).splitlines()[-1])
 
 
-def test_a_goal_is_reached_by_a_schedule_that_a_run_takes(play):
-    game = play(goal=is_not_two)
+def test_a_goal_is_reached_by_a_schedule_that_a_run_takes(two):
     for turn in ("1r", "2r", 1, "2", "1w"):
-        game.turn(turn)
-        assert not game.won
-    said = game.turn("2w")
-    assert game.won and game.schedule == "1r 2r 1a 2a 1w 2w" and value(game) == 1
-    assert said == game.said and "The goal is reached in 6 turns: 1r 2r 1a 2a 1w 2w" in said
-    run = processes.run(TWO, schedule=game.schedule, setup=counter)
+        two.turn(turn)
+        assert not two.won
+    said = two.turn("2w")
+    assert two.won and two.schedule == "1r 2r 1a 2a 1w 2w" and value(two) == 1
+    assert said == two.said and "The goal is reached in 6 turns: 1r 2r 1a 2a 1w 2w" in said
+    run = processes.run(TWO, schedule=two.schedule, setup=counter)
     assert run.problems == [] and run.shared[-1] == {"counter": [{"value": 1}]}
 
 
-def test_a_game_is_won_by_just_those_schedules_that_explore_calls_broken(play):
+def test_a_game_is_won_by_just_those_schedules_that_explore_calls_broken(two):
     verdict = schedule.explore(TWO, is_two, setup=counter)
     every = processes.history("explore")[-1].orders()["schedule"]
-    game = play(goal=is_not_two)
     for text in every:
-        game.again()
-        game.turn(text)
-        assert game.won == (text in verdict.broken) and game.schedule == text
+        two.again()
+        two.turn(text)
+        assert two.won == (text in verdict.broken) and two.schedule == text
     assert len(every) == 20
 
 
-def test_all_have_ended_and_the_goal_is_not_reached(play):
-    said = play(goal=is_not_two).turn("1r 1a 1w 2r 2a 2w")
+def test_all_have_ended_and_the_goal_is_not_reached(two):
+    said = two.turn("1r 1a 1w 2r 2a 2w")
     assert said.endswith("All have ended, but the goal is not reached: undo, or start again.")
 
 
-def test_it_shows_the_turns_what_each_holds_what_comes_and_the_tables(play):
-    game = play(PETS, database.fresh)
-    game.turn("1b 1i")
-    shown = repr(game).splitlines()
+def test_it_shows_the_turns_what_each_holds_what_comes_and_the_tables(pets):
+    pets.turn("1b 1i")
+    shown = repr(pets).splitlines()
     assert shown[1:6] == [
         "schedule: 1b 1i",
         "        1       2           holds    next",
@@ -78,9 +100,9 @@ def test_it_shows_the_turns_what_each_holds_what_comes_and_the_tables(play):
         "P2                                  begin",
         "P3                                  begin",
     ]
-    game.turn(1)
-    assert "Ace" in repr(game) and "(write)" not in repr(game)
-    assert game.schedule == "1b 1i 1c"
+    pets.turn(1)
+    assert "Ace" in repr(pets) and "(write)" not in repr(pets)
+    assert pets.schedule == "1b 1i 1c"
 
 
 def reads_first(me):
@@ -118,16 +140,15 @@ def test_an_upgrade_that_fails_is_no_write_lock(play):
     ]
 
 
-def test_a_click_on_one_that_would_wait_says_for_whom_and_changes_nothing(play):
-    game = play(PETS, database.fresh)
-    game.turn("1b 1i")
-    before = repr(game).splitlines()[1:]
-    assert game.turn(2) == "Turn 3 (2): P2 would wait at begin for P1: nothing changes."
-    assert repr(game).splitlines()[1:] == before
-    game.turn("1c 2b")
-    assert game.schedule == "1b 1i 1c 2b"
-    assert "would wait at begin for P2" in game.turn("1b 2i")  # the first that waits is the last
-    assert game.schedule == "1b 1i 1c 2b"
+def test_a_click_on_one_that_would_wait_says_for_whom_and_changes_nothing(pets):
+    pets.turn("1b 1i")
+    before = repr(pets).splitlines()[1:]
+    assert pets.turn(2) == "Turn 3 (2): P2 would wait at begin for P1: nothing changes."
+    assert repr(pets).splitlines()[1:] == before
+    pets.turn("1c 2b")
+    assert pets.schedule == "1b 1i 1c 2b"
+    assert "would wait at begin for P2" in pets.turn("1b 2i")  # the first that waits is the last
+    assert pets.schedule == "1b 1i 1c 2b"
 
 
 def test_a_commit_that_readers_hold_up_waits_for_each_of_them_and_is_undone(play):
@@ -198,6 +219,8 @@ def test_a_deadlock_is_a_goal_and_its_schedule_says_where_it_stands(play):
     game.undo()
     said = game.turn("2f")
     assert game.won and said.endswith("The goal is reached in 2 turns: 1f 2f")
+    assert repr(game).splitlines()[1:3] == ["schedule: 1f 2f", repr(game).splitlines()[2]]
+    assert repr(game).splitlines()[2].split() == ["1", "2", "holds", "next"]
     assert "a.db (write)" in repr(game) and "b.db (write)" in repr(game)
     assert "would wait at second for P1" in game.turn(2) and game.won
     game.undo()
@@ -235,49 +258,46 @@ def test_a_deadlock_is_none_as_long_as_one_can_go_on(play):
         ("1 1r", "mixes whole units with steps"),
     ],
 )
-def test_what_is_no_turn_is_refused_in_a_sentence(play, typed, said):
-    game = play()
+def test_what_is_no_turn_is_refused_in_a_sentence(two, typed, said):
     with pytest.raises(ValueError) as refused:
-        game.turn(typed)
-    assert said in str(refused.value) and game.schedule == ""
+        two.turn(typed)
+    assert said in str(refused.value) and two.schedule == ""
 
 
-def test_the_letters_of_a_turn_may_be_longer_and_in_capitals(play):
-    game = play()
-    game.turn("P1Read, p2r")
-    assert game.schedule == "1r 2r"
+def test_the_letters_of_a_turn_may_be_longer_and_in_capitals(two):
+    two.turn("P1Read, p2r")
+    assert two.schedule == "1r 2r"
 
 
-def test_a_process_that_has_ended_has_no_more_turns(play):
-    game = play()
-    assert game.turn("1 1 1 1") == "Turn 4 (1): P1 has ended already, in turn 3."
-    assert game.schedule == "1r 1a 1w"
+def test_a_process_that_has_ended_has_no_more_turns(two):
+    assert two.turn("1 1 1 1") == "Turn 4 (1): P1 has ended already, in turn 3."
+    assert two.schedule == "1r 1a 1w"
 
 
-def test_a_process_can_give_up_where_another_holds_the_lock(play):
-    game = play(PETS, database.fresh)
-    game.turn("1b 2x 1i")
-    assert game.schedule == "1b 2x 1i" and "gives up" in repr(game)
-    game.undo()
-    game.undo()
-    assert game.schedule == "1b"
-    game.again()
-    assert "did not give up, for nobody held what it wanted" in game.turn("2x")
-    assert game.schedule == "" and game.turn("2b")
+def test_a_process_can_give_up_where_another_holds_the_lock(pets):
+    pets.turn("1b 2x 1i")
+    assert pets.schedule == "1b 2x 1i" and "gives up" in repr(pets)
+    pets.undo()
+    pets.undo()
+    assert pets.schedule == "1b"
+    pets.again()
+    assert "did not give up, for nobody held what it wanted" in pets.turn("2x")
+    assert pets.schedule == "" and pets.turn("2b")
 
 
-def test_undo_gives_the_tables_and_the_string_of_the_shorter_game(play):
-    game = play(PETS, database.fresh)
-    stood = [repr(game).splitlines()[1:]]
-    for process in [1, 1, 1, 2, 2, 2, 3, 3, 3] * 2:
-        game.turn(process)
+def test_undo_after_each_of_30_turns_gives_the_tables_and_the_string_of_the_shorter_game(play):
+    plan = {f"P{n}": database.pets([f"{n}.{k}" for k in range(5)]) for n in (1, 2)}
+    game = play(plan, database.fresh)
+    stood = []
+    for process in [1, 1, 1, 2, 2, 2] * 5:
         stood.append(repr(game).splitlines()[1:])
-    assert len(stood) == 19 and "Felix" in repr(game)
-    for shorter in reversed(stood[:-1]):
+        game.turn(process)
+    assert "2.4" in repr(game) and len(game.schedule.split()) == 30
+    for shorter in reversed(stood):
         game.undo()
         assert repr(game).splitlines()[1:] == shorter
     game.undo()
-    assert game.schedule == ""
+    assert game.schedule == "" and "(no rows)" in repr(game)
 
 
 def test_undo_and_again_start_no_new_processes(play):
@@ -349,12 +369,11 @@ def test_a_worker_that_dies_in_its_first_turn_or_takes_none_can_be_played(play):
 
 
 @UNIX
-def test_a_process_that_is_killed_between_two_clicks_is_said_and_started_again(play):
-    game = play()
-    game.turn("1r")
-    os.kill(game._round.children.all[0].process.pid, signal.SIGKILL)
-    assert "P1 ended early with signal 9 (SIGKILL)" in game.turn("1")
-    assert game.turn("1a 1w").endswith("P1 went through write.")
+def test_a_process_that_is_killed_between_two_clicks_is_said_and_started_again(two):
+    two.turn("1r")
+    os.kill(two._round.children.all[0].process.pid, signal.SIGKILL)
+    assert "P1 ended early with signal 9 (SIGKILL)" in two.turn("1")
+    assert two.turn("1a 1w").endswith("P1 went through write.")
 
 
 def test_a_worker_that_is_not_the_same_each_time_leaves_a_sentence(play, tmp_path):
@@ -498,9 +517,8 @@ def test_names_and_values_are_shown_as_text(play):
     assert "<b>" not in game._text.value and "<i>" not in game._text.value
 
 
-def test_an_interrupted_turn_is_not_taken_and_the_game_goes_on(play, monkeypatch):
-    game = play()
-    game.turn("1r")
+def test_an_interrupted_turn_is_not_taken_and_the_game_goes_on(two, monkeypatch):
+    two.turn("1r")
     with monkeypatch.context() as patched:
 
         def interrupted(*_):
@@ -508,9 +526,9 @@ def test_an_interrupted_turn_is_not_taken_and_the_game_goes_on(play, monkeypatch
 
         patched.setattr(parent.Children, "turn", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            game.turn("2r")
-    assert game.schedule == "1r"
-    assert game.turn("2r") and game.schedule == "1r 2r"
+            two.turn("2r")
+    assert two.schedule == "1r"
+    assert two.turn("2r") and two.schedule == "1r 2r"
 
 
 GAME = """
@@ -525,7 +543,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("end", ["pass", "raise ValueError", "sys.exit(1)", "time.sleep(60)"])
+@pytest.mark.parametrize("end", ["raise ValueError", "time.sleep(60)"])
 def test_nothing_is_left_when_the_kernel_ends_in_any_way(end, tmp_path):
     script = tmp_path / "game.py"
     script.write_text(GAME.format(end=end), encoding="utf-8")
@@ -548,9 +566,6 @@ def test_nothing_is_left_when_the_kernel_ends_in_any_way(end, tmp_path):
     assert errors.count("Traceback") == ("raise" in end)
 
 
-CELLS = {"request": None}
-
-
 def test_a_cell_that_runs_again_closes_its_older_game_and_no_other(play, monkeypatch):
     import IPython
 
@@ -569,7 +584,3 @@ def test_a_cell_that_runs_again_closes_its_older_game_and_no_other(play, monkeyp
     asked = {"metadata": {"cellId": "a"}, "header": {"msg_id": "3"}}
     again = play(dict(TWO))
     assert playing._open == [third, again]
-
-
-def test_games_are_closed_at_exit():
-    assert atexit and time  # see the kernels above
