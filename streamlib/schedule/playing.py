@@ -23,48 +23,43 @@ _open: list["Game"] = []
 atexit.register(lambda: [game.close() for game in _open[:]])
 
 
-def play(
-    plan: Mapping[str, Callable],
-    *,
-    setup: Callable[[Path], object] = database.fresh,
-    goal: Callable[[Path], bool] | str = "",
-) -> "Game":
-    """Open a game: each click gives one process its turn, through its next step or SQL command.
+class Game:
+    """A game in which you give the turns; `turn`, `undo` and `again` say what came of them.
 
     setup: called with the database's path before each round; goal: "deadlock" (all that are left
-    wait), or a function of that path, asked when all have ended: True if it is reached. A game is
-    closed if its cell runs again, another has the same plan, or the kernel ends; it is kept in
-    `processes.history("play")`. Raises TypeError for what cannot be played.
-    """
-    from IPython import get_ipython  # here, because the children of a script import this module
-
-    child.packed(plan)
-    child.need_function("the database's path", setup=setup)
-    if goal not in ("", "deadlock"):
-        child.need_function('the database\'s path, or "deadlock"', goal=goal)
-    kernel = getattr(get_ipython(), "kernel", None)
-    request = kernel.get_parent() if kernel else {}  # what makes this cell run
-    for old in _open[:]:
-        cell, same = (one.get("metadata", {}).get("cellId") for one in (request, old.request))
-        if old.plan is plan or (cell and cell == same and request != old.request):
-            old.close()
-    return Game(plan, goal, partial(processes.run, dict(plan), setup=setup, label="play"), request)
-
-
-class Game:
-    """A game: `turn`, `undo` and `again` return a sentence that says what came of them.
-
-    schedule: the turns so far, as `processes.run` takes them; won: whether the goal is reached.
+    wait), or a function of that path, asked when all have ended: True if it is reached. `schedule`
+    has the turns so far, as `processes.run` takes them; `won` tells if the goal is reached. A game
+    is closed when its cell runs again, another has the same plan, or the kernel ends; it is kept
+    in `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
-    def __init__(self, plan: Mapping, goal: Callable | str, run: Callable, request: dict):
-        self.plan, self.request, self._goal, self._run = plan, request, goal, run
-        self._names, self._first, self._buttons, self._lock = [*plan], {}, [], RLock()
-        self._round, self._thread = None, Thread()
+    def __init__(
+        self,
+        plan: Mapping[str, Callable],
+        *,
+        setup: Callable[[Path], object] = database.fresh,
+        goal: Callable[[Path], bool] | str = "",
+    ):
+        from IPython import get_ipython  # here, because the children of a script import this module
+
+        child.packed(plan)
+        child.need_function("the database's path", setup=setup)
+        if goal not in ("", "deadlock"):
+            child.need_function('the database\'s path, or "deadlock"', goal=goal)
+        kernel = getattr(get_ipython(), "kernel", None)
+        self._asked = kernel.get_parent() if kernel else {}  # what makes this cell run
+        self._cell = self._asked.get("metadata", {}).get("cellId", id(self))
+        for old in _open[:]:
+            if old._plan is plan or (old._cell == self._cell and old._asked != self._asked):
+                old.close()
+        self._plan, self._names, self._goal, self._lock = plan, [*plan], goal, RLock()
+        self._run = partial(processes.run, dict(plan), setup=setup, label="play")
+        self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
         _open.append(self)
         self.again()
         for n in self._next:  # a first step is known once one has been there
-            self._first[n] = "" if self._go([orders.Turn(n, "")]) else self._round.taken[0].steps
+            why = self._go([orders.Turn(n, "")])
+            self._first[n] = "".join([] if why else self._round.taken[0].steps) or "start"
         self.again()
 
     def turn(self, turns: int | str) -> str:
@@ -81,7 +76,7 @@ class Game:
                 if why:
                     return self._stand(self._turns, why)
                 error = self._round.taken[-1].answer.error
-                self._stand(wanted, error or f"{said} went through {here or 'all its work'}.")
+                self._stand(wanted, error or f"{said} went through {here}.")
             return self.said
 
     def undo(self) -> str:
@@ -104,7 +99,7 @@ class Game:
             if why := self._go(wanted):
                 raise ValueError(f"The workers do not do the same in each round: {why}.")
             self._turns, self.schedule, at = wanted, self._round.schedule, self._round.waiting
-            self._next = {n: at[n].place or "".join(self._first.get(n, "")) for n in at}
+            self._next = {n: at[n].place or self._first.get(n, "start") for n in at}
             self.won = self._reached()
             self._here = self._round
             if self.won:
@@ -186,7 +181,6 @@ class Game:
             begun.put(error)
 
     def _show(self, said: str) -> str:
-        """Keep what is said; show how the game stands, where its buttons are."""
         self.said = said
         for button, (n, name) in zip(self._buttons, enumerate(self._names, start=1), strict=False):
             button.description = f"{name}: {self._next.get(n, 'ended')}"
@@ -204,13 +198,12 @@ class Game:
         for n, one in enumerate(self._here.taken, start=1):
             rows[one.turn.process - 1][n] = "gives up" if one.gave_up else "".join(one.steps)
         columns = [*range(1, len(self._turns) + 1), "holds", "next"]
-        table = pd.DataFrame(rows, self._names, columns).fillna("")
-        texts = [self.said, f"schedule: {self.schedule}", table.to_string()]
+        texts = [pd.DataFrame(rows, self._names, columns).fillna("").to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
             for name, rows in database.tables(file).items():
                 shown = pd.DataFrame(rows).to_string(index=False) if rows else "(no rows)"
                 texts += [f"{name} in {file.name}:", shown]
-        return "\n".join(texts)
+        return "\n".join([self.said, f"schedule: {self.schedule}", *texts])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
@@ -218,16 +211,15 @@ class Game:
             return plain
         import ipywidgets
 
-        calls = [
-            *(partial(self.turn, n) for n, _ in enumerate(self.plan, 1)),
-            self.undo,
-            self.again,
-        ]
-        names = [*self._names, "Undo", "Start again"]
-        self._text, width = ipywidgets.HTML(), {"width": "auto"}
-        self._buttons = [ipywidgets.Button(description=name, layout=width) for name in names]
-        for button, call in zip(self._buttons, calls, strict=True):
-            button.on_click(partial(self._click, call))
+        calls = [partial(self.turn, n) for n, _ in enumerate(self._names, start=1)]
+        names, self._buttons, self._text = (
+            [*self._names, "Undo", "Start again"],
+            [],
+            ipywidgets.HTML(),
+        )
+        for name, call in zip(names, [*calls, self.undo, self.again], strict=True):
+            self._buttons.append(ipywidgets.Button(description=name, layout={"width": "auto"}))
+            self._buttons[-1].on_click(partial(self._click, call))
         self._show(self.said)
         row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
         return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
