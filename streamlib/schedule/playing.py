@@ -81,7 +81,8 @@ class Game:
 
     def undo(self) -> str:
         """Undo the last turn."""
-        return self._stand(self._turns[:-1], "The last turn is undone.")
+        said = "The last turn is undone." if self._turns else "There is no turn to undo."
+        return self._stand(self._turns[:-1], said)
 
     def again(self) -> str:
         """Start again."""

@@ -296,7 +296,7 @@ def test_undo_after_each_of_30_turns_gives_the_tables_and_the_string_of_the_shor
     for shorter in reversed(stood):
         game.undo()
         assert repr(game).splitlines()[1:] == shorter
-    game.undo()
+    assert game.undo() == "There is no turn to undo."
     assert game.schedule == "" and "(no rows)" in repr(game)
 
 
