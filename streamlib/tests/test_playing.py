@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -9,13 +10,17 @@ import sys
 import threading
 from contextlib import closing
 
+import cloudpickle
 import pytest
 
 from streamlib import database, home, processes, schedule
 from streamlib.processes import parent
 from streamlib.schedule import playing
 from streamlib.tests.conftest import PETS, TWO, UNIX, add_one, counter, is_gone, is_two, until
+from streamlib.tests.simulated import random_case, worker_of
 
+# Workers that stand here go to their processes by value: those are not to import all of this.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 CLOSED = "This game is closed: run its cell again."
 
 
@@ -181,6 +186,31 @@ def test_of_a_reader_and_a_writer_only_the_one_in_the_way_is_named(play):
     game = play({"P1": reads_first, "P2": begins, "P3": begins})
     game.turn("1s 2b")
     assert "for P2: nothing" in game.turn(3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_clicks_and_undos_come_to_what_a_run_of_the_schedule_comes_to(play, seed):
+    model, rng = random_case(seed, most=60), random.Random(seed)
+
+    def setup(path):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if model.wal else 'DELETE'}")
+        counter(path)
+
+    workers = map(worker_of, model.programs, model.isolations)
+    plan = {f"P{n}": worker for n, worker in enumerate(workers, start=1)}
+    game = play(plan, setup, goal=lambda path: True)
+    for _ in range(3):
+        game.again()
+        while not game.won:
+            if rng.random() < 0.2:
+                game.undo()
+            stood = repr(game).splitlines()[1:]
+            if "would wait" in (said := game.turn(rng.randint(1, len(plan)))):
+                assert repr(game).splitlines()[1:] == stood and "another program" not in said
+        run = processes.run(plan, schedule=game.schedule, setup=setup)
+        assert run.schedule == game.schedule and run.stopped == [""]
+        assert run.shared[-1] == {"counter": [{"value": value(game)}]}
 
 
 def two_locks(first, second):
