@@ -26,11 +26,12 @@ atexit.register(lambda: [game.close() for game in _open[:]])
 class Game:
     """A game in which you give the turns; `turn`, `undo` and `again` say what came of them.
 
-    setup: called with the database's path before each round; goal: "deadlock" (all that are left
-    wait), or a function of that path, asked when all have ended: True if it is reached. `schedule`
-    has the turns so far, as `processes.run` takes them; `won` tells if the goal is reached. A game
-    is closed when its cell runs again, another has the same plan, or the kernel ends; it is kept
-    in `processes.history("play")`. Raises TypeError for what cannot be played.
+    plan: as for `processes.run`; setup: called with the database's path before each round; goal:
+    "deadlock" (all that are left wait), or a function of that path, asked when all have ended, that
+    returns True if it is reached, as `lambda path: not invariant(path)` does.
+    `schedule` has the turns so far, as `processes.run` takes them; `won` tells if the goal is
+    reached. A game is closed when its cell runs again, another has the same plan, or the kernel
+    ends; it is kept in `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Game:
 
     def _go(self, wanted: list[orders.Turn], only: set[int] = frozenset()) -> str:
         """Take these turns, the last when all but `only` have left; return why not, or ""."""
-        round, self._round = self._round, None  # lost, if this is interrupted
+        why, round, self._round = "", self._round, None  # it stays lost if this is interrupted
         done = len(round.taken) if round else 0
         if not round or round.stopped or [one.turn for one in round.taken] != wanted[:done]:
             round = self._begin(round)
@@ -138,13 +139,13 @@ class Game:
                     round.children.give_up([round.children.all[n - 1] for n in left])
                 taken = round.take(turn)
                 if taken is None or taken.gave_up != (turn.step == "x"):
-                    round.stopped = round.stopped or WAITS * bool(taken)
-                    return WAITS
-        except turns.Stopped as why:
-            return str(why)
-        finally:
-            self._round = round if round.children.able else None
-        return ""
+                    why = WAITS
+                    round.stopped = round.stopped or WAITS * bool(taken)  # a part of it was done
+                    break
+        except turns.Stopped as stopped:
+            why = str(stopped)
+        self._round = round if round.children.able else None
+        return why
 
     def _begin(self, round: turns.Round | None) -> turns.Round:
         """Begin the next round, in a new run if there is none or one of its processes has died."""
@@ -212,13 +213,10 @@ class Game:
             return plain
         import ipywidgets
 
-        calls = [partial(self.turn, n) for n, _ in enumerate(self._names, start=1)]
-        names, self._buttons, self._text = (
-            [*self._names, "Undo", "Start again"],
-            [],
-            ipywidgets.HTML(),
-        )
-        for name, call in zip(names, [*calls, self.undo, self.again], strict=True):
+        self._text, self._buttons = ipywidgets.HTML(), []
+        calls = [*(partial(self.turn, n) for n in range(1, len(self._names) + 1))]
+        calls += [self.undo, self.again]
+        for name, call in zip([*self._names, "Undo", "Start again"], calls, strict=True):
             self._buttons.append(ipywidgets.Button(description=name, layout={"width": "auto"}))
             self._buttons[-1].on_click(partial(self._click, call))
         self._show(self.said)

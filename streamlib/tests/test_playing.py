@@ -554,7 +554,7 @@ def test_an_interrupted_turn_is_not_taken_and_the_game_goes_on(two, monkeypatch)
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        patched.setattr(parent.Children, "turn", interrupted)
+        patched.setattr(parent.Children, "_answers", interrupted)  # the turn is under way
         with pytest.raises(KeyboardInterrupt):
             two.turn("2r")
     assert two.schedule == "1r"
