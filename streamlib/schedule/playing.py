@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from importlib.util import find_spec
-from pathlib import Path
 from queue import SimpleQueue
 from threading import RLock, Thread
 
@@ -35,11 +34,7 @@ class Game:
     """
 
     def __init__(
-        self,
-        plan: Mapping[str, Callable],
-        *,
-        setup: Callable[[Path], object] = database.fresh,
-        goal: Callable[[Path], bool] | str = "",
+        self, plan: Mapping, *, setup: Callable = database.fresh, goal: Callable | str = ""
     ):
         from IPython import get_ipython  # here, because the children of a script import this module
 
