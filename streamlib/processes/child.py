@@ -38,6 +38,7 @@ class Answer:
     command: bool = False  # whether that is an SQL command
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
     holds: str | None = None  # the resource that it has marked as held
+    locks: list[str] = field(default_factory=list)  # as `places.locks` tells them
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
 
 
@@ -145,6 +146,7 @@ class Me:
 
     def _tell(self, place: str | None, error: str = "", *, command: bool = False) -> None:
         self._answer.place, self._answer.error, self._answer.command = place, error, command
+        self._answer.locks = places.locks()
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
         self._answer.refused = ""
 

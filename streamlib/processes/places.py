@@ -1,5 +1,6 @@
 """Where a turn may end beside the steps: at SQL commands, told by SQLite; what is not mixed."""
 
+import contextlib
 import functools
 import os
 import re
@@ -15,6 +16,7 @@ COMMENTS = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread|ctypes\.dlsym)")  # events
 SHARED = re.compile(r"mmap|socket\.(bind|connect)")  # also when it is made at the loading
+WRITING = {"begin", "insert", "update", "delete", "replace", "create", "drop", "alter"}
 SAFE = re.compile(r"os\.(f?walk|list|scan|get|put|unset|chdir|add)|(socket|msvcrt)\.(_|get|open)")
 opened: list[sqlite3.Connection] = []  # in the present round
 _me: Any = None  # the `child.Me` whose turns the commands of this process take
@@ -88,12 +90,15 @@ class Connection(sqlite3.Connection):
 
     last = ""  # the first word of the command under way, "" while it is prepared
     ran = 0  # commands in the present transaction that may have taken a lock
+    writes = False  # whether one of them took the write lock
+    file = ""  # the name of its database
 
     def __init__(self, database: Any, timeout: float = 5.0, *args, **kwargs) -> None:
         super().__init__(database, 0, *args, **kwargs)
         super().set_authorizer(_ignore_timeouts)
         super().create_function("streamlib_idle", 0, int)
         super().set_trace_callback(self._tell)
+        self.file = os.path.basename(os.fsdecode(database))
         opened.extend([self] * _me._takes_turns())
 
     def _tell(self, command: str) -> None:
@@ -102,10 +107,10 @@ class Connection(sqlite3.Connection):
         self.last, *more = _words(command)
         if self.last in ("begin", "savepoint") and not {"immediate", "exclusive"} & {*more}:
             return  # it takes no lock: it belongs to the command after it
-        self.ran += 1
         try:
             _me._takes_turns() and _me._command(self.last)
-            _me._room = False
+            _me._room, self.ran = False, self.ran + 1
+            self.writes = self.last in WRITING or (self.writes and self.ran > 1)
         except Abandoned:  # SQLite would swallow it, and run the command
             self.interrupt()
 
@@ -117,6 +122,7 @@ class Connection(sqlite3.Connection):
             super().create_function("streamlib_idle", 0, int)
         except sqlite3.OperationalError:  # SQLite refuses that while a cursor is unfinished
             reads = True
+        self.writes &= ends or not is_locked(error)
         if not is_locked(error) or (reads and not ends):
             return ""  # a process that holds a read cannot wait: this is an outcome
         return "waits" if again and not ends else "gave up"
@@ -127,6 +133,16 @@ class Connection(sqlite3.Connection):
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         (self.rollback if kind else self.commit)()
+
+
+def locks() -> list[str]:
+    """Return which databases the transactions of this process have locked, and for what."""
+    found = []
+    for one in opened:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
+            if one.in_transaction and one.ran:
+                found.append(f"{one.file} ({'write' if one.writes else 'read'})")
+    return found
 
 
 def _ignore_timeouts(_: int, name: str, value: str | None, *__: object) -> int:

@@ -12,4 +12,5 @@ step and its first command are one. Order and outcomes repeat exactly, times do 
 """
 
 from streamlib.schedule.exploring import Verdict, explore  # noqa: F401
+from streamlib.schedule.playing import Game as play  # noqa: F401
 from streamlib.schedule.stepping import at  # noqa: F401

@@ -65,6 +65,17 @@ def explore(
     return search.verdict()
 
 
+def asked(function: Callable[[Path], bool], name: str, db: Path) -> bool:
+    """Return what an invariant or a goal says of the database; a failed assertion is False."""
+    try:
+        said = function(db)
+    except AssertionError:
+        said = False
+    if type(said).__name__ not in ("bool", "bool_"):  # those of numpy, too
+        raise ValueError(f"The {name} returned {said!r}: let it return True or False.")
+    return bool(said)
+
+
 class _Node:
     """How some rounds began: what their last turn did, and which turns may follow it."""
 
@@ -133,12 +144,7 @@ class _Search:
 
     def _keep(self, round: turns.Round, db: Path) -> None:
         error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")
-        try:
-            held = not error and self.invariant(db)
-        except AssertionError:
-            held = False
-        if type(held).__name__ not in ("bool", "bool_"):  # those of numpy, too
-            raise ValueError(f"The invariant returned {held!r}: let it return True or False.")
+        held = not error and asked(self.invariant, "invariant", db)
         self.results[round.schedule] = None if held else error
 
     def verdict(self) -> Verdict:

@@ -355,6 +355,26 @@ def test_explore(benchmark, marked, explored):
     assert verdict.explored == verdict.total == explored
 
 
+@pytest.mark.benchmark(group="schedules")
+def test_game(benchmark):
+    """A click, an undo and a refused click in games of 6 turns; the medians of 200, in ms."""
+
+    def play():
+        game = schedule.play({name: database.pets(pets) for name, pets in database.PETS.items()})
+        game._repr_mimebundle_()  # so that each click draws
+        took = {"click": [], "undo": [], "refused": []}
+        for _ in range(200):
+            game.again()
+            game.turn("1b 1i 1c 2b 2i")
+            took["refused"].append(seconds(lambda: game.turn(1)))
+            took["click"].append(seconds(lambda: game.turn(2)))
+            took["undo"].append(seconds(game.undo))
+        game.close()
+        return {f"{name} ms": 1000 * statistics.median(times) for name, times in took.items()}
+
+    benchmark.extra_info |= benchmark.pedantic(play, rounds=1)
+
+
 # Each target: what, a benchmark over another or a figure of its own, the limit (negative: at least)
 TARGETS = [
     ("one mark / one os.write of its line", "mark/write", None, 2),
@@ -370,6 +390,9 @@ TARGETS = [
     ("all 90 orders forced and verified (s)", "test_all_90", None, 3),
     ("20 interleavings explored (s)", "test_explore[marked]", None, 1),
     ("those of a worker that marks nothing (s)", "test_explore[not]", None, 2),
+    ("a click in a game (ms)", "click ms", None, 50),
+    ("an undo (ms)", "undo ms", None, 500),
+    ("a click that is refused (ms)", "refused ms", None, 500),
     ("10,000 turns (s; no limit)", "test_turn", None, math.inf),
     ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
     ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
