@@ -354,7 +354,7 @@ def test_a_transaction_that_is_left_open_ends_with_its_round():
 
 
 def test_a_worker_that_swallows_every_error_leaves_a_round_that_is_given_up(monkeypatch):
-    monkeypatch.setattr(schedule, "MOST_TURNS", 4)
+    monkeypatch.setattr(schedule.exploring, "MOST_TURNS", 4)
 
     def stubborn(me):
         with closing(database.open(me)) as connection:

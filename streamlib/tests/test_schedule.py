@@ -353,7 +353,7 @@ def polls(me):
 
 @pytest.mark.parametrize("plan", [(polls, add_one_at_once), (add_one_at_once, polls)])
 def test_a_consumer_that_polls_is_left_after_some_turns(plan, monkeypatch):
-    monkeypatch.setattr(schedule, "MOST_TURNS", 20)
+    monkeypatch.setattr(schedule.exploring, "MOST_TURNS", 20)
     plan = dict(zip(["P1", "P2"], plan, strict=True))
     verdict = schedule.explore(plan, lambda db: True, setup=counter)
     assert (verdict.verdict, verdict.total) == ("unknown", None) and verdict.explored > 10
@@ -370,7 +370,7 @@ def test_if_no_interleaving_comes_to_its_end_it_is_unknown(monkeypatch):
     verdict = schedule.explore({"P1": waits_for_itself}, lambda db: True)
     assert (verdict.verdict, verdict.explored) == ("unknown", 0)
     assert verdict.why == "after 1b all wait for a lock for ever"
-    monkeypatch.setattr(schedule, "MOST_TURNS", 20)
+    monkeypatch.setattr(schedule.exploring, "MOST_TURNS", 20)
 
     def endless(me):
         while True:
