@@ -485,7 +485,7 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
         (["pets", "--hold", -1], "hold_s is -1.0: give a number of seconds"),
         (["pets", "--timeout", "1e9"], "timeout_s is"),
         (["pets", "--out", "nowhere/out.txt"], "cannot be written"),
-        (["pets", "--db", "."], "is a folder"),
+        (["pets", "--db", "."], "unable to open database file"),
         (["clear", "nothing.ipynb"], "nothing.ipynb is not a notebook, or is missing"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv does not exist"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt does not exist"),
