@@ -71,13 +71,11 @@ def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.n
 def need(table: Sequence | pd.DataFrame, column: str = "", rows: str = "rows") -> None:
     """Raise TypeError unless the table has this column, ValueError if it is empty."""
     if not hasattr(table, "__len__") or (column and column not in getattr(table, "columns", ())):
-        raise TypeError(
-            f"This {type(table).__name__} cannot be drawn here: give a table of {rows}."
-        )
+        kind = type(table).__name__
+        raise TypeError(f"This {kind} cannot be drawn here: give a table of {rows}.")
     if len(table) == 0:
-        raise ValueError(
-            "There is nothing to draw: run the cell above, and mark steps with me.step."
-        )
+        advice = "run the cell above, and mark steps with me.step"
+        raise ValueError(f"There is nothing to draw: {advice}.")
 
 
 def name_rows(ax: plt.Axes, names: Sequence[str], shared: Sequence[str] = ()) -> None:
