@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from streamlib import home
 
@@ -144,9 +145,15 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 def clear(parser: Parser, arguments: Sequence[str]) -> int:
     """Remove the stored outputs from your notebooks."""
     parser.add_argument("notebooks", nargs="*", help="which ones (all in notebooks/)")
-    cleared = home.clear_outputs(parser.parse_args(arguments).notebooks)
-    home.say(*(f"cleared {path.name}" for path in cleared), sep="\n")
-    return 0
+    named, status = parser.parse_args(arguments).notebooks, 0
+    for path in map(Path, named or sorted(home.root.glob("notebooks/*.ipynb"))):
+        try:
+            home.clear_outputs(path)
+            home.say(f"cleared {path.name}")
+        except ValueError as error:
+            status = 2
+            home.say(f"{parser.prog}: {error}", file=sys.stderr)
+    return status
 
 
 def lab(parser: Parser, arguments: Sequence[str]) -> int:

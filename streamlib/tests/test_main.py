@@ -637,6 +637,19 @@ def test_clear_names_an_odd_notebook_and_clears_the_rest(tmp_path):
     assert json.loads(good.read_text(encoding="utf-8"))["cells"][0]["outputs"] == []
 
 
+def test_all_notebooks_are_cleared_if_none_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "notebooks").mkdir()
+    cell = {"cell_type": "code", "execution_count": 1, "outputs": [1], "source": []}
+    paths = [tmp_path / "notebooks" / name for name in ("01.ipynb", "02.ipynb", "copy.json")]
+    for path in paths:
+        path.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    monkeypatch.setattr(home, "root", tmp_path)
+    assert terminal.main(["clear"]) == 0
+    assert capsys.readouterr().out == "cleared 01.ipynb\ncleared 02.ipynb\n"
+    books = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    assert [book["cells"][0]["outputs"] for book in books] == [[], [], [1]]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
 def test_a_reader_that_leaves_early_ends_no_log_and_causes_no_traceback(outputs, tmp_path):
     log, command = tmp_path / "out0.txt", f"{sys.executable} -m streamlib pets --hold 0.01 --out"
