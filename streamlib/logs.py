@@ -73,6 +73,6 @@ class Log(contextlib.AbstractContextManager):
         self._logger.info(f"Rows in the database in all: {len(database.rows(run.db))}")
         if lost:
             self._logger.error(f"FAILURE: {lost} of {expected} rows were lost")
-        else:
-            self._logger.info(f"SUCCESS: all {expected} rows are stored")
-        return 1 if lost else 0
+            return 1
+        self._logger.info(f"SUCCESS: all {expected} rows are stored")
+        return 0

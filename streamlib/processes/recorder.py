@@ -10,7 +10,6 @@ import csv
 import io
 import os
 import re
-import sys
 import time
 from collections import namedtuple
 from functools import lru_cache, partial
@@ -27,7 +26,7 @@ KINDS = 10_000  # different marks to remember, in writing and in reading
 class Recorder:
     """Write the recording of this process to `path`; raise OSError if it exists already.
 
-    If the disk fills up, `problem` and standard error say so once, and later marks are dropped.
+    If the disk fills up, `problem` says so, and later marks are dropped.
     """
 
     def __init__(self, path: Path | str, process: str, scale: float = 1.0):
@@ -50,8 +49,6 @@ class Recorder:
             self._write = len  # later marks go nowhere
             _cut_torn_line(self._file.name)
             self.problem = f"{self._file.name} ends here ({error.strerror}): free some disk space."
-            with contextlib.suppress(OSError):  # standard error may be a file on the same disk
-                print(self.problem, file=sys.stderr)
 
     def close(self) -> None:
         """Stop recording; later marks are dropped."""

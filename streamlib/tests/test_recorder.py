@@ -278,8 +278,8 @@ def test_a_death_without_a_recording_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_stops_the_recording_once(tmp_path, capsys):
-    """Recording stops, says so once, cuts off half a line, and loses nothing from before."""
+def test_a_full_disk_stops_the_recording(tmp_path):
+    """Recording stops, tells why, cuts off half a line, and loses nothing from before."""
     log = Recorder(tmp_path / "1.csv", "P1")
     write, left = log._write, 1000  # bytes until the disk is full
 
@@ -296,7 +296,6 @@ def test_a_full_disk_stops_the_recording_once(tmp_path, capsys):
     for seq in range(100):
         mark("holding", "Ace", seq=seq)
     log.close()
-    assert capsys.readouterr().err.splitlines() == [log.problem]
     assert "1.csv" in log.problem and "No space left" in log.problem
     found = recorder.read(tmp_path / "1.csv")
     assert 10 < len(found.marks) < 40 and found.damaged == 0
