@@ -105,7 +105,7 @@ def pets(names: Sequence[str], hold_s: float = 0, timeout_s: float = 5) -> Calla
     """
     home.seconds("hold_s", hold_s)
     home.seconds("timeout_s", timeout_s)
-    if isinstance(names, str) or len({*names}) < len(names):
+    if isinstance(names, str) or not isinstance(names, Sequence) or len({*names}) < len(names):
         raise ValueError(f"names is {names!r}: give a list of different ones, as ['Ace', 'Buddy'].")
 
     def worker(me: Me) -> None:

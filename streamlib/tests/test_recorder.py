@@ -310,7 +310,7 @@ log = Recorder(sys.argv[1], "P1")
 for seq in range(1000):
     log.mark("holding", seq=seq)
 log.close()
-print("went on", bool(log.problem))
+print("went on;", log.problem)
 """
 
 
@@ -321,8 +321,7 @@ def test_a_file_that_may_not_grow_costs_no_earlier_event(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "went on True\n"
-    assert done.stderr.count("\n") == 1 and "1.csv ends here" in done.stderr
+    assert done.stdout.startswith("went on; ") and "1.csv ends here" in done.stdout
     found = recorder.read(path)
     assert seqs(found)[1:] == list(range(len(found.marks) - 1)) and found.damaged == 0
     assert 100 < len(found.marks) < 500
