@@ -48,9 +48,7 @@ def _why_unusable(path: Path, error: sqlite3.Error) -> str:
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
         return f"{path} is locked: COMMIT what this notebook has open, or end the other program."
-    if any(why in getattr(error, "sqlite_errorname", "") for why in ("PROTOCOL", "LOCK")):
-        return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
-    advice = "name another file, in a folder that exists and that you may write to"
+    advice = "name another file, in a folder of this machine that you may write to"
     return f"{path} cannot be used as a database ({error}): {advice}."
 
 

@@ -115,6 +115,5 @@ def clear_outputs(path: Path) -> None:
             code.update(outputs=[], execution_count=None)
         notebook.get("metadata", {}).pop("stored_run", None)  # what comes next is one's own
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        advice = "or is missing: give the path of one"
-        raise ValueError(f"{path} is not a notebook, {advice}.") from None
+        raise ValueError(f"{path} is not a notebook, or is missing: give its path.") from None
     replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")

@@ -71,8 +71,7 @@ def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.n
 def need(table: Sequence | pd.DataFrame, column: str = "", rows: str = "rows") -> None:
     """Raise TypeError unless the table has this column, ValueError if it is empty."""
     if not hasattr(table, "__len__") or (column and column not in getattr(table, "columns", ())):
-        kind = type(table).__name__
-        raise TypeError(f"This {kind} cannot be drawn here: give a table of {rows}.")
+        raise TypeError(f"This {type(table).__name__} cannot be drawn: give a table of {rows}.")
     if len(table) == 0:
         advice = "run the cell above, and mark steps with me.step"
         raise ValueError(f"There is nothing to draw: {advice}.")

@@ -91,7 +91,7 @@ def test_a_path_that_cannot_be_used_is_refused_and_left_alone(tmp_path):
     before = text.read_bytes()
     for path, words in [
         (tmp_path, "unable to open database file.*: name another file"),
-        (tmp_path / "nowhere" / "lab.db", "in a folder that exists"),
+        (tmp_path / "nowhere" / "lab.db", "in a folder of this machine"),
         (text, "file is not a database"),
     ]:
         with pytest.raises(OSError, match=words) as error:
@@ -107,19 +107,16 @@ def test_a_database_that_another_program_holds_is_refused(me):
             database.fresh(me.db)
 
 
-@pytest.mark.parametrize(
-    "error, name",
-    [("locking protocol", "SQLITE_PROTOCOL"), ("disk I/O error", "SQLITE_IOERR_RDLOCK")],
-)
-def test_a_disk_that_cannot_lock_files_is_said(me, monkeypatch, error, name):
+@pytest.mark.parametrize("error", ["locking protocol", "disk I/O error"])
+def test_a_disk_that_cannot_lock_files_is_said(me, monkeypatch, error):
     def connect(*arguments, **options):
-        raised = sqlite3.OperationalError(error)
-        raised.sqlite_errorname = name
-        raise raised
+        raise sqlite3.OperationalError(error)
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     for ask in (database.fresh, database.rows):
-        with pytest.raises(OSError, match=rf"cannot be locked there \({error}\): put it on a disk"):
+        with pytest.raises(
+            OSError, match=rf"\({error}\): name another file, in a folder of this m"
+        ):
             ask(me.db)
 
 

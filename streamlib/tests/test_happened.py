@@ -431,7 +431,7 @@ def test_arrivals_of_an_empty_table_is_one_sentence():
     ],
 )
 def test_what_is_not_such_a_table_is_one_sentence(chart, wrong, what):
-    said = f"This {type(wrong).__name__} cannot be drawn here: give a table of {what}."
+    said = f"This {type(wrong).__name__} cannot be drawn: give a table of {what}."
     with pytest.raises(TypeError, match=f"^{said}$"):
         chart(wrong)
 
