@@ -4,7 +4,6 @@ import _thread
 import argparse
 import contextlib
 import functools
-import itertools
 import os
 import sys
 import time
@@ -61,10 +60,6 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
             home.say(f"{count:,} received, the last: {text[1:-1]:.100}")
 
     done = stream.receive(**vars(given), listening=listening, watch=watch)
-    if given.format == "course" and done.rows > 1:
-        apart = [after - before for before, after in itertools.pairwise(done.arrivals)]
-        mean, least, most = sum(apart) / len(apart), min(apart), max(apart)
-        home.say(f"{done.rows:,} rows, {mean:.2f} s apart, least {least:.2f}, most {most:.2f}.")
     home.say(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 

@@ -80,9 +80,6 @@ def handoff(events: pd.DataFrame, hands: pd.DataFrame, *, ax: Axes | None = None
     ax.add_collection(LineCollection(ends, colors=colors, linestyles=dashes), autolim=False)
     for way, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
         ax.scatter(*ends[down == way, 1].T, 60, colors[down == way], marker=marker, zorder=3)
-    for i in np.flatnonzero(barging) if barging.sum() <= drawing.FEW else ():
-        words = f"past {hands['passed'].iloc[i]} waiting"
-        drawing.say(ax, words, ends[i, 1], (7, 3 * down[i]), color=colors[i])
     finding = f"{barging.sum() or 'None'} of {len(hands):,} hand-offs barged past a longer wait"
     return drawing.entitle(ax, (finding if len(hands) else "Nothing was handed on") + note, pad=16)
 

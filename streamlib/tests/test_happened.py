@@ -217,7 +217,7 @@ def test_interleaving_of_thousands_of_turns_has_no_words():
 def test_handoff_counts_those_that_barged():
     ax = handoff(locked_out())
     assert title(ax) == "1 of 3 hand-offs barged past a longer wait"
-    assert words(ax)[-1] == "past 2 waiting" and words(ax).count("database is locked") == 2
+    assert words(ax).count("database is locked") == 2
     again = [place for marks in ax.collections[-3:] for place in marks.get_offsets()]
     again = [place for place in again if place[0] < 4]
     assert len(again) == 1 and again[0][1] < -0.3  # P1 took it again: above its bar, not inside

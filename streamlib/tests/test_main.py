@@ -390,7 +390,7 @@ def test_a_receiver_to_which_nothing_came_has_overwritten_nothing(start, tmp_pat
     assert receiver.lines[-1] == f"0 rows written to {out}; stopped by hand."
 
 
-def test_a_receiver_of_texts_tells_the_pace(start, tmp_path):
+def test_a_receiver_of_texts_notes_when_each_came(start, tmp_path):
     out = tmp_path / "out9.txt"
     words = ["--out", out, "--format", "course", "--stamp", "--limit", 3]
     receiver = start("receive", "udp://localhost:0", *words)
@@ -398,7 +398,6 @@ def test_a_receiver_of_texts_tells_the_pace(start, tmp_path):
         for n in range(3):
             sender.sendto(b"[%d, x]" % n, wire.parse(receiver.url).address)
     assert receiver.wait(DEADLINE_S) == 0
-    assert re.fullmatch(r"3 rows, 0\.0\d s apart, least .+, most .+\.", receiver.lines[-2])
     times = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
     assert re.fullmatch(f"(?:{times}\\[\\d, x\\]\n){{3}}", out.read_text(encoding="utf-8"))
 
