@@ -14,6 +14,7 @@ Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above
 
 PETS = {"P1": ("Ace", "Buddy"), "P2": ("Cooper", "Dingo"), "P3": ("Emma", "Felix")}
 MOST_ROWS = 200_000  # of one run that are counted
+SHOWN = 20  # of a table, for stepping through
 TABLE = """CREATE TABLE pets (
     id INTEGER PRIMARY KEY,   -- counts up in commit order: only the holder of the lock inserts
     name TEXT NOT NULL,
@@ -132,7 +133,7 @@ def tables(path: Path | str) -> dict[str, list[dict]]:
     try:
         for table in _select(path, 0, "SELECT name FROM sqlite_master WHERE type = 'table'"):
             quoted = table["name"].replace('"', '""')
-            found[table["name"]] = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT 20')
+            found[table["name"]] = _select(path, 0, f'SELECT * FROM "{quoted}" LIMIT {SHOWN}')
     except (OSError, sqlite3.Error):
         return {}  # not there, locked at this moment, or not a database
     for row in itertools.chain(*found.values()):
