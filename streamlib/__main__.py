@@ -4,11 +4,11 @@ import _thread
 import argparse
 import contextlib
 import functools
-import itertools
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from streamlib import home
 
@@ -60,10 +60,6 @@ def receive(parser: Parser, arguments: Sequence[str]) -> int:
             home.say(f"{count:,} received, the last: {text[1:-1]:.100}")
 
     done = stream.receive(**vars(given), listening=listening, watch=watch)
-    if given.format == "course" and done.rows > 1:
-        apart = [after - before for before, after in itertools.pairwise(done.arrivals)]
-        mean, least, most = sum(apart) / len(apart), min(apart), max(apart)
-        home.say(f"{done.rows:,} rows, {mean:.2f} s apart, least {least:.2f}, most {most:.2f}.")
     home.say(f"{done.rows:,} rows written to {given.out}; {done.ended}.", *done.problems, sep="\n")
     return 0 if done.ok else 1
 
@@ -144,9 +140,15 @@ def impair(parser: Parser, arguments: Sequence[str]) -> int:
 def clear(parser: Parser, arguments: Sequence[str]) -> int:
     """Remove the stored outputs from your notebooks."""
     parser.add_argument("notebooks", nargs="*", help="which ones (all in notebooks/)")
-    cleared = home.clear_outputs(parser.parse_args(arguments).notebooks)
-    home.say(*(f"cleared {path.name}" for path in cleared), sep="\n")
-    return 0
+    named, status = parser.parse_args(arguments).notebooks, 0
+    for path in map(Path, named or sorted(home.root.glob("notebooks/*.ipynb"))):
+        try:
+            home.clear_outputs(path)
+            home.say(f"cleared {path.name}")
+        except ValueError as error:
+            status = 2
+            home.say(f"{parser.prog}: {error}", file=sys.stderr)
+    return status
 
 
 def lab(parser: Parser, arguments: Sequence[str]) -> int:

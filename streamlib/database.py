@@ -37,28 +37,19 @@ def fresh(path: Path | str, *, keep: bool = False) -> Path:
             if keep and pets:
                 return path  # do not ask for the write lock: another program may hold it for long
             db.execute("PRAGMA journal_mode = DELETE")
-            db.execute("BEGIN IMMEDIATE")
-            db.execute("DELETE FROM pets" if pets else TABLE)
-            db.execute("COMMIT")
+            db.execute("DELETE FROM pets" if pets else TABLE.replace("pets", "IF NOT EXISTS pets"))
     except sqlite3.Error as error:
         raise OSError(_why_unusable(path, error)) from None
     return path
 
 
 def _why_unusable(path: Path, error: sqlite3.Error) -> str:
-    if path.is_dir():
-        return f"{path} is a folder: give the name of a file for the database."
-    if not path.parent.is_dir():
-        return f"{path.parent} does not exist: make that folder first, or give another path."
     if "no such table" in str(error):
         return f"{path} has no table pets: make one with database.fresh."
     if is_locked(error):
         return f"{path} is locked: COMMIT what this notebook has open, or end the other program."
-    if any(why in getattr(error, "sqlite_errorname", "") for why in ("PROTOCOL", "LOCK")):
-        return f"{path} cannot be locked there ({error}): put it on a disk of this machine."
-    if "not a database" in str(error) or "malformed" in str(error):
-        return f"{path} is not a sound SQLite database, so it was left alone: give another path."
-    return f"{path} cannot be used as a database ({error}): give a path that you may write to."
+    advice = "name another file, in a folder of this machine that you may write to"
+    return f"{path} cannot be used as a database ({error}): {advice}."
 
 
 def open(me: Me, timeout_s: float = 5) -> sqlite3.Connection:
@@ -112,10 +103,8 @@ def pets(names: Sequence[str], hold_s: float = 0, timeout_s: float = 5) -> Calla
     """
     home.seconds("hold_s", hold_s)
     home.seconds("timeout_s", timeout_s)
-    if isinstance(names, str) or not isinstance(names, Sequence):
-        raise ValueError(f"names is {names!r}: give a list, as in database.pets(['Ace']).")
-    if len(set(names)) < len(names):
-        raise ValueError(f"names has a name twice, {list(names)}: give each pet a different name.")
+    if isinstance(names, str) or not isinstance(names, Sequence) or len({*names}) < len(names):
+        raise ValueError(f"names is {names!r}: give a list of different ones, as ['Ace', 'Buddy'].")
 
     def worker(me: Me) -> None:
         with closing(open(me, timeout_s)) as connection:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -107,30 +107,13 @@ def replace_file(path: Path, text: str, encoding: str = "utf-8") -> None:
         beside.unlink(missing_ok=True)
 
 
-def set_aside(path: Path) -> None:
-    """Rename a damaged file, so that it is kept but no longer read, and say so."""
-    aside = path.with_name(f"{path.name}.damaged")
-    with suppress(OSError):  # the folder is read-only, or another kernel was quicker
-        os.replace(path, aside)
-    print(f"{path.name} in {path.parent} is damaged: it is kept as {aside.name} and left out.")
-
-
-def clear_outputs(notebooks: Iterable[Path | str] = ()) -> list[Path]:
-    """Remove the stored outputs from the notebooks (all in notebooks/); return their paths.
-
-    Raises ValueError if one of them is not a notebook; the others are cleared.
-    """
-    odd, paths = [], [*map(Path, notebooks)] or sorted((root / "notebooks").glob("*.ipynb"))
-    for path in paths:
-        try:
-            notebook = json.loads(path.read_text(encoding="utf-8-sig"))
-            for code in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
-                code.update(outputs=[], execution_count=None)
-            notebook.get("metadata", {}).pop("stored_run", None)  # what comes next is one's own
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            odd.append(f"{path} is not a notebook, or is missing: give the path of one.")
-        else:
-            replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-    if odd:
-        raise ValueError(" ".join(odd))
-    return paths
+def clear_outputs(path: Path) -> None:
+    """Remove the stored outputs from a notebook; raise ValueError if it is not one."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        for code in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+            code.update(outputs=[], execution_count=None)
+        notebook.get("metadata", {}).pop("stored_run", None)  # what comes next is one's own
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{path} is not a notebook, or is missing: give its path.") from None
+    replace_file(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")

@@ -40,9 +40,8 @@ class Log(contextlib.AbstractContextManager):
             self._file.close()
 
     def opening(self, hold_s: float, timeout_s: float, db: Path | str) -> None:
-        """Log what is about to run, and where; raise ValueError if a duration is invalid."""
-        hold = f"Task duration {home.seconds('The task duration', hold_s):g} s"
-        timeout = f"lock timeout {home.seconds('The lock timeout', timeout_s):g} s"
+        """Log what is about to run, and where."""
+        hold, timeout = f"Task duration {hold_s:g} s", f"lock timeout {timeout_s:g} s"
         self._logger.info(f"{hold}, {timeout}, database {db}")
         self._logger.info(f"{platform.platform(terse=True)}, Python {platform.python_version()}")
         self._logger.info("Times after 'at' are seconds since all processes began")
@@ -73,6 +72,6 @@ class Log(contextlib.AbstractContextManager):
         self._logger.info(f"Rows in the database in all: {len(database.rows(run.db))}")
         if lost:
             self._logger.error(f"FAILURE: {lost} of {expected} rows were lost")
-        else:
-            self._logger.info(f"SUCCESS: all {expected} rows are stored")
-        return 1 if lost else 0
+            return 1
+        self._logger.info(f"SUCCESS: all {expected} rows are stored")
+        return 0

@@ -24,6 +24,7 @@ UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
 SURE = ["sure", "fairly", "guess"]
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
+Kind = str | list[str]  # what `ask` takes as such
 _asked: dict[str, None] = {}  # the questions of this kernel, in order
 
 
@@ -35,7 +36,7 @@ class Prediction(NamedTuple):
     """A question that was asked, and the kind of its answer; the rest is kept in a file."""
 
     question: str
-    kind: str | list[str]
+    kind: Kind
 
     def required(self) -> None:
         """Raise NotPredicted while there is no answer."""
@@ -66,9 +67,7 @@ class Prediction(NamedTuple):
         print(f"{self.question} {result} ({said})")
 
 
-def ask(
-    question: str, answer: object, kind: str | list[str] = "number", confidence: str = ""
-) -> Prediction:
+def ask(question: str, answer: object, kind: Kind = "number", confidence: str = "") -> Prediction:
     """Note the learner's answer to a question (`...`: not yet); return both, to be checked later.
 
     kind: "number", "yes or no", "order of ABC" (each of these letters once), "text", or a list of
@@ -103,7 +102,7 @@ def score() -> None:
     print("{} right, {} wrong ({} of them sure), {} skipped".format(*counts))
 
 
-def read(answer: object, kind: str | list[str]) -> float | str | None:
+def read(answer: object, kind: Kind) -> float | str | None:
     """Return an answer as its kind has it, however it is written; None if it is not of its kind."""
     text = (" ".join(map(str, answer)) if isinstance(answer, list | tuple) else str(answer)).strip()
     plain = text.casefold().replace("’", "'").strip(" .!")
@@ -143,7 +142,7 @@ def _order(letters: str, text: str) -> str | None:
     return next((order for order in written if sorted(order) == sorted(letters)), None)
 
 
-def _wanted(kind: str | list[str]) -> str:
+def _wanted(kind: Kind) -> str:
     wanted = kind if isinstance(kind, str) else f"one of {', '.join(kind)}"
     return f"put your answer in place of the dots: {wanted}{', in quotes' * (kind != 'number')}."
 

@@ -50,12 +50,6 @@ def say(ax: plt.Axes, words: str, at: tuple, aside: tuple = (0, 0), **style) -> 
     ax.annotate(words, at, aside, textcoords="offset points", **style)
 
 
-def mark_time(ax: plt.Axes, second: float, words: str, **style) -> None:
-    """Draw a line at a time, with words above it."""
-    ax.axvline(second, zorder=1, **style)
-    say(ax, words, (second, 1), (0, 6), xycoords=ax.get_xaxis_transform(), ha="center")
-
-
 def list_beside(ax: plt.Axes, words: Iterable[str], colors: Iterable) -> None:
     """List words to the right of the axes, each in its color, in columns."""
     for i, (word, color) in enumerate(zip(words, colors, strict=True)):
@@ -74,8 +68,10 @@ def tint(lanes: Sequence[int] | int, strength: float | np.ndarray = 1.0) -> np.n
     return 1 - np.asarray(strength)[..., None] * (1 - hues)
 
 
-def need(table: Sequence | pd.DataFrame) -> None:
-    """Raise ValueError if the table is empty."""
+def need(table: Sequence | pd.DataFrame, column: str = "", rows: str = "rows") -> None:
+    """Raise TypeError unless the table has this column, ValueError if it is empty."""
+    if not hasattr(table, "__len__") or (column and column not in getattr(table, "columns", ())):
+        raise TypeError(f"This {type(table).__name__} cannot be drawn: give a table of {rows}.")
     if len(table) == 0:
         advice = "run the cell above, and mark steps with me.step"
         raise ValueError(f"There is nothing to draw: {advice}.")
@@ -156,4 +152,6 @@ def draw_crosses(ax: plt.Axes, events: pd.DataFrame) -> None:
         say(ax, words, (one.start, one.lane - 0.37), (aside, 0), color=tint(one.lane), ha=side)
     for first in crosses["start"][:1]:
         timeout = events["detail"][(events["state"] == "waiting") & (events["end"] == first)]
-        mark_time(ax, first, "".join(timeout.dropna()[:1]), ls="--", lw=1, color="dimgray")
+        words, above = "".join(timeout.dropna()[:1]), ax.get_xaxis_transform()
+        ax.axvline(first, zorder=1, ls="--", lw=1, color="dimgray")
+        say(ax, words, (first, 1), (0, 6), xycoords=above, ha="center")

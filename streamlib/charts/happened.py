@@ -25,17 +25,14 @@ LOOKS = {  # marker and color of each fate
 }
 
 
-def timeline(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None = None) -> Axes:
+def timeline(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Show who waited, held and gave up, and when: a lane a process, then a lane a resource.
 
-    `events` has a row a span or instant, in seconds; `at` is a turn to mark. Returns the Axes.
+    `events` has a row a span or instant, in seconds. Returns the Axes.
     """
-    events, names, note = _first_round(events)
+    events, names, note = _first_round(events, "state", "events")
     held = events["resource"][events["state"] == "holding"].dropna().unique()
     ax = drawing.draw_spans(ax, events, names, list(held))
-    if at is not None:
-        then = events["end"][events["turn"] <= at].max() if at else 0.0
-        drawing.mark_time(ax, then, f"after turn {at}", color="black", lw=2)
     return drawing.entitle(ax, _what_happened(events, names) + note, pad=16)
 
 
@@ -45,7 +42,7 @@ def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None
     `events` as for `timeline`. × is a turn in which the process gave up; turns after `at` are
     pale. Returns the Axes. Raises ValueError if the run was free.
     """
-    events, names, note = _first_round(events)
+    events, names, note = _first_round(events, "state", "events")
     turns = events[events["turn"] > 0]
     if turns.empty:
         raise ValueError("No turn was played: give processes.run a schedule, or see run.problems.")
@@ -69,7 +66,7 @@ def handoff(events: pd.DataFrame, hands: pd.DataFrame, *, ax: Axes | None = None
     `events` as for `timeline`; `hands` as `run.handoffs()` has them, dashed and red where a process
     that had waited longer was passed over. Returns the Axes.
     """
-    events, names, note = _first_round(events)
+    events, names, note = _first_round(events, "state", "events")
     spans = events[events["state"].isin(["waiting", "holding", "gave_up"])]
     ax = drawing.draw_spans(ax, spans, names, [])
     hands = hands[hands["round"].isin(events["round"].unique())]
@@ -83,9 +80,6 @@ def handoff(events: pd.DataFrame, hands: pd.DataFrame, *, ax: Axes | None = None
     ax.add_collection(LineCollection(ends, colors=colors, linestyles=dashes), autolim=False)
     for way, marker in ((1, "v"), (-1, "^"), (0, r"$\circlearrowright$")):
         ax.scatter(*ends[down == way, 1].T, 60, colors[down == way], marker=marker, zorder=3)
-    for i in np.flatnonzero(barging) if barging.sum() <= drawing.FEW else ():
-        words = f"past {hands['passed'].iloc[i]} waiting"
-        drawing.say(ax, words, ends[i, 1], (7, 3 * down[i]), color=colors[i])
     finding = f"{barging.sum() or 'None'} of {len(hands):,} hand-offs barged past a longer wait"
     return drawing.entitle(ax, (finding if len(hands) else "Nothing was handed on") + note, pad=16)
 
@@ -96,7 +90,7 @@ def strip(items: pd.DataFrame, *, schedule: str = "", ax: Axes | None = None) ->
     `items` has a row an item, `called` in seconds, `id` the commit order; `schedule` is printed
     below. Returns the Axes.
     """
-    items, _, note = _first_round(items)
+    items, _, note = _first_round(items, "outcome", "items")
     items = items.sort_values(["id", "called"], na_position="last", ignore_index=True)
     stored = items["id"].notna().to_numpy()
     line, x = np.divmod(np.arange(len(items)) + ~stored, A_LINE)  # a gap before those not stored
@@ -145,27 +139,20 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     return drawing.entitle(ax, f"{found}; {most}")
 
 
-def discovery(seen: Sequence[str], total: int, *, label: str = "", ax: Axes | None = None) -> Axes:
+def discovery(seen: Sequence[str], total: int, *, ax: Axes | None = None) -> Axes:
     """Show how many distinct orders have turned up after each round, of `total` possible ones.
 
-    `seen` has one order a round; `label` names the curve; `ax` may have one. Returns the Axes.
+    `seen` has one order a round. Returns the Axes.
     """
     drawing.need(seen)
     distinct = np.append(0, (~pd.Series(list(seen)).duplicated()).cumsum())
-    found, rounds = distinct[-1], len(seen)
     ax = ax or drawing.axes("", 7, 4)
-    before = ax.get_title("left")
-    if not before and total <= 20 * found:  # a line farther up would press the curve flat
+    if total <= 20 * distinct[-1]:  # a line farther up would press the curve flat
         ax.axhline(total, ls="--", lw=1, color="dimgray")
         drawing.say(ax, f"all {total:,}", (0, total), (4, 6))
-    hue = drawing.tint(before.count("rounds"))  # the title has a line a curve
-    ax.plot(distinct, color=hue, drawstyle="steps-post")
-    lift = 9 * np.sign(found - ax.lines[-2].get_ydata()[-1] - 0.5) if before else 0
-    drawing.say(ax, label, (rounds, found), (4, lift), color=hue, weight="bold")
-    ax.autoscale()
+    ax.plot(distinct, color=drawing.HUES[0], drawstyle="steps-post")
     ax.set(xlabel="rounds", ylabel="distinct orders seen", xlim=(0, None), ylim=(0, None))
-    finding = f"{found} of {total:,} orders after {rounds:,} rounds"
-    return drawing.entitle(ax, f"{before};\n{label}: {finding}".strip(";\n: "))
+    return drawing.entitle(ax, f"{distinct[-1]} of {total:,} orders after {len(seen):,} rounds")
 
 
 def arrivals(fates: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -174,7 +161,7 @@ def arrivals(fates: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `fates` as `stream.reconcile` returns it. Rows in order make a rising line; ticks below it are
     rows that never came, rings are duplicates. Returns the Axes.
     """
-    drawing.need(fates)
+    drawing.need(fates, "fate", "fates")
     of_source = fates["expected"].notna()
     place = of_source.cumsum().where(of_source)
     x = place.fillna(place.groupby(fates["line"]).transform("first")).fillna(0)
@@ -196,9 +183,9 @@ def arrivals(fates: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return drawing.entitle(ax, "; ".join(words.values()))
 
 
-def _first_round(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], str]:
+def _first_round(table: pd.DataFrame, *needed: str) -> tuple[pd.DataFrame, list[str], str]:
     """Return the first round with each process's lane, their names, and a note on the others."""
-    drawing.need(table)
+    drawing.need(table, *needed)
     first, rounds = table["round"].min(), table["round"].nunique()
     process = table["process"].astype("category").cat  # in the order of the plan
     note = f"\n(round {first}; the table has {rounds} rounds)" * (rounds > 1)

@@ -12,12 +12,10 @@ A span lasts until its process's next mark on the same resource, or until its pr
 round. Text columns are categories.
 """
 
-from array import array
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from streamlib.processes import recorder
@@ -34,20 +32,16 @@ def events(paths: Iterable[Path | str]) -> pd.DataFrame:
     is the time scale, `attrs["problems"]` has a sentence for each recording that is damaged.
     Raises OSError if a recording cannot be read.
     """
-    times, seqs, kinds, problems, run = array("q"), array("q"), [], [], ""
+    marks, problems, run = [], [], ""
     for path in map(Path, paths):
         run, found = path.parent.name, recorder.read(path)
-        times += found.times
-        seqs += found.seqs
-        kinds += found.kinds
-        if found.damaged or not found.kinds:
-            sums = f"marks read: {len(found.kinds)}, lines left out: {found.damaged}"
+        marks += found.marks
+        if found.damaged or not found.marks:
+            sums = f"marks read: {len(found.marks)}, lines left out: {found.damaged}"
             problems.append(f"{path.name} is damaged or empty ({sums}).")
-    codes, different = pd.factorize(pd.Index(kinds, tupleize_cols=False))  # few are different
-    table = pd.DataFrame(list(different), columns=recorder.Kind._fields)
-    for column in recorder.Kind._fields[1:]:
+    table = pd.DataFrame(marks, columns=recorder.Mark._fields).astype({"t_ns": int, "seq": int})
+    for column in recorder.Mark._fields[3:]:
         table[column] = pd.Categorical(table[column], table[column].dropna().unique())
-    table = table.take(codes).assign(t_ns=np.array(times), seq=np.array(seqs))
     scales = pd.to_numeric(table["detail"][table["state"] == "scale"], errors="coerce").dropna()
     table = table[table["state"] != "scale"].sort_values("t_ns", kind="stable", ignore_index=True)
     table = _spans(table).assign(run=pd.Categorical([run] * len(table)))[COLUMNS]

@@ -168,11 +168,11 @@ class Children:
         new = []
         for one in self.all if self._watch else ():
             with contextlib.suppress(OSError):  # its recording is not there yet
-                times, _, kinds, _, one.shown = recorder.read(one.recording, one.shown)
-                new += zip(times, kinds, strict=True)
-        for t_ns, kind in sorted(new, key=lambda mark: mark[0]):
-            if t_ns >= self._gate_ns:
-                self._watch(Event((t_ns - self._gate_ns) / 1e9, *kind[1:]))
+                marks, _, one.shown = recorder.read(one.recording, one.shown)
+                new += marks
+        for mark in sorted(new, key=lambda mark: mark.t_ns):
+            if mark.t_ns >= self._gate_ns:
+                self._watch(Event((mark.t_ns - self._gate_ns) / 1e9, *mark[3:]))
 
     def _show_bar(self, at_work: list[str]) -> None:
         """Show who is at work, unless a watcher is told or predictions are skipped."""

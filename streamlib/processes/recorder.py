@@ -10,16 +10,14 @@ import csv
 import io
 import os
 import re
-import sys
 import time
-from array import array
 from collections import namedtuple
 from functools import lru_cache, partial
 from pathlib import Path
 
-Kind = namedtuple("Kind", "pid process state item resource detail")
-Reading = namedtuple("Reading", "times seqs kinds damaged end")
-HEADER = b"t_ns,seq," + ",".join(Kind._fields).encode() + b"\n"
+Mark = namedtuple("Mark", "t_ns seq pid process state item resource detail")
+Reading = namedtuple("Reading", "marks damaged end")
+HEADER = ",".join(Mark._fields).encode() + b"\n"
 WHOLE = re.compile(r"\A\d{1,18},[^\0-\x1f]+\r?\Z")
 ESCAPES = {code: repr(chr(code))[1:-1] for code in [*range(32), 127, ord("\\")]}
 KINDS = 10_000  # different marks to remember, in writing and in reading
@@ -28,7 +26,7 @@ KINDS = 10_000  # different marks to remember, in writing and in reading
 class Recorder:
     """Write the recording of this process to `path`; raise OSError if it exists already.
 
-    If the disk fills up, `problem` and standard error say so once, and later marks are dropped.
+    If the disk fills up, `problem` says so, and later marks are dropped.
     """
 
     def __init__(self, path: Path | str, process: str, scale: float = 1.0):
@@ -51,8 +49,6 @@ class Recorder:
             self._write = len  # later marks go nowhere
             _cut_torn_line(self._file.name)
             self.problem = f"{self._file.name} ends here ({error.strerror}): free some disk space."
-            with contextlib.suppress(OSError):  # standard error may be a file on the same disk
-                print(self.problem, file=sys.stderr)
 
     def close(self) -> None:
         """Stop recording; later marks are dropped."""
@@ -70,24 +66,19 @@ def died(path: Path | str, pid: int, process: str, t_ns: int, detail: str) -> No
 def read(path: Path | str, at: int = 0) -> Reading:
     """Read a recording from byte `at` on; if it still grows, read on from `end` later.
 
-    Returns the times, seqs and kinds of its marks and how many damaged lines were left out.
+    Returns its marks and how many damaged lines were left out.
     Raises OSError if it cannot be read.
     """
     with open(path, "rb") as file:
         file.seek(at)
         *lines, torn = file.read().removeprefix(HEADER).split(b"\n")
         end = file.tell() - len(torn)
-    times, seqs, kinds = array("q"), array("q"), []
+    marks = []
     for line in lines:
-        try:
+        with contextlib.suppress(ValueError, TypeError, csv.Error):
             t_ns, seq, text = line.split(b",", 2)
-            t_ns, seq, kind = int(t_ns[:18]), int(seq[:18]), _kind(text)
-        except (ValueError, TypeError, csv.Error):
-            continue
-        times.append(t_ns)
-        seqs.append(seq)
-        kinds.append(kind)
-    return Reading(times, seqs, kinds, len(lines) - len(kinds) + bool(torn), end)
+            marks.append(Mark(int(t_ns[:18]), int(seq[:18]), *_kind(text)))
+    return Reading(marks, len(lines) - len(marks) + bool(torn), end)
 
 
 def _template(pid: int, process: str, *words: str | None) -> bytes:
@@ -98,11 +89,11 @@ def _template(pid: int, process: str, *words: str | None) -> bytes:
 
 
 @lru_cache(KINDS)
-def _kind(text: bytes) -> Kind:
+def _kind(text: bytes) -> tuple:
     """Return what `_template` was given. Raises an error if the line is damaged."""
     [fields] = csv.reader(WHOLE.findall(text.decode()), strict=True)
     plain = [f.encode("latin-1", "backslashreplace").decode("unicode_escape") for f in fields]
-    return Kind(int(plain[0]), *plain[1:3], *(word or None for word in plain[3:]))
+    return int(plain[0]), *plain[1:3], *(word or None for word in plain[3:])
 
 
 def _cut_torn_line(path: Path | str) -> None:

@@ -165,7 +165,7 @@ def run(
 
 
 def history(label: str | None = None) -> list["Run"]:
-    """Return the kept runs, all or those with this label, oldest first; set damaged ones aside."""
+    """Return the kept runs, all or those with this label, oldest first; name damaged ones."""
     from streamlib.processes.result import Run
 
     found = []
@@ -173,7 +173,7 @@ def history(label: str | None = None) -> list["Run"]:
         try:
             found.append(Run(path.parent))
         except (ValueError, TypeError, KeyError, OSError, RecursionError):  # it is not whole
-            home.set_aside(path)
+            print(f"{path} is damaged and left out: delete its folder.")
     return [run for run in found if label is None or run.label == str(label)]
 
 

@@ -31,7 +31,6 @@ class Received:
     ended: str = "the sender ended"  # or vanished, fell silent; "limit reached"; "stopped by hand"
     counts: Counter = field(default_factory=Counter)  # of what went wrong, see TROUBLE
     others: Counter = field(default_factory=Counter)  # rows of each other sender, by its file
-    arrivals: deque = field(default_factory=lambda: deque(maxlen=1_000))
 
     @property
     def problems(self) -> list[str]:
@@ -88,7 +87,6 @@ def receive(
                 result.others[str(one.file.name)] += 1
             elif kind == "row":
                 result.rows += 1
-                result.arrivals.append(one.heard_at)
                 watch(result.rows, line)
             elif kind:
                 source.reply(line, sender)

@@ -102,7 +102,7 @@ def test_a_copy_has_neither_the_outputs_nor_the_mark(contents, folder):
 
 
 def test_a_cleared_notebook_has_no_mark_so_what_runs_next_is_shown(contents, folder):
-    home.clear_outputs([folder / "lesson.ipynb"])
+    home.clear_outputs(folder / "lesson.ipynb")
     assert "stored_run" not in nbformat.read(folder / "lesson.ipynb", as_version=4).metadata
 
 

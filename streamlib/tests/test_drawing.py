@@ -242,7 +242,7 @@ def test_names_in_any_script_draw_without_a_warning(names, caplog):
     items |= {"process": pd.Categorical(names, names), "id": [1, 2, None], "round": 1}
     items = pd.DataFrame(items).assign(outcome=["stored", "stored", names[2]])
     charts.strip(items, schedule=f"1{names[0]}").figure.canvas.draw()
-    charts.discovery(names, 4, label=names[1]).figure.canvas.draw()
+    charts.discovery(names, 4).figure.canvas.draw()
     charts.many([name[0] for name in names], {name[0]: name for name in names}).figure.canvas.draw()
     assert caplog.records == []
 

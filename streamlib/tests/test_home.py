@@ -76,30 +76,17 @@ def test_clearing_removes_outputs_and_nothing_else(tmp_path):
     path = notebook(tmp_path / "00.ipynb")
     wanted = json.loads(path.read_text(encoding="utf-8"))
     wanted["cells"][1] |= {"outputs": [], "execution_count": None}
-    assert home.clear_outputs([str(path)]) == [path]
+    home.clear_outputs(path)
     once = path.read_bytes()
     assert json.loads(once) == wanted
     assert "„es“? 🐕".encode() in once and b"\r" not in once and once.endswith(b"}\n")
-    home.clear_outputs([path])
+    home.clear_outputs(path)
     assert path.read_bytes() == once
-
-
-def test_all_notebooks_are_cleared_if_none_is_named(tmp_path, monkeypatch):
-    """Without paths, every notebook in notebooks/ is cleared, and no other file."""
-    (tmp_path / "notebooks").mkdir()
-    made = [notebook(tmp_path / "notebooks" / name) for name in ("01.ipynb", "02.ipynb")]
-    other = notebook(tmp_path / "notebooks" / "copy.json")
-    before = other.read_bytes()
-    monkeypatch.setattr(home, "root", tmp_path)
-    assert home.clear_outputs() == made
-    assert all(b"hello" in path.read_bytes() for path in made)  # the source still says it
-    assert all(b'"stdout"' not in path.read_bytes() for path in made)
-    assert other.read_bytes() == before
 
 
 def test_a_missing_notebook_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"09\.ipynb is not a notebook, or is missing"):
-        home.clear_outputs([tmp_path / "09.ipynb"])
+        home.clear_outputs(tmp_path / "09.ipynb")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +97,7 @@ def test_what_is_no_notebook_is_left_as_it_is(tmp_path, data):
     path = tmp_path / "pets.csv"
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"pets\.csv is not a notebook"):
-        home.clear_outputs([path])
+        home.clear_outputs(path)
     assert path.read_bytes() == data
 
 
@@ -129,15 +116,6 @@ def test_a_file_that_cannot_be_written_anew_is_left_as_it_was(tmp_path):
         home.replace_file(path, b"not a text")
     assert [one.name for one in tmp_path.iterdir()] == ["answer.json"]
     assert path.read_text(encoding="utf-8") == "old"
-
-
-def test_a_damaged_file_is_kept_under_another_name_and_said(tmp_path, capsys):
-    path = tmp_path / "run.json"
-    path.write_text("{", encoding="utf-8")
-    home.set_aside(path)
-    aside = tmp_path / "run.json.damaged"
-    assert aside.read_text(encoding="utf-8") == "{" and not path.exists()
-    assert "run.json" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -171,32 +149,20 @@ ODD = {
 }
 
 
-def test_odd_notebooks_are_named_and_the_rest_is_cleared(tmp_path, monkeypatch):
-    """Also one with a byte order mark."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    for name, data in ODD.items():
-        (folder / name).write_bytes(data)
-    (folder / "folder.ipynb").mkdir()
-    good = [notebook(folder / name) for name in ("00.ipynb", "a.ipynb", "z.ipynb")]
-    good[0].write_bytes(b"\xef\xbb\xbf" + good[0].read_bytes())
-    monkeypatch.setattr(home, "root", tmp_path)
-    with pytest.raises(ValueError) as refused:
-        home.clear_outputs()
-    assert all(f"{name} is not a notebook" in str(refused.value) for name in ODD)
-    assert "folder.ipynb is not a notebook" in str(refused.value)
-    assert "a.ipynb" not in str(refused.value).replace("bare.ipynb", "")
-    for path in good:
-        cell = json.loads(path.read_text(encoding="utf-8"))["cells"][1]
-        assert (cell["outputs"], cell["execution_count"]) == ([], None)
-    assert all((folder / name).read_bytes() == data for name, data in ODD.items())
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_notebook_is_named_and_left_as_it_is(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(ODD[name])
+    with pytest.raises(ValueError, match=f"{name} is not a notebook"):
+        home.clear_outputs(path)
+    assert path.read_bytes() == ODD[name]
 
 
-def test_a_missing_notebook_does_not_keep_the_others_from_being_cleared(tmp_path):
-    good = notebook(tmp_path / "01.ipynb")
-    with pytest.raises(ValueError, match=r"09\.ipynb is not a notebook, or is missing"):
-        home.clear_outputs([tmp_path / "09.ipynb", good])
-    assert json.loads(good.read_text(encoding="utf-8"))["cells"][1]["outputs"] == []
+def test_a_notebook_with_a_byte_order_mark_is_cleared(tmp_path):
+    path = notebook(tmp_path / "00.ipynb")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    home.clear_outputs(path)
+    assert json.loads(path.read_text(encoding="utf-8"))["cells"][1]["outputs"] == []
 
 
 def test_a_duration_may_be_a_number_of_numpy():
@@ -226,7 +192,7 @@ def test_a_full_disk_costs_nothing_and_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match=r"00\.ipynb cannot be written \(No space left") as refused:
-        home.clear_outputs([path])
+        home.clear_outputs(path)
     assert is_one_sentence(str(refused.value))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
@@ -240,7 +206,7 @@ def test_what_cannot_be_replaced_is_one_sentence(tmp_path):
 def test_a_notebook_with_half_a_letter_keeps_it(tmp_path):
     path = tmp_path / "00.ipynb"
     path.write_text('{"cells": [], "x": "\\ud83d and \\ud83d\\ude00"}', encoding="utf-8")
-    home.clear_outputs([path])
+    home.clear_outputs(path)
     assert json.loads(path.read_text(encoding="utf-8"))["x"] == "\ud83d and 😀"
 
 
@@ -254,11 +220,6 @@ def test_files_replaced_by_many_threads_at_once_are_whole(tmp_path):
         return True
 
     assert all(ended() for ended in [aside(replace, text) for text in texts])
-
-
-def test_a_damaged_file_that_cannot_be_renamed_is_said(tmp_path, capsys):
-    home.set_aside(tmp_path / "run.json")  # another kernel was quicker
-    assert "run.json" in capsys.readouterr().out
 
 
 class Shell:

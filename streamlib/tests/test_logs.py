@@ -68,19 +68,6 @@ def test_it_opens_with_what_is_about_to_run(messages):
     assert re.search(r"Python 3\.\d+", system[1])
 
 
-@pytest.mark.parametrize(
-    ("hold_s", "timeout_s", "words"),
-    [
-        (-1, 5, "The task duration is -1"),
-        ("3", 5, "The task duration is '3'"),
-        (0, None, "The lock"),
-    ],
-)
-def test_a_duration_that_is_invalid_is_refused(tmp_path, hold_s, timeout_s, words):
-    with logs.Log(tmp_path / "out.txt") as log, pytest.raises(ValueError, match=words):
-        log.opening(hold_s, timeout_s, "pets.db")
-
-
 def test_it_closes_with_success_when_every_row_is_stored(messages, tmp_path):
     said = messages(lambda log: log.closing(run(tmp_path, NAMES), expected=2))
     assert said[0] == ("INFO", "P1 ended with exit code 0")
