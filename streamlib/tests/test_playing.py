@@ -27,10 +27,10 @@ CLOSED = "This game is closed: run its cell again."
 @pytest.fixture
 def play(monkeypatch):
     """As schedule.play; what a test leaves open is closed, and nothing is left then."""
-    monkeypatch.setattr(playing, "_open", [])  # without those that stand for many tests
+    monkeypatch.setattr(playing, "_open", set())  # without those that stand for many tests
     before = {*multiprocessing.active_children()}
     yield lambda plan=TWO, setup=counter, **options: schedule.play(plan, setup=setup, **options)
-    for game in playing._open[:]:
+    for game in [*playing._open]:
         game.close()
     assert {*multiprocessing.active_children()} == before
 
@@ -424,7 +424,7 @@ def test_workers_that_cannot_be_loaded_are_said_at_once(play, monkeypatch):
     with pytest.raises(TypeError, match="cannot be sent to a process"):
         lock = threading.Lock()
         play({"P1": lambda me: lock})
-    assert playing._open == []
+    assert playing._open == set()
 
 
 @pytest.mark.parametrize(
@@ -443,7 +443,7 @@ def test_workers_that_cannot_be_loaded_are_said_at_once(play, monkeypatch):
 def test_what_cannot_be_played_is_refused(play, options, said):
     with pytest.raises(TypeError) as refused:
         play(**options)
-    assert said in str(refused.value) and playing._open == []
+    assert said in str(refused.value) and playing._open == set()
 
 
 def test_a_setup_that_raises_does_so_in_the_cell_and_leaves_nothing(play):
@@ -476,7 +476,7 @@ def test_a_game_is_closed_when_another_has_its_plan_and_says_so(play):
     for call in (old.undo, old.again, lambda: old.turn(1)):
         with pytest.raises(ValueError, match=CLOSED):
             call()
-    assert new.turn("1r") and playing._open == [new]
+    assert new.turn("1r") and playing._open == {new}
 
 
 def test_a_game_is_kept_as_a_run_when_it_is_closed(play):
@@ -608,9 +608,9 @@ def test_a_cell_that_runs_again_closes_its_older_game_and_no_other(play, monkeyp
     monkeypatch.setattr(IPython, "get_ipython", Shell)
     asked = {"metadata": {"cellId": "a"}, "header": {"msg_id": "1"}}
     one, other = play(dict(TWO)), play(dict(TWO))
-    assert playing._open == [one, other]  # two games of one cell
+    assert playing._open == {one, other}  # two games of one cell
     asked = {"metadata": {"cellId": "b"}, "header": {"msg_id": "2"}}
     third = play(dict(TWO))
     asked = {"metadata": {"cellId": "a"}, "header": {"msg_id": "3"}}
     again = play(dict(TWO))
-    assert playing._open == [third, again]
+    assert playing._open == {third, again}
