@@ -54,8 +54,10 @@ class Game:
         self._thread = Thread(target=self._keep_open, daemon=True)
         self._thread.start()
         _open.add(self)
-        tried = {n: self._go([Turn(n, "")]).taken for n, _ in enumerate(plan, start=1)}
-        self._firsts = {n: "".join(*(one.steps for one in tried[n])) or "start" for n in tried}
+        self._firsts = dict.fromkeys(range(1, len(plan) + 1), "start")
+        for n in self._firsts:  # what a first step is called is known once one has been there
+            for one in self._go([Turn(n, "")]).taken:
+                self._firsts[n] = "".join(one.steps) or "start"
         self.again()
 
     def turn(self, turns: int | str) -> str:
@@ -89,12 +91,13 @@ class Game:
                 if WAITS in why:
                     why = why.replace(WAITS, self._who(round, wanted))
                 return self._show(why)
-            self._turns, self.schedule = wanted, round.schedule
+            self._turns, self.schedule, self.won = wanted, round.schedule, False
             self._next = {n: at.place or self._firsts[n] for n, at in round.waiting.items()}
             self._drawn = self._draw(round)
             said = [one.answer.error for one in round.taken if one.answer.error]
             for one in round.taken[-1:]:
-                said += [f"{self._names[one.turn.process - 1]} went through {''.join(one.steps)}."]
+                step = "".join(one.steps) or "start"
+                said += [f"{self._names[one.turn.process - 1]} went through {step}."]
             self.won = self._reached()
             if self.won:
                 said += [f"The goal is reached in {len(wanted)} turns: {self.schedule}"]
@@ -156,7 +159,7 @@ class Game:
         while job:
             try:
                 self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
-            except Exception as error:
+            except BaseException as error:  # it is raised in the cell
                 job[0].set_exception(error)
                 job = self._jobs.get()
 
