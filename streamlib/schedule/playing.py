@@ -1,37 +1,35 @@
 """Be the scheduler: play a plan turn by turn, by buttons in a notebook cell or by code.
 
-A thread keeps a run open behind each game. Each call plays rounds of it from the start: to undo is
-to play a shorter schedule, and what is refused leaves no trace.
+A thread keeps a run open behind each game. To undo a turn, its processes play the shorter schedule
+in a new round. For whom one would wait is found by trial: in such a round all others leave.
 """
 
 import atexit
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from functools import partial
 from html import escape
 from importlib.util import find_spec
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import RLock, Thread
 
 from streamlib import database, orders, processes
-from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
 from streamlib.schedule.exploring import asked
 
-WAITS = "whoever holds its lock"
+WAITS = "One would wait for a lock."
 BY_CODE = 'Where no buttons are shown, play by code: game.turn("1"), game.undo(), game.again().'
-_open: set["Game"] = set()
-atexit.register(lambda: [game.close() for game in [*_open]])
+_open: list["Game"] = []
+atexit.register(lambda: [game.close() for game in _open[:]])
 
 
 class Game:
-    """A game in which you give the turns; `turn`, `undo` and `again` say how it stands then.
+    """A game in which you give the turns; `turn`, `undo` and `again` say what came of them.
 
     plan: as for `processes.run`; setup: called with the database's path before each round; goal:
     "deadlock" (all that are left wait), or a function of that path, asked when all have ended, that
     returns True if it is reached, as `lambda path: not invariant(path)` does.
     `schedule` has the turns so far, as `processes.run` takes them; `won` tells if the goal is
-    reached. A game is closed when its cell runs again. Raises TypeError for what cannot be played.
+    reached. A game is closed when its cell runs again or the kernel ends; it is kept in `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
     def __init__(
@@ -43,171 +41,180 @@ class Game:
         child.need_function("the database's path", setup=setup)
         if goal not in ("", "deadlock"):
             child.need_function('the database\'s path, or "deadlock"', goal=goal)
-        request = getattr(get_ipython(), "get_parent", dict)()  # what makes this cell run
-        cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
-        for old in [old for old in _open if old._cell == cell and old._request != request]:
+        asked = getattr(get_ipython(), "get_parent", dict)()  # what makes this cell run
+        cell = asked.get("metadata", {}).get("cellId") or asked.get("content", {}).get("code")
+        for old in [old for old in _open if old._cell == cell and old._asked != asked]:
             old.close()
-        self._cell, self._request, self._goal = cell, request, goal
-        self._names, self._turns, self._buttons = [*plan], [], []
+        self._cell, self._asked = cell, asked
+        self._names, self._goal, self._lock = [*plan], goal, RLock()
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
-        self._lock, self._jobs = Lock(), SimpleQueue()
-        self._thread = Thread(target=self._keep_open, daemon=True)
-        self._thread.start()
-        _open.add(self)
-        self._firsts = dict.fromkeys(range(1, len(plan) + 1), "start")
-        for n in self._firsts:  # what a first step is called is known once one has been there
-            for one in self._go([Turn(n, "")]).taken:
-                self._firsts[n] = "".join(one.steps) or "start"
+        self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
+        _open.append(self)
+        self.again()
+        for n in self._next:  # a first step is known once one has been there
+            why = self._go([orders.Turn(n, "")])
+            self._first[n] = "".join([] if why else self._round.taken[0].steps) or "start"
         self.again()
 
     def turn(self, turns: int | str) -> str:
-        """Take a turn, such as 1 or "1r", or several; if one cannot be taken, none is."""
-        new = orders.parse(str(turns), self._names)
-        return self._change(lambda old: old + new)
+        """Take a turn, such as 1 or "1r", or several, up to one that cannot be taken."""
+        with self._lock:
+            for turn in orders.parse(str(turns), self._names):
+                step, here = turn.step or "", self._next.get(turn.process, "")
+                said = f"Turn {len(self._turns) + 1} ({turn}): {self._names[turn.process - 1]}"
+                if here and not orders.slug(here).startswith(step.removeprefix("x")):
+                    raise ValueError(f"{said} has no such step here: its next step is {here}.")
+                wanted = [*self._turns, orders.Turn(turn.process, "x" * step.startswith("x"))]
+                if (why := self._go(wanted)) == WAITS:
+                    why = f"{said} would wait at {here} for {self._who(wanted)}: nothing changes."
+                if why:
+                    return self._stand(self._turns, why)
+                error = self._round.taken[-1].answer.error
+                self._stand(wanted, error or f"{said} went through {here}.")
+            return self.said
 
     def undo(self) -> str:
         """Undo the last turn."""
-        return self._change(lambda old: old[:-1])
+        said = "The last turn is undone." if self._turns else "There is no turn to undo."
+        return self._stand(self._turns[:-1], said)
 
     def again(self) -> str:
         """Start again."""
-        return self._change(lambda old: [])
+        return self._stand([], "Nobody has had a turn yet.")
 
     def close(self) -> None:
-        """End the processes, and keep the run: it is `processes.history("play")[-1]`."""
+        """End the processes, and keep the run."""
         with self._lock:
-            _open.discard(self)
-            self._jobs.put(None)
-            self._thread.join()
+            _open[:] = [game for game in _open if game is not self]
+            self._leave()
 
-    def _change(self, change: Callable[[list[Turn]], list[Turn]]) -> str:
-        """Let the game stand after other turns, if all can be taken; say and show how it stands."""
+    def _stand(self, wanted: list[orders.Turn], said: str) -> str:
+        """Play these turns, if need be; note, say and show how the game stands after them."""
         with self._lock:
-            wanted = change(self._turns)
-            round = self._go(wanted)
-            if why := round.stopped:
-                if len(round.taken) < len(self._turns):
-                    why = f"The workers do not do the same in each round: {why}"
-                if WAITS in why:
-                    why = why.replace(WAITS, self._who(round, wanted))
-                return self._show(why)
-            self._turns, self.schedule, self.won = wanted, round.schedule, False
-            self._next = {n: at.place or self._firsts[n] for n, at in round.waiting.items()}
-            self._drawn = self._draw(round)
-            said = [one.answer.error for one in round.taken if one.answer.error]
-            for one in round.taken[-1:]:
-                step = "".join(one.steps) or "start"
-                said += [f"{self._names[one.turn.process - 1]} went through {step}."]
+            if why := self._go(wanted):
+                raise ValueError(f"The workers do not do the same in each round: {why}")
+            self._turns, self.schedule, at = wanted, self._round.schedule, self._round.waiting
+            self._next = {n: at[n].place or self._first.get(n, "start") for n in at}
             self.won = self._reached()
+            self._here = self._round
             if self.won:
-                said += [f"The goal is reached in {len(wanted)} turns: {self.schedule}"]
-            return self._show(" ".join(said) or "Nobody has had a turn yet.")
+                said += f" The goal is reached in {len(wanted)} turns: {self.schedule}"
+            elif self._goal and not self._next:
+                said += " All have ended, but the goal is not reached: undo, or start again."
+            return self._show(said)
 
     def _reached(self) -> bool:
         """Tell whether the goal is reached; whether all are stuck is found by trying each."""
         if callable(self._goal):
             return not self._next and asked(self._goal, "goal", self._db)
-        tried = (self._go([*self._turns, Turn(n, "")]).stopped for n in self._next)
-        return bool(self._goal and self._next) and all(WAITS in why for why in tried)
+        tried = ([*self._turns, orders.Turn(n, "")] for n in self._next)
+        stuck = bool(self._goal and self._next) and all(self._go(each) == WAITS for each in tried)
+        return not self._go(self._turns) and stuck
 
-    def _who(self, round: turns.Round, wanted: list[Turn]) -> str:
-        """Return for whom the turn after this round would wait: those who alone are in its way."""
-        wanted = wanted[: len(round.taken) + 1]
+    def _who(self, wanted: list[orders.Turn]) -> str:
+        """Return for whom the last of these turns would wait: those who alone are in its way."""
         last = wanted[-1].process
-        others = [n for n, at in round.waiting.items() if at.place and n != last]
-        who = [n for n in others if WAITS in self._go(wanted, {last, n}).stopped]
+        others = {turn.process for turn in self._turns} & {*self._next} - {last}
+        who = [n for n in sorted(others) if self._go(wanted, {last, n}) == WAITS]
         return " and ".join(self._names[n - 1] for n in who) or "another program"
 
-    def _go(self, wanted: list[Turn], only: set[int] = frozenset()) -> turns.Round:
-        """Play a round of these turns, see `_take`; `stopped` tells why not all were taken."""
+    def _go(self, wanted: list[orders.Turn], only: set[int] = frozenset()) -> str:
+        """Take these turns, the last when all but `only` have left; return why not, or ""."""
+        why, round, self._round = "", self._round, None  # it stays lost if this is interrupted
+        done = len(round.taken) if round else 0
+        if not round or round.stopped or [one.turn for one in round.taken] != wanted[:done]:
+            round = self._begin(round)
+        try:
+            for turn in wanted[len(round.taken) :]:
+                if only and len(round.taken) == len(wanted) - 1:
+                    round.stopped = "All but two have left."  # so that nothing goes on from here
+                    left = [round.waiting.pop(n) and n for n in {*round.waiting} - only]
+                    round.children.give_up([round.children.all[n - 1] for n in left])
+                taken = round.take(turn)
+                if taken is None or taken.gave_up != (turn.step == "x"):
+                    why = WAITS
+                    round.stopped = round.stopped or WAITS * bool(taken)  # a part of it was done
+                    break
+        except turns.Stopped as stopped:
+            why = str(stopped)
+        self._round = round if round.children.able else None
+        return why
+
+    def _begin(self, round: turns.Round | None) -> turns.Round:
+        """Begin the next round, in a new run if there is none or one of its processes has died."""
         if self not in _open:
             raise ValueError("This game is closed: run its cell again.")
-        played = Future()
-        self._jobs.put((played, partial(self._take, wanted, only)))
-        return played.result()
+        if round:
+            self._more.put(True)
+        else:
+            self._leave()
+            self._begun, self._more = SimpleQueue(), SimpleQueue()
+            self._thread = Thread(target=self._keep_open, daemon=True)
+            self._thread.start()
+        if isinstance(begun := self._begun.get(), Exception):
+            raise begun
+        return begun
 
-    def _take(self, wanted: list[Turn], only: set[int], round: turns.Round) -> None:
-        """Take these turns in a round, the last when all but `only`, if given, have left."""
-        for n, (process, step) in enumerate(wanted, start=1):
-            letters, x = (step or "").removeprefix("x"), (step or "")[:1] == "x"
-            if only and n == len(wanted):
-                round.children.give_up([round.children.all[p - 1] for p in {*round.waiting} - only])
-                round.waiting = {p: round.waiting[p] for p in only}
-            taken = round.take(Turn(process, "x" * x))
-            at = "".join(taken.steps) if taken else round.waiting[process].place
-            said = f"Turn {n} ({wanted[n - 1]}): {self._names[process - 1]}"
-            if not orders.slug(at).startswith(letters):
-                raise turns.Stopped(f"{said} has no such step here: its next step is {at}.")
-            if taken is None or taken.gave_up != x:
-                del round.taken[n - 1 :]
-                raise turns.Stopped(f"{said} would wait at {at} for {WAITS}: nothing changes.")
-        raise turns.Stopped("")  # nothing went wrong: whoever has not ended leaves the round
+    def _leave(self) -> None:
+        if self._thread.is_alive():
+            self._more.put(False)
+            self._thread.join()
 
     def _keep_open(self) -> None:
-        """Run the plan, in a thread, and anew if a process has died; do one job after another."""
-        job = self._jobs.get()
+        """Run the plan, in a thread; hand over each round, which lasts until more are wanted."""
+        begun, more = self._begun, [True]
 
         def rounds(session: runner.Session) -> None:
-            nonlocal job
             self._db = session.db
-            if not session.children.able:
-                raise ValueError(session.children.problems[0])
-            while job and session.children.able:
-                job[0].set_result(session.play(job[1]))
-                job = self._jobs.get()
+            while more[-1] and session.children.able:
+                session.play(lambda round: begun.put(round) or more.append(self._more.get()))
 
-        while job:
-            try:
-                self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
-            except BaseException as error:  # it is raised in the cell
-                job[0].set_exception(error)
-                job = self._jobs.get()
+        try:
+            run = self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
+            begun.put(ValueError("".join(run.problems[:1])))
+        except Exception as error:
+            begun.put(error)
 
-    def _draw(self, round: turns.Round) -> str:
-        """Return the interleaving, what each holds and does next, and the tables, as a text."""
+    def _show(self, said: str) -> str:
+        self.said = said
+        for button, (n, name) in zip(self._buttons, enumerate(self._names, start=1), strict=False):
+            button.description = f"{name}: {self._next.get(n, 'ended')}"
+            button.disabled = n not in self._next
+        if self._buttons:
+            self._text.value = f"<pre>{escape(repr(self))}</pre>"
+        return said
+
+    def __repr__(self) -> str:
         import pandas as pd  # here, because the children of a script import this module
 
-        rows = [{"holds": "", "next": self._next.get(n, "ended")} for n in self._firsts]
-        for n, at in round.waiting.items():
-            rows[n - 1]["holds"] = ", ".join(at.locks)
-        for n, one in enumerate(round.taken, start=1):
+        rows = [{"holds": "", "next": "ended"} for _ in self._names]
+        for n, at in self._here.waiting.items():
+            rows[n - 1] = {"holds": ", ".join(at.locks), "next": self._next[n]}
+        for n, one in enumerate(self._here.taken, start=1):
             rows[one.turn.process - 1][n] = "gives up" if one.gave_up else "".join(one.steps)
-        columns = [*range(1, len(round.taken) + 1), "holds", "next"]
+        columns = [*range(1, len(self._turns) + 1), "holds", "next"]
         texts = [pd.DataFrame(rows, self._names, columns).fillna("").to_string()]
         for file in sorted(self._db.parent.glob("*.db")):
             for name, rows in database.tables(file).items():
-                shown = pd.DataFrame(rows or [{"": "(no rows)"}])
-                texts += [f"{name} in {file.name}:", shown.to_string(index=False)]
-        return "\n".join(texts)
-
-    def __repr__(self) -> str:
-        return f"{self.said}\nschedule: {self.schedule}\n{self._drawn}"
+                shown = pd.DataFrame(rows).to_string(index=False) if rows else "(no rows)"
+                texts += [f"{name} in {file.name}:", shown]
+        return "\n".join([self.said, f"schedule: {self.schedule}", *texts])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
         if not find_spec("ipywidgets"):
             return plain
-        from ipywidgets import HTML, Button, HBox, VBox
+        import ipywidgets
 
-        calls = [*(partial(self.turn, n) for n in self._firsts), self.undo, self.again]
-        names = [*self._names, "Undo", "Start again"]
-        self._text = HTML()
-        self._buttons = [Button(description=name, layout={"width": "auto"}) for name in names]
-        for button, call in zip(self._buttons, calls, strict=True):
-            button.on_click(partial(self._click, call))
+        self._text, self._buttons = ipywidgets.HTML(), []
+        calls = [*(partial(self.turn, n) for n in range(1, len(self._names) + 1))]
+        calls += [self.undo, self.again]
+        for name, call in zip([*self._names, "Undo", "Start again"], calls, strict=True):
+            self._buttons.append(ipywidgets.Button(description=name, layout={"width": "auto"}))
+            self._buttons[-1].on_click(partial(self._click, call))
         self._show(self.said)
-        row = HBox(self._buttons, layout={"flex_flow": "row wrap"})
-        return VBox([row, self._text])._repr_mimebundle_() | plain
-
-    def _show(self, said: str) -> str:
-        """Keep what is to be said, and show it, and the game, if there are buttons."""
-        self.said = said
-        for n, button in zip(self._firsts, self._buttons, strict=False):
-            button.description = f"{self._names[n - 1]}: {self._next.get(n, 'ended')}"
-            button.disabled = n not in self._next
-        if self._buttons:
-            self._text.value = f"<pre>{escape(repr(self))}</pre>"
-        return said
+        row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
+        return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
 
     def _click(self, call: Callable, _: object) -> None:
         try:
