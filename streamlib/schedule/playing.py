@@ -29,7 +29,8 @@ class Game:
     "deadlock" (all that are left wait), or a function of that path, asked when all have ended, that
     returns True if it is reached, as `lambda path: not invariant(path)` does.
     `schedule` has the turns so far, as `processes.run` takes them; `won` tells if the goal is
-    reached. A game is closed when its cell runs again or the kernel ends; it is kept in `processes.history("play")`. Raises TypeError for what cannot be played.
+    reached. A game is closed when its cell runs again or the kernel ends; it is kept in
+    `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class Game:
         child.need_function("the database's path", setup=setup)
         if goal not in ("", "deadlock"):
             child.need_function('the database\'s path, or "deadlock"', goal=goal)
-        asked = getattr(get_ipython(), "get_parent", dict)()  # what makes this cell run
-        cell = asked.get("metadata", {}).get("cellId") or asked.get("content", {}).get("code")
-        for old in [old for old in _open if old._cell == cell and old._asked != asked]:
+        request = getattr(get_ipython(), "get_parent", dict)()  # what makes this cell run
+        cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+        for old in [old for old in _open if old._cell == cell and old._request != request]:
             old.close()
-        self._cell, self._asked = cell, asked
+        self._cell, self._request = cell, request
         self._names, self._goal, self._lock = [*plan], goal, RLock()
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
         self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
