@@ -152,7 +152,7 @@ class Game:
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
-        if isinstance(begun := self._begun.get(), Exception):
+        if isinstance(begun := self._begun.get(), BaseException):
             raise begun
         return begun
 
@@ -173,7 +173,7 @@ class Game:
         try:
             run = self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
             begun.put(ValueError("".join(run.problems[:1])))
-        except Exception as error:
+        except BaseException as error:  # raised in the cell, also if the setup calls sys.exit
             begun.put(error)
 
     def _show(self, said: str) -> str:

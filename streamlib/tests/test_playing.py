@@ -446,11 +446,12 @@ def test_what_cannot_be_played_is_refused(play, options, said):
     assert said in str(refused.value) and playing._open == []
 
 
-def test_a_setup_that_raises_does_so_in_the_cell_and_leaves_nothing(play):
+@pytest.mark.parametrize("error", [OSError, SystemExit])
+def test_a_setup_that_raises_does_so_in_the_cell_and_leaves_nothing(play, error):
     def fails(path):
-        raise OSError("no room")
+        raise error("no room")
 
-    with pytest.raises(OSError, match="no room"):
+    with pytest.raises(error, match="no room"):
         play(setup=fails)
 
 
