@@ -16,7 +16,7 @@ from streamlib import database, orders, processes
 from streamlib.processes import child, runner, turns
 from streamlib.schedule.exploring import asked
 
-WAITS = "it would wait for a lock"
+WAITS = "One would wait for a lock."
 BY_CODE = 'Where no buttons are shown, play by code: game.turn("1"), game.undo(), game.again().'
 _open: list["Game"] = []
 atexit.register(lambda: [game.close() for game in _open[:]])
@@ -29,8 +29,8 @@ class Game:
     "deadlock" (all that are left wait), or a function of that path, asked when all have ended, that
     returns True if it is reached, as `lambda path: not invariant(path)` does.
     `schedule` has the turns so far, as `processes.run` takes them; `won` tells if the goal is
-    reached. A game is closed when its cell runs again, another has the same plan, or the kernel
-    ends; it is kept in `processes.history("play")`. Raises TypeError for what cannot be played.
+    reached. A game is closed when its cell runs again or the kernel ends; it is kept in
+    `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
     def __init__(
@@ -42,13 +42,12 @@ class Game:
         child.need_function("the database's path", setup=setup)
         if goal not in ("", "deadlock"):
             child.need_function('the database\'s path, or "deadlock"', goal=goal)
-        kernel = getattr(get_ipython(), "kernel", None)
-        self._asked = kernel.get_parent() if kernel else {}  # what makes this cell run
-        self._cell = self._asked.get("metadata", {}).get("cellId", id(self))
-        for old in _open[:]:
-            if old._plan is plan or (old._cell == self._cell and old._asked != self._asked):
-                old.close()
-        self._plan, self._names, self._goal, self._lock = plan, [*plan], goal, RLock()
+        request = getattr(get_ipython(), "get_parent", dict)()  # what makes this cell run
+        cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+        for old in [old for old in _open if old._cell == cell and old._request != request]:
+            old.close()
+        self._cell, self._request = cell, request
+        self._names, self._goal, self._lock = [*plan], goal, RLock()
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
         self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
         _open.append(self)
@@ -94,7 +93,7 @@ class Game:
         """Play these turns, if need be; note, say and show how the game stands after them."""
         with self._lock:
             if why := self._go(wanted):
-                raise ValueError(f"The workers do not do the same in each round: {why}.")
+                raise ValueError(f"The workers do not do the same in each round: {why}")
             self._turns, self.schedule, at = wanted, self._round.schedule, self._round.waiting
             self._next = {n: at[n].place or self._first.get(n, "start") for n in at}
             self.won = self._reached()
@@ -153,7 +152,7 @@ class Game:
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
-        if isinstance(begun := self._begun.get(), Exception):
+        if isinstance(begun := self._begun.get(), BaseException):
             raise begun
         return begun
 
@@ -174,7 +173,7 @@ class Game:
         try:
             run = self._run(schedule=rounds, watch=lambda event: None)  # watched: without a bar
             begun.put(ValueError("".join(run.problems[:1])))
-        except Exception as error:
+        except BaseException as error:  # raised in the cell, also if the setup calls sys.exit
             begun.put(error)
 
     def _show(self, said: str) -> str:

@@ -446,11 +446,12 @@ def test_what_cannot_be_played_is_refused(play, options, said):
     assert said in str(refused.value) and playing._open == []
 
 
-def test_a_setup_that_raises_does_so_in_the_cell_and_leaves_nothing(play):
+@pytest.mark.parametrize("error", [OSError, SystemExit])
+def test_a_setup_that_raises_does_so_in_the_cell_and_leaves_nothing(play, error):
     def fails(path):
-        raise OSError("no room")
+        raise error("no room")
 
-    with pytest.raises(OSError, match="no room"):
+    with pytest.raises(error, match="no room"):
         play(setup=fails)
 
 
@@ -471,12 +472,45 @@ def test_two_games_at_once_do_not_disturb_each_other(play):
     assert (one.schedule, other.schedule) == ("1r 2r 1a 1w 2a 2w", "3r 3a 3w")
 
 
-def test_a_game_is_closed_when_another_has_its_plan_and_says_so(play):
-    old, new = play(), play()
-    for call in (old.undo, old.again, lambda: old.turn(1)):
+def test_two_games_of_one_plan_stand_at_once(play):
+    one, other = play(), play()
+    one.turn("1r 2r")
+    other.turn("2r 2a 2w")
+    assert (one.schedule, other.schedule, value(one), value(other)) == ("1r 2r", "2r 2a 2w", 0, 1)
+
+
+def test_a_closed_game_says_so(play):
+    game = play()
+    game.close()
+    for call in (game.undo, game.again, lambda: game.turn(1)):
         with pytest.raises(ValueError, match=CLOSED):
             call()
-    assert new.turn("1r") and playing._open == [new]
+
+
+def test_an_order_of_committed_rows_can_be_the_goal(play):
+    plan = {name: database.pets(pets[:1]) for name, pets in database.PETS.items()}
+
+    def emma_first(path):
+        return database.rows(path)[0]["name"] == "Emma"
+
+    game = play(plan, database.fresh, goal=emma_first)
+    game.turn("1b 1i 1c 2b 2i 2c 3b 3i 3c")
+    assert not game.won
+    game.again()
+    game.turn("3b 3i 3c 1b 1i 1c 2b 2i")
+    assert not game.won
+    assert game.turn(2).endswith("The goal is reached in 9 turns: 3b 3i 3c 1b 1i 1c 2b 2i 2c")
+
+
+def test_a_goal_whose_invariant_asserts_raises_and_is_not_taken_for_one_that_is_missed(play):
+    def asserts(path):
+        assert is_two(path)
+        return True
+
+    game = play(goal=lambda path: not asserts(path))
+    with pytest.raises(AssertionError):
+        game.turn("1r 2r 1a 2a 1w 2w")
+    assert game.schedule == "1r 2r 1a 2a 1w 2w" and not game.won
 
 
 def test_a_game_is_kept_as_a_run_when_it_is_closed(play):
@@ -600,10 +634,9 @@ def test_a_cell_that_runs_again_closes_its_older_game_and_no_other(play, monkeyp
     import IPython
 
     class Shell:
-        class kernel:
-            @staticmethod
-            def get_parent():
-                return asked
+        @staticmethod
+        def get_parent():
+            return asked
 
     monkeypatch.setattr(IPython, "get_ipython", Shell)
     asked = {"metadata": {"cellId": "a"}, "header": {"msg_id": "1"}}
@@ -614,3 +647,8 @@ def test_a_cell_that_runs_again_closes_its_older_game_and_no_other(play, monkeyp
     asked = {"metadata": {"cellId": "a"}, "header": {"msg_id": "3"}}
     again = play(dict(TWO))
     assert playing._open == [third, again]
+    asked = {"metadata": {}, "content": {"code": "play()"}, "header": {"msg_id": "4"}}
+    play(dict(TWO))  # a front end that does not tell the cell: known by its code
+    asked = asked | {"header": {"msg_id": "5"}}
+    last = play(dict(TWO))
+    assert playing._open == [third, again, last]
