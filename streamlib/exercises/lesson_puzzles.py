@@ -130,8 +130,8 @@ PUZZLES = [
         "CREATE TABLE pets (name)",
         "SELECT name = 'Felix' FROM pets ORDER BY rowid",
         "A button gives its process a turn, and the first turn makes the first row.",
-        "Nothing in the code says who comes first: that is up to the scheduler, and this time the\n"
-        "scheduler was you. A program that needs an order has to force it.",
+        "Nothing in the code says who comes first: the scheduler decides, and this time that was\n"
+        "you. A program that needs an order has to force it.",
     ),
     Puzzle(
         "Two processes count one pet each: let the number end at 1.",
@@ -147,19 +147,19 @@ PUZZLES = [
         {"Ace": take_the_cage, "Buddy": take_the_cage, "Cooper": take_the_cage},
         "CREATE TABLE cage (name)",
         "SELECT count(*) > 1 FROM cage",
-        "Let two look into the cage while it is empty. Who need not look so early?",
-        "What a check has found can be over before you act on it: check-then-act is two steps.\n"
+        "Two must look while the cage is empty. Does the third have to?",
+        "What a check found may be over by the time you act on it: check-then-act is two steps.\n"
         "Take the write lock before the check, or let the table refuse a second row.",
     ),
     Puzzle(
-        "Ann and Ben have 200 euros together: let the report say something else.",
+        "Ann and Ben have 200 euros together: let the report say anything but 200.",
         {"P1": move_50, "P2": audit},
         "CREATE TABLE accounts (name, euros); CREATE TABLE report (total);"
         "INSERT INTO accounts VALUES ('Ann', 100), ('Ben', 100)",
         "SELECT total <> 200 FROM report",
         "Where are the 50 euros between P1's two updates?",
         "The audit came when 50 euros had left one account and had not reached the other.\n"
-        "In one transaction the two updates happen as a whole, or not at all.",
+        "A transaction around the two updates makes them one change: all of it, or nothing.",
     ),
     Puzzle(
         "There are 9 bags of food, and two processes take one each: let 8 be left.",
@@ -167,7 +167,7 @@ PUZZLES = [
         "CREATE TABLE food (bags); INSERT INTO food VALUES (9)",
         "SELECT bags <> 7 FROM food",
         "BEGIN IMMEDIATE takes the lock. What has P1 done before it?",
-        "The lock kept the two updates apart, but what they wrote had been read before it.\n"
+        "The lock kept the two updates apart, but both processes had read before either held it.\n"
         "A lock protects what you read while you hold it: take it first.",
     ),
     Puzzle(
@@ -176,17 +176,17 @@ PUZZLES = [
         "",
         "deadlock",
         "Each needs the locks of two files, lab.db and vet.db. Which does each take first?",
-        "Each holds the lock that the other needs, a deadlock, and only a timeout would end it.\n"
-        "If all take their locks in the same order, no such circle can form.",
+        "Each holds the lock that the other needs: a deadlock, which only a timeout would end.\n"
+        "If all processes take their locks in the same order, no such circle can form.",
     ),
     Puzzle(
-        "There are 3 pets, and P1 moves one in a transaction: let the report say something else.",
+        "P1 moves one of 3 pets, in a transaction: let the report say anything but 3.",
         {"P1": adopt, "P2": report},
         "CREATE TABLE shelter AS SELECT 3 AS pets; CREATE TABLE homes AS SELECT 0 AS pets;"
         "CREATE TABLE report (total)",
         "SELECT count(*) = 0 FROM report WHERE total = 3",
-        "Until P1 commits, P2 sees all as it was before. What if P1 commits between two SELECTs?",
-        "The change was one transaction, but the report read one table before it and one after.\n"
+        "Until P1 commits, P2 sees everything as it was. What if that happens between its SELECTs?",
+        "The change was one transaction, but the report read one table before it, one after it.\n"
         "A reader that wants both from the same moment needs a transaction, too.",
     ),
     Puzzle(
@@ -194,18 +194,18 @@ PUZZLES = [
         {"P1": count_one_in_a_transaction, "P2": count_one_in_a_transaction},
         f"PRAGMA journal_mode = WAL; {ONE_NUMBER}",
         "SELECT number <> 2 FROM pets",
-        "SQLite does not wait where waiting cannot help: when what one has read is out of date.",
-        "A transaction that has read may not write once another has: what it read is stale, and\n"
-        "waiting would not make it fresh. BEGIN IMMEDIATE asks for the write lock before it reads.",
+        "SQLite doesn't wait where waiting can't help: when what a process read is out of date.",
+        "A transaction that has read can't write once another has: what it read is stale, and\n"
+        "waiting wouldn't make it fresh. BEGIN IMMEDIATE asks for the write lock before reading.",
     ),
     Puzzle(
         "A vet may go home if another is here: send all three home.",
         {"Ann": go_home, "Ben": go_home, "Cleo": go_home},
         "CREATE TABLE vets AS SELECT 'Ann' AS name, 1 AS here UNION VALUES ('Ben', 1), ('Cleo', 1)",
         "SELECT sum(here) = 0 FROM vets",
-        "One may go in peace. The last two have to count each other.",
-        "Nobody wrote over anything, for each changed only a row of their own: write skew.\n"
-        "What broke is a rule about several rows, so the lock must cover the count as well.",
+        "The first may leave in peace. Let the last two count each other.",
+        "Nobody overwrote anything, because each vet changed only one row: this is write skew.\n"
+        "The rule is about several rows, so the lock must cover the count as well.",
     ),
     Puzzle(
         "Two processes count one pet each, without any lock: let the number end at 1.",
@@ -213,8 +213,8 @@ PUZZLES = [
         ONE_NUMBER,
         "SELECT number <> 2 FROM pets",
         "What does the UPDATE do if the number is no longer the old one?",
-        "The update happens only if the number is still the one that was read; else it is read\n"
-        "again. This is called compare-and-swap, and no interleaving breaks it.",
+        "The update happens only if the number is still the one that was read; if not, the loop\n"
+        "reads it again. This is called compare-and-swap, and no interleaving breaks it.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Each puzzle of the ladder is won by exactly those schedules that break it, and by no others."""
+"""Each puzzle of the ladder is won by exactly those schedules that `explore` calls broken."""
 
 import inspect
 import re
@@ -7,53 +7,95 @@ import pytest
 
 from streamlib import processes, schedule
 from streamlib.exercises import lesson_puzzles as ladder
+from streamlib.schedule import playing
+from streamlib.tests.conftest import is_one_sentence
 
 NUMBERS = range(1, 11)
 
 
 @pytest.fixture
-def play(capsys):
-    """As ladder.play, without what it prints; the game is closed at the end."""
-    games = []
-
-    def play(number):
-        games.append(ladder.play(number))
-        capsys.readouterr()
-        return games[-1]
-
-    yield play
-    for game in games:
+def play(monkeypatch):
+    """As ladder.play; the game is closed when the test is over."""
+    monkeypatch.setattr(playing, "_open", [])  # without those that stand for many tests
+    yield ladder.play
+    for game in playing._open[:]:
         game.close()
 
 
-def explored(number):
-    """Explore a puzzle; return all schedules that were played, and those that reach its goal."""
-    puzzle = ladder.PUZZLES[number - 1]
-    stuck = puzzle.reached == "deadlock"
+def explored(puzzle):
+    """Explore a puzzle; return all schedules that end, and those that reach its goal."""
+    deadlock = puzzle.reached == "deadlock"
     verdict = schedule.explore(
-        puzzle.plan, lambda db: stuck or not puzzle.won(db), setup=puzzle.setup
+        puzzle.plan, lambda db: deadlock or not puzzle.won(db), setup=puzzle.setup
     )
     run = processes.history("explore")[-1]
-    played = run.orders()["schedule"].tolist()
-    left = {one for one, why in zip(played, run.stopped, strict=True) if why}
-    assert stuck or (verdict.total == len(played) and not left), verdict
-    return played, {*verdict.broken} | left
+    rounds = dict(zip(run.orders()["schedule"], run.stopped, strict=True))
+    stuck = {schedule for schedule, why in rounds.items() if why}
+    assert deadlock or (verdict.total == len(rounds) and not stuck), verdict
+    return set(rounds), {*verdict.broken, *stuck}
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_puzzle_is_won_by_exactly_the_schedules_that_explore_calls_broken(number, play):
-    played, broken = explored(number)
-    game = play(number)
-    assert not game.won
-    won = set()
-    for one in played:
+def test_a_puzzle_is_won_by_exactly_the_schedules_that_explore_calls_broken(number, play, capsys):
+    puzzle, least = ladder.PUZZLES[number - 1], ladder.TO_BEAT[number - 1]
+    every, broken = explored(puzzle)
+    game, won = play(number), set()
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Puzzle {number}. {puzzle.goal}\n")
+    assert all(inspect.getsource(worker) in printed for worker in puzzle.plan.values())
+    assert f"Turns to beat: {least or 'nobody'}" in printed
+    for one in every:
         game.again()
         for turn in one.split():
-            assert not game.won
+            assert not game.won and puzzle.debrief not in game.said
             game.turn(turn)
-        assert game.schedule == one
+        assert game.schedule == one and game.won == (puzzle.debrief in game.said)
         won |= {one} if game.won else set()
-    least = ladder.TO_BEAT[number - 1]
-    print(number, len(played), len(broken), sorted({len(one.split()) for one in broken}), [*broken][:2])
-    assert won == broken
-    assert min((len(one.split()) for one in broken), default=0) == least
+    assert won == broken and len(won) < len(every)
+    assert min((len(one.split()) for one in won), default=0) == least
+
+
+def test_a_game_that_is_won_says_whether_fewer_turns_are_enough(play):
+    game = play(3)
+    game.turn("1s 2s 3s 1i 2i 3i")
+    assert "\nWon in 6 turns; 5 are enough.\nWhat a check found" in game.said
+    game.undo()
+    assert not game.won and "Won" not in game.said
+    game.again()
+    game.turn("1s 2s 1i 2i 3s")
+    assert "\nWon in 5 turns; no fewer clicks will do.\nWhat a check found" in game.said
+
+
+def test_a_puzzle_is_won_by_clicks(play):
+    game = play(1)
+    game._repr_mimebundle_()
+    for button in (2, 0, 1):
+        game._buttons[button].click()
+    assert game.won and ladder.PUZZLES[0].debrief in game._text.value
+
+
+def test_nobody_wins_the_last_and_a_proof_says_so(capsys):
+    ladder.proof(10)
+    said = capsys.readouterr().out
+    assert said.startswith("holds: explored 6 of 6 interleavings\nYou are right: no schedule")
+    assert ladder.PUZZLES[9].debrief in said
+    ladder.proof(2)
+    assert capsys.readouterr().out == "There is a schedule that does it: go on looking.\n"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_debrief_has_two_sentences_and_a_hint_is_given(number, capsys):
+    debrief = ladder.PUZZLES[number - 1].debrief
+    sentences = re.split(r"(?<=\.)\s", debrief)
+    assert len(sentences) == 2 and all(len(one.split()) <= 25 for one in sentences)
+    assert max(map(len, debrief.splitlines())) <= 90
+    ladder.hint(number)
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("number", [0, 11, "3", None])
+def test_there_are_ten_puzzles(number):
+    for call in (ladder.play, ladder.hint, ladder.proof):
+        with pytest.raises(ValueError, match="There is no puzzle") as refused:
+            call(number)
+        assert is_one_sentence(str(refused.value))
