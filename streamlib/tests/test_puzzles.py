@@ -7,18 +7,17 @@ import pytest
 
 from streamlib import processes, schedule
 from streamlib.exercises import lesson_puzzles as ladder
-from streamlib.schedule import playing
 from streamlib.tests.conftest import is_one_sentence
 
 NUMBERS = range(1, 11)
 
 
 @pytest.fixture
-def play(monkeypatch):
-    """As ladder.play; the game is closed when the test is over."""
-    monkeypatch.setattr(playing, "_open", [])  # without those that stand for many tests
-    yield ladder.play
-    for game in playing._open[:]:
+def play():
+    """As ladder.play; the games are closed when the test is over."""
+    games = []
+    yield lambda number: games.append(ladder.play(number)) or games[-1]
+    for game in games:
         game.close()
 
 
@@ -44,11 +43,10 @@ def test_a_puzzle_is_won_by_exactly_the_schedules_that_explore_calls_broken(numb
     assert printed.startswith(f"Puzzle {number}. {puzzle.goal}\n")
     assert all(inspect.getsource(worker) in printed for worker in puzzle.plan.values())
     assert f"Turns to beat: {least or 'nobody'}" in printed
+    assert not game.won
     for one in every:
         game.again()
-        for turn in one.split():
-            assert not game.won and puzzle.debrief not in game.said
-            game.turn(turn)
+        game.turn(one)
         assert game.schedule == one and game.won == (puzzle.debrief in game.said)
         won |= {one} if game.won else set()
     assert won == broken and len(won) < len(every)
