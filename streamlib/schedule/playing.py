@@ -33,6 +33,8 @@ class Game:
     `processes.history("play")`. Raises TypeError for what cannot be played.
     """
 
+    debrief = staticmethod(lambda turns: "")  # what to add when the goal is reached in these turns
+
     def __init__(
         self, plan: Mapping, *, setup: Callable = database.fresh, goal: Callable | str = ""
     ):
@@ -100,6 +102,7 @@ class Game:
             self._here = self._round
             if self.won:
                 said += f" The goal is reached in {len(wanted)} turns: {self.schedule}"
+                said += self.debrief(len(wanted))
             elif self._goal and not self._next:
                 said += " All have ended, but the goal is not reached: undo, or start again."
             return self._show(said)

@@ -29,7 +29,7 @@ INSIDE = {
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
-    "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7))],
+    "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_puzzles"],
     "charts": ["drawing", "happened", "__init__"],
 }
 
@@ -69,6 +69,7 @@ def test_children_and_senders_load_neither_pandas_nor_numpy_nor_matplotlib():
         "import sys\n"
         "from streamlib import __main__, database, logs, network, orders, processes, programs\n"
         "from streamlib import records, rows, schedule, stream, wire\n"
+        "from streamlib.exercises import lesson_puzzles\n"
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(
