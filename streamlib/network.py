@@ -261,10 +261,10 @@ def trial(
                 me.mark("sent")
 
         def receives(me):
-            with rear.connected(silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
+            with rear.connected(silence_s) as sock, wire.FileSink(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
-                    receive(sock, lambda line: wire.write_line(file, line))
+                    receive(sock, file.send)
 
         run = processes.run({"sender": sends, "receiver": receives}, timeout_s=max_s, label="trial")
     delivered = run.db.with_name(f"{run.db.name}.lines")

@@ -66,7 +66,7 @@ def receive(
     the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
     result, is_text, opened = Received(), format == "course", ExitStack()
-    with stop.heard(limit), wire.source(url) as source, wire.open_for_lines(out) as first, opened:
+    with stop.heard(limit), wire.source(url) as source, wire.FileSink(out) as first, opened:
         book = _Book(result.counts, is_text, _files(first, opened))
         listening(source.endpoint)
         for item in source:
@@ -83,7 +83,7 @@ def receive(
                     line = time.strftime("%Y-%m-%d %H:%M:%S ").encode() + line
                 elif stamp and kind == "row":
                     line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
-                wire.write_line(one.file, line)
+                one.file.send(line)
             if kind == "row" and one.file is not first:
                 result.others[str(one.file.name)] += 1
             elif kind == "row":
@@ -108,7 +108,7 @@ def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
     for n in range(2, SENDERS + 1) if Path(first.name).is_file() else ():  # none in /dev
         with suppress(OSError, ValueError):
             path = Path(first.name).with_stem(f"{Path(first.name).stem}-{n}")
-            yield opened.enter_context(wire.open_for_lines(path))
+            yield opened.enter_context(wire.FileSink(path))
 
 
 class _Sender:

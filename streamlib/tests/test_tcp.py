@@ -203,12 +203,12 @@ def test_of_five_senders_at_once_all_rows_arrive(tmp_path):
 def test_what_had_arrived_when_another_ended_is_not_lost(tmp_path, monkeypatch):
     begun, all_sent = threading.Event(), threading.Event()
 
-    def when_all_are_sent(file, line, write=wire.write_line):
+    def when_all_are_sent(file, line, write=wire.FileSink.send):
         begun.set()
         assert all_sent.wait(DEADLINE_S)
         write(file, line)
 
-    monkeypatch.setattr(wire, "write_line", when_all_are_sent)
+    monkeypatch.setattr(wire.FileSink, "send", when_all_are_sent)
     receiver = Receiver(tmp_path / "out9.txt", ANY_PORT)
     with Peer(receiver.url) as first, Peer(receiver.url) as second:
         first.send(record(1, first=1))
