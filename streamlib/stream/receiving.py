@@ -37,8 +37,7 @@ class Received:
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
         told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
-        others = self.others.items()
-        return told + [f"Rows of another sender, in {file}: {n:,}." for file, n in others]
+        return told + [f"Rows of another sender, in {at}: {n:,}." for at, n in self.others.items()]
 
     @property
     def ok(self) -> bool:
@@ -73,9 +72,7 @@ def receive(
             over_at = min(stop.at, book.over_at()) + (0 if item is None else DRAIN_S)
             if time.monotonic() >= over_at or result.rows == limit:
                 break
-            if item is None:
-                continue
-            line, sender = item
+            line, sender = item or (None, None)
             kind, one = book.enter(line, sender), book.senders.get(sender)
             if kind in ("row", "end"):
                 line = line.rstrip(b" \r\n\0").replace(b"\n", b" ")  # one record, one line

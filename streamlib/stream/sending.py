@@ -38,10 +38,9 @@ def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> It
 
 @dataclass
 class Sent:
-    """What `send` did: how many rows, in how many seconds, and how it ended."""
+    """What `send` did: how many rows, and how it ended."""
 
     rows: int = 0
-    seconds: float = 0.0
     ended: str = "all rows sent"  # or "limit reached", "stopped by hand", "no answer"
     acknowledged: bool = False  # the end was
     problems: list[str] = field(default_factory=list)
@@ -71,7 +70,7 @@ def send(
     or the file cannot be used; the rows before that are properly ended.
     """
     rows = rows if every is None else pace(rows, every, seed)
-    result, began = Sent(), time.perf_counter()
+    result = Sent()
     with stop.heard(limit), wire.sink(url, full_speed=every is None) as sink:
         try:
             for seq, row in enumerate(takewhile(lambda _: not stop.asked, islice(rows, limit)), 1):
@@ -88,7 +87,6 @@ def send(
             result.problems.append(f"{error}: start it again, then send again.")
         finally:
             sink.end(records.encode_end(result.rows))
-    result.seconds = time.perf_counter() - began
     result.problems += sink.problems
     result.acknowledged = sink.acknowledged
     return result
