@@ -28,10 +28,8 @@ def pace(items: Iterable, every: float | tuple[float, float], seed: int | None =
 def _paced(items: Iterable, least: float, most: float, rng: random.Random) -> Iterator:
     scale, due = home.scale(), time.perf_counter()
     for item in items:
-        while (left := due - time.perf_counter()) > 0:
+        while not stop.asked and (left := due - time.perf_counter()) > 0:
             time.sleep(min(left, 0.2))  # so that a stop is noticed soon
-            if stop.asked:
-                return
         yield item
         due += scale * rng.uniform(least, most)
 
