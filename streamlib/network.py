@@ -9,7 +9,7 @@ import random
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -98,7 +98,7 @@ class Proxy(contextlib.AbstractContextManager):
             raise ValueError(f"{listen} and {to} do not fit: give two udp:// or two tcp:// URLs.")
         if to and here.address[1] == self._to.address[1]:
             raise ValueError(f"{listen} would lead to itself: listen on another port than {to}.")
-        self._network, self.counts, self.log = network, Counter(), []
+        self._network, self.counts, self.log = network, Counter(), deque(maxlen=MOST_LOGGED)
         self._lanes = {way: _Lane(network, way, self.counts) for way in ("there", "back")}
         self._open, self._clients, self._rear, self._held = contextlib.ExitStack(), {}, None, 0
         sock, at = wire.listen(here)
@@ -155,8 +155,7 @@ class Proxy(contextlib.AbstractContextManager):
         for due in dues:
             self._held += len(data) + EACH
             self._loop.call_at(due, self._pass_on, data, send, *to)
-        if len(self.log) < MOST_LOGGED:
-            self.log.append((now, way, data[:40], dues))
+        self.log.append((now, way, data[:40], dues))
 
     def _pass_on(self, data: bytes, send: Callable, *to: tuple) -> None:
         self._held -= len(data) + EACH
@@ -261,10 +260,10 @@ def trial(
                 me.mark("sent")
 
         def receives(me):
-            with rear.connected(silence_s) as sock, wire.open_for_lines(f"{me.db}.lines") as file:
+            with rear.connected(silence_s) as sock, wire.FileSink(f"{me.db}.lines") as file:
                 sock.send(b"here I am")
                 with contextlib.suppress(TimeoutError):  # nothing comes any more
-                    receive(sock, lambda line: wire.write_line(file, line))
+                    receive(sock, file.send)
 
         run = processes.run({"sender": sends, "receiver": receives}, timeout_s=max_s, label="trial")
     delivered = run.db.with_name(f"{run.db.name}.lines")
@@ -273,4 +272,4 @@ def trial(
     fates = stream.reconcile(source, [*arrived, {"seq": len(lines), "end": True}])
     seconds = float(run.events.query("state == 'sent'")["start"].max())  # NaN if `send` did not end
     problems = [said.replace("run.output", "trial.output") for said in run.problems]
-    return Trial(fates, seconds, proxy.log, problems, run.output)
+    return Trial(fates, seconds, [*proxy.log], problems, run.output)

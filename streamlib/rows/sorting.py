@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product, repeat, takewhile
 
@@ -96,17 +97,15 @@ def _refusal(rows: list, lines: list, fit: tuple, names: list, kind: str, keys: 
     return f"{name} is not a {kind} ({odd}): correct it, or choose another column by --by."
 
 
-def _key(fields: list[str], kind: str) -> tuple:
-    """Return a key to sort by, or () if the fields are not of this kind."""
+def _key(fields: list[str], kind: str) -> tuple | None:
+    """Return a key to sort by, or None if the fields are not of this kind."""
     if not EMPTY.isdisjoint(map(str.casefold, fields)):
         return LAST
     match = re.fullmatch(KINDS[kind], text := " ".join(fields), re.IGNORECASE)
     if match and not match.groupdict():
         return False, float(text.replace(",", "." if "comma" in kind else ""))
-    try:
-        return (False, _time(**{k: v for k, v in match.groupdict().items() if v})) if match else ()
-    except ValueError:  # such as 30 February
-        return ()
+    with suppress(ValueError):  # such as 30 February
+        return match and (False, _time(**{k: v for k, v in match.groupdict().items() if v}))
 
 
 def _time(year="2000", month="1", day="1", hour=0, minute=0, second=0, half="", zone=""):

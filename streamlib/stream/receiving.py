@@ -36,8 +36,7 @@ class Received:
     def problems(self) -> list[str]:
         """One sentence for each kind of trouble."""
         told = [f"{n:,} {said}." for kind, said in TROUBLE.items() if (n := self.counts[kind])]
-        others = self.others.items()
-        return told + [f"Rows of another sender, in {file}: {n:,}." for file, n in others]
+        return told + [f"Rows of another sender, in {at}: {n:,}." for at, n in self.others.items()]
 
     @property
     def ok(self) -> bool:
@@ -65,16 +64,14 @@ def receive(
     the limit, and at Ctrl-C or a stop button. Raises OSError or ValueError if it cannot begin.
     """
     result, is_text, opened = Received(), format == "course", ExitStack()
-    with stop.heard(limit), wire.source(url) as source, wire.open_for_lines(out) as first, opened:
+    with stop.heard(limit), wire.source(url) as source, wire.FileSink(out) as first, opened:
         book = _Book(result.counts, is_text, _files(first, opened))
         listening(source.endpoint)
         for item in source:
             over_at = min(stop.at, book.over_at()) + (0 if item is None else DRAIN_S)
             if time.monotonic() >= over_at or result.rows == limit:
                 break
-            if item is None:
-                continue
-            line, sender = item
+            line, sender = item or (None, None)
             kind, one = book.enter(line, sender), book.senders.get(sender)
             if kind in ("row", "end"):
                 line = line.rstrip(b" \r\n\0").replace(b"\n", b" ")  # one record, one line
@@ -82,7 +79,7 @@ def receive(
                     line = time.strftime("%Y-%m-%d %H:%M:%S ").encode() + line
                 elif stamp and kind == "row":
                     line = b'%s, "received": %.6f}' % (line[: line.rindex(b"}")], time.time())
-                wire.write_line(one.file, line)
+                one.file.send(line)
             if kind == "row" and one.file is not first:
                 result.others[str(one.file.name)] += 1
             elif kind == "row":
@@ -106,7 +103,7 @@ def _files(first: wire.FileSink, opened: ExitStack) -> Iterator[wire.FileSink]:
     for n in range(2, SENDERS + 1) if Path(first.name).is_file() else ():  # none in /dev
         with suppress(OSError, ValueError):
             path = Path(first.name).with_stem(f"{Path(first.name).stem}-{n}")
-            yield opened.enter_context(wire.open_for_lines(path))
+            yield opened.enter_context(wire.FileSink(path))
 
 
 class _Sender:

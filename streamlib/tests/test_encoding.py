@@ -45,6 +45,14 @@ def test_four_hundred_rows_keep_their_letters(csv_file, language, code):
     assert read == ["".join(line.split(case.text[2])) for line in case.text.splitlines()[1:]]
 
 
+@pytest.mark.parametrize(
+    "text", ["20 °C", "100 µg", "5 m³", "½ cup", "10 × 20", "€ 5", "§ 5", "it’s", "“so”", "1–2"]
+)
+def test_a_sign_among_plain_letters_is_western(csv_file, text):
+    [row] = rows.read(csv_file(f"a,b\n{text},1\n".encode("cp1252")))
+    assert row["a"] == text
+
+
 def sqlite():
     return sqlite3.connect(":memory:").execute("CREATE TABLE t(a)").connection.serialize()
 

@@ -46,7 +46,7 @@ THEIRS = {
 def test_a_file_that_holds_something_else_is_kept(tmp_path, text):
     path = tmp_path / "mine"
     path.write_text(text, encoding="utf-8")
-    for use in (wire.open_for_lines, lambda path: wire.sink(f"file:{path}")):
+    for use in (wire.FileSink, lambda path: wire.sink(f"file:{path}")):
         with pytest.raises(ValueError, match="holds something other than a stream") as error:
             use(path)
         assert is_one_sentence(str(error.value)) and path.read_text(encoding="utf-8") == text
@@ -58,39 +58,39 @@ def test_a_file_that_holds_something_else_is_kept(tmp_path, text):
 def test_whatever_the_lab_wrote_into_a_file_it_may_write_again(tmp_path, line):
     path = tmp_path / "out9.txt"
     for word in (b"once", b"again"):
-        with wire.open_for_lines(path) as file:
+        with wire.FileSink(path) as file:
             for one in (line, word):
-                wire.write_line(file, one)
+                file.send(one)
         assert path.read_bytes() == line + b"\n" + word + b"\n"
 
 
 def test_a_copy_of_what_the_lab_wrote_is_not_the_labs_and_neither_is_what_replaced_it(tmp_path):
     path, copy = tmp_path / "out9.txt", tmp_path / "copy.txt"
-    with wire.open_for_lines(path) as file:
-        wire.write_line(file, b"hello")
+    with wire.FileSink(path) as file:
+        file.send(b"hello")
     copy.write_bytes(path.read_bytes())
     path.write_text("hello, this is mine\n", encoding="utf-8")
     for theirs in (path, copy):
         with pytest.raises(ValueError, match="something other than a stream"):
-            wire.open_for_lines(theirs)
+            wire.FileSink(theirs)
 
 
 def test_what_a_file_holds_stays_until_the_first_line_comes(tmp_path):
     path, before = tmp_path / "out9.txt", records.encode(1, {}) + b"\n" + records.encode_end(1)
     path.write_bytes(before)
-    with wire.open_for_lines(path) as file:
+    with wire.FileSink(path) as file:
         assert path.read_bytes() == before
     assert path.read_bytes() == before
-    with wire.open_for_lines(path) as file:
-        wire.write_line(file, b"x")
+    with wire.FileSink(path) as file:
+        file.send(b"x")
         assert path.read_bytes() == b"x\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="/dev/null is not there")
 def test_what_is_not_a_file_takes_lines_as_well():
-    with wire.open_for_lines("/dev/null") as file:
+    with wire.FileSink("/dev/null") as file:
         for _ in range(2):
-            wire.write_line(file, b"x")
+            file.send(b"x")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's own")
@@ -108,15 +108,15 @@ def test_a_line_for_which_there_is_half_the_room_is_taken_back(tmp_path):
 
     path, limits = tmp_path / "out9.txt", resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with wire.open_for_lines(path) as file:
+    with wire.FileSink(path) as file:
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (15, limits[1]))
-            wire.write_line(file, b"0123456789")
+            file.send(b"0123456789")
             with pytest.raises(OSError, match=r"takes no more \(.+\): make room"):
-                wire.write_line(file, b"0123456789")
+                file.send(b"0123456789")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, before)
         assert path.read_bytes() == b"0123456789\n"
-        wire.write_line(file, b"again")
+        file.send(b"again")
     assert path.read_bytes() == b"0123456789\nagain\n"

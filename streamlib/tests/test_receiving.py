@@ -276,11 +276,11 @@ def test_the_first_text_is_told_at_once_with_the_option_that_takes_it(book, caps
 def test_what_the_system_dropped_is_a_loss_in_every_format(tmp_path, monkeypatch, soon, options):
     all_sent = threading.Event()
 
-    def when_all_are_sent(file, line, write=wire.write_line):
+    def when_all_are_sent(file, line, write=wire.FileSink.send):
         assert all_sent.wait(DEADLINE_S)
         write(file, line)
 
-    monkeypatch.setattr(wire, "write_line", when_all_are_sent)
+    monkeypatch.setattr(wire.FileSink, "send", when_all_are_sent)
     receiver = Receiver(tmp_path / "out9.txt", **options)
     encode = records.encode if "limit" in options else lambda n, row: b"[%d]" % n
     datagrams(receiver.address, *[encode(n, {}) for n in range(1, 20_000)])

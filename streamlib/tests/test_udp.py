@@ -45,11 +45,11 @@ def test_the_receive_buffer_holds_the_windows_of_two_senders(size):
 
 
 def test_two_senders_at_full_speed_wait_for_a_slower_receiver(tmp_path, monkeypatch):
-    def slowly(file, line, write=wire.write_line):
+    def slowly(file, line, write=wire.FileSink.send):
         write(file, line)
         time.sleep(0.0003)  # as a slow disk would
 
-    monkeypatch.setattr(wire, "write_line", slowly)
+    monkeypatch.setattr(wire.FileSink, "send", slowly)
     receiver, begun = Receiver(tmp_path / "out9.txt"), threading.Barrier(2, timeout=DEADLINE_S)
 
     def begin_together():
@@ -68,11 +68,11 @@ def test_what_a_full_buffer_drops_is_counted_as_missing(tmp_path, monkeypatch):
     """The receiver cannot write its first row until all have been sent: its buffer overflows."""
     all_sent, sent = threading.Event(), 20_000
 
-    def when_all_are_sent(file, line, write=wire.write_line):
+    def when_all_are_sent(file, line, write=wire.FileSink.send):
         assert all_sent.wait(DEADLINE_S)
         write(file, line)
 
-    monkeypatch.setattr(wire, "write_line", when_all_are_sent)
+    monkeypatch.setattr(wire.FileSink, "send", when_all_are_sent)
     receiver = Receiver(tmp_path / "out9.txt")
     with wire.sink(receiver.url) as sink:  # with a pace nothing holds it back
         for seq in range(1, sent + 1):

@@ -1,12 +1,12 @@
 """Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. A source
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record. A source
 yields (line, sender), (None, sender) when one has left, and None when nothing more is there now.
 """
 
 from streamlib import home
 from streamlib.wire.endpoint import Endpoint, NoAnswer, listen, parse, stop  # noqa: F401
-from streamlib.wire.file import FileSink, open_for_lines, write_line  # noqa: F401
+from streamlib.wire.file import FileSink
 from streamlib.wire.tcp import TcpSink, TcpSource
 from streamlib.wire.udp import UdpSink, UdpSource
 
@@ -18,7 +18,7 @@ def sink(url: str, full_speed: bool = False) -> FileSink | UdpSink | TcpSink:
     """
     endpoint = parse(url)
     if endpoint.scheme == "file":
-        return open_for_lines(endpoint.path)
+        return FileSink(endpoint.path)
     with home.one_sentence(f"Nobody is listening on {endpoint.url}", "start a receiver first"):
         return {"udp": UdpSink, "tcp": TcpSink}[endpoint.scheme](endpoint, full_speed)
 

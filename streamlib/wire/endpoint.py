@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 EXAMPLES = "udp://localhost:9999 (with a port from 0 to 65535) or file:outputs/out9.txt"
 LOOK_S = 0.2  # how often a receiver that hears nothing checks whether it should stop
 
@@ -95,7 +94,7 @@ def parse(url: str) -> Endpoint:
     scheme, host, port = match.groups()
     host = "127.0.0.1" if host in ("", "localhost") else host  # never ::1 in one place only
     try:
-        address = socket.getaddrinfo(host, port, type=KINDS[scheme])[0][4]
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError):
         raise OSError(f"The host {host!r} is unknown: check its name, or use localhost.") from None
     note = f"{host} is beyond this machine: others on the network can read the rows, or send some."

@@ -25,7 +25,7 @@ class TcpSink(SocketEnd):
     def __init__(self, endpoint: Endpoint, full_speed: bool):
         self.problems, self.acknowledged, self._sent = [], False, 0
         self._out, self._room = bytearray(), CHUNK * full_speed
-        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._lock = threading.Lock()
         self._socket = socket.create_connection(endpoint.address[:2], ECHO_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(STOP_S)
@@ -41,7 +41,8 @@ class TcpSink(SocketEnd):
         self._sent += 1
 
     def _flush_now_and_then(self) -> None:
-        while not self._closed.wait(FLUSH_S):
+        while self._socket.fileno() >= 0:  # until it is closed
+            time.sleep(FLUSH_S)
             with self._lock, contextlib.suppress(OSError):  # `send` will meet it again
                 self._flush()
 
@@ -53,20 +54,15 @@ class TcpSink(SocketEnd):
                 if stop.asked or not isinstance(error, TimeoutError):
                     raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
-    def end(self, line: bytes | None) -> None:
+    def end(self, line: bytes) -> None:
         with contextlib.suppress(OSError), self._lock:
-            self._out += line + b"\n" if line else b""
+            self._out += line + b"\n"
             self._flush()
-            if line:
-                self._socket.settimeout(ECHO_S)
-                self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
-        if self._out or (line and not self.acknowledged):
+            self._socket.settimeout(ECHO_S)
+            self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
+        if not self.acknowledged:
             why = "The receiver did not acknowledge the end"
             self.problems.append(f"{why}: it may not have written the last rows.")
-
-    def __exit__(self, *error: object) -> None:
-        self._closed.set()
-        super().__exit__()
 
 
 class TcpSource(SocketEnd):
