@@ -73,6 +73,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="for the pauses within a range")
     parser.add_argument("--oldest-first", action="store_true", help="sort by time first")
     parser.add_argument("--by", help="sort by this column, a time or a number")
+    parser.add_argument("--format", choices=("json", "course"), default="json", help="(json)")
     given, reading = _with_reading(parser, arguments)
     from streamlib import rows, stream, wire
 
@@ -89,7 +90,7 @@ def send(parser: Parser, arguments: Sequence[str]) -> int:
             if given.every:  # when the next one is asked for, this one has been sent
                 home.say(f"sent {seq:,}: {dict(row)!s:.100}")
 
-    told, options = shown(), ("every", "limit", "seed")
+    told, options = shown(), ("every", "limit", "seed", "format")
     done = stream.send(told, given.to, **{name: getattr(given, name) for name in options})
     if done.ended == "limit reached":
         next(told, None)  # to tell of the last one, too

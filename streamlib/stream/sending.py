@@ -9,6 +9,8 @@ from itertools import islice, takewhile
 from streamlib import home, records, wire
 from streamlib.wire import stop
 
+ENCODERS = {"json": records.encode, "course": lambda _, row: records.course(row).encode()}
+
 
 def pace(items: Iterable, every: float | tuple[float, float], seed: int | None = None) -> Iterator:
     """Return items at a pace: the first at once, each of the others `every` seconds later.
@@ -58,22 +60,26 @@ def send(
     every: float | tuple[float, float] | None = None,
     limit: int | None = None,
     seed: int | None = None,
+    format: str = "json",
 ) -> Sent:
     """Send rows one by one to a URL, and an end record after them; return what was sent.
 
     rows: as `rows.read` gives them, or any iterable of dicts, even an endless one;
-    every, seed: as for `pace`; without `every`, full speed; limit: stop after this many rows.
+    every, seed: as for `pace`; without `every`, full speed; limit: stop after this many rows;
+    format: "json" for records, "course" for `[a, b, c]`, see `streamlib.records`.
 
     Ctrl-C or a cell's stop button ends it cleanly. Raises ValueError or OSError if a row, the URL
     or the file cannot be used; the rows before that are properly ended.
     """
+    if format not in ENCODERS:
+        raise ValueError(f"The format is {format!r}: choose {' or '.join(ENCODERS)}.")
     rows = rows if every is None else pace(rows, every, seed)
-    result = Sent()
-    with stop.heard(limit), wire.sink(url, full_speed=every is None) as sink:
+    result, as_records = Sent(), format == "json"
+    with stop.heard(limit), wire.sink(url, as_records and every is None) as sink:
         try:
             for seq, row in enumerate(takewhile(lambda _: not stop.asked, islice(rows, limit)), 1):
                 try:
-                    sink.send(records.encode(seq, row))
+                    sink.send(ENCODERS[format](seq, row))
                 except (ValueError, TypeError) as error:
                     where = f"line {row.line}" if hasattr(row, "line") else f"row {seq}"
                     raise ValueError(f"{where} cannot be sent: {error}.") from None
@@ -84,7 +90,7 @@ def send(
             result.ended = "no answer"
             result.problems.append(f"{error}: start it again, then send again.")
         finally:
-            sink.end(records.encode_end(result.rows))
+            sink.end(records.encode_end(result.rows) if as_records else None)
     result.problems += sink.problems
     result.acknowledged = sink.acknowledged
     return result

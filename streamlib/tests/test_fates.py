@@ -131,11 +131,8 @@ def test_counts_that_are_equal_prove_nothing(penguins, tmp_path):
     arrived = [dict(zip(penguins[0], penguins[0], strict=True)), *penguins]
     del arrived[100]
     assert len(arrived) == len(penguins) == 168
-    for as_text in (False, True):
-        if as_text:
-            out.write_text("\n".join(map(records.course, arrived)), encoding="utf-8")
-        else:
-            stream.send(arrived, f"file:{out}")
+    for format in ("json", "course"):
+        stream.send(arrived, f"file:{out}", format=format)
         table = fates.reconcile(penguins, out)
         assert Counter(table["fate"]) == {"arrived": 167, "lost": 1, "header sent as data": 1}
         assert list(table["line"][table["fate"] == "lost"]) == [penguins[99].line]
@@ -224,7 +221,7 @@ def test_a_pasted_row_with_a_field_more_is_altered(tmp_path):
 
 def test_a_lost_row_leaves_its_equal_in_order_in_lines_without_numbers(tmp_path):
     out, source = tmp_path / "out9.txt", [row(1), row(2), row(1), row(3)]
-    out.write_text("\n".join(map(records.course, source[1:])), encoding="utf-8")
+    stream.send(source[1:], f"file:{out}", format="course")
     assert Counter(fates.reconcile(source, out)["fate"]) == {"arrived": 3, "lost": 1}
 
 

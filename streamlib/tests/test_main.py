@@ -323,12 +323,14 @@ def test_a_sender_with_a_pace_tells_of_each_row_that_it_sent_the_last_one_too(nu
     [
         (["--limit", "0"], 2, "limit is 0: give a whole number of rows, 1 or more."),
         (["--limit", "2", "--every", "0", "0.1", "--seed", "1"], 0, "2 rows sent; limit reached."),
+        (["--limit", "2", "--format", "course"], 0, "2 rows sent; limit reached."),
         (["--limit", "-1"], 2, "python -m streamlib send: limit is -1: give a whole number of"),
         (["--every", "3", "1"], 2, "the smaller first."),
         (["--every", "1", "2", "3"], 2, "every is (1.0, 2.0, 3.0): give seconds, or two of them"),
         (["--every", "-1"], 2, "every is -1.0: give a number of seconds from 0 to 3600."),
         (["--to", "udp://localhost:70000"], 2, "a port from 0 to 65535"),
         (["--to", "file:."], 2, "cannot be written ("),
+        (["--format", "xml"], 2, "invalid choice: 'xml'"),
     ],
 )
 def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
@@ -336,6 +338,8 @@ def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
     done = run("send", numbers, "--to", f"file:{out}", *words)
     assert done.returncode == status
     assert said in (done.stderr if status else done.stdout) and "Traceback" not in done.stderr
+    if "course" in words:
+        assert out.read_text(encoding="utf-8") == "[0, 2999-01-01]\n[1, 2998-01-01]\n"
 
 
 def test_a_csv_file_is_read_as_the_options_say_when_it_is_sent_and_when_it_is_compared(tmp_path):

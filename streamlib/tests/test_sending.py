@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamlib import home, rows, stream, wire
+from streamlib import home, records, rows, stream, wire
 from streamlib.stream import sending
 from streamlib.tests.conftest import DEADLINE_S, UNIX, Receiver, stored, table
 
@@ -35,6 +35,14 @@ def test_with_a_pace_and_a_limit_an_endless_source_ends(tmp_path):
     done = stream.send(endless(), receiver.url, every=(0, 0.1), limit=12, seed=1)
     assert (done.rows, done.ended, done.ok) == (12, "limit reached", True)
     assert receiver.end().rows == 12 and receiver.done.ok and drawn == list(range(12))
+
+
+def test_the_course_format_arrives_as_text(tmp_path):
+    receiver, sent = Receiver(tmp_path / "out9.txt", limit=3, format="course"), table(3)
+    done = stream.send(sent, receiver.url, format="course")
+    assert done.ok and receiver.end().rows == 3
+    text = receiver.out.read_text(encoding="utf-8")
+    assert text == "".join(records.course(row) + "\n" for row in sent)
 
 
 def test_a_row_that_is_too_long_is_named_by_its_line(tmp_path):
@@ -81,6 +89,7 @@ def test_an_error_of_the_source_is_not_blamed_on_the_receiver(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"format": "xml"}, "choose json or course"),
         ({"limit": 0}, "limit is 0: give a whole number"),
         *[({"every": every}, "every is") for every in (-1, float("nan"), "3", True, 4000)],
         *[({"every": every}, "every is") for every in ((3, 1), (1, 2, 3), (), (-1, 1))],

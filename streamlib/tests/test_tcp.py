@@ -280,6 +280,25 @@ def test_the_receiver_leaves_at_its_limit_and_its_sender_ends(tmp_path, options)
     assert [one["row"]["n"] for one in stored(receiver.out)] == list(range(1000))
 
 
+def test_the_course_format_does_not_hide_that_the_receiver_left(deaf):
+    def rows():
+        yield {"n": 1}
+        connection, _ = deaf.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        yield from table(300)
+
+    done = stream.send(rows(), url_of(deaf), format="course")
+    assert not done.ok and done.problems
+
+
+def test_a_course_row_with_an_end_of_line_is_one_row(tmp_path):
+    receiver = Receiver(tmp_path / "out9.txt", ANY_PORT, limit=2, format="course")
+    stream.send([{"a": "1\n2"}, {"a": "3"}], receiver.url, format="course")
+    receiver.end()
+    assert receiver.out.read_text(encoding="utf-8") == "[1 2]\n[3]\n"
+
+
 def test_a_row_that_is_too_long_is_named(tmp_path):
     receiver, rows = Receiver(tmp_path / "out9.txt", ANY_PORT), table(3)
     with pytest.raises(ValueError, match=r"^row 3 cannot be sent: .+ bytes"):

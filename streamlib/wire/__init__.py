@@ -1,6 +1,6 @@
 """Where lines go to and come from: a file, datagrams, or a connection, each named by its URL.
 
-A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record. A source
+A sink takes lines of bytes: `send(line)`, then `end(line)` with the end record, or None. A source
 yields (line, sender), (None, sender) when one has left, and None when nothing more is there now.
 """
 

@@ -41,8 +41,8 @@ class FileSink(io.FileIO):
             why = f"{self.name} takes no more ({error.strerror or error})"
             raise OSError(f"{why}: make room, then run this again.") from None
 
-    def end(self, line: bytes) -> None:
-        if self.begun:  # without a row, what it holds stays
+    def end(self, line: bytes | None) -> None:
+        if line is not None and self.begun:  # without a row, what it holds stays
             self.send(line)
 
 

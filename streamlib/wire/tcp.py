@@ -54,13 +54,14 @@ class TcpSink(SocketEnd):
                 if stop.asked or not isinstance(error, TimeoutError):
                     raise NoAnswer(f"The receiver took no more than {self._sent:,} rows") from None
 
-    def end(self, line: bytes) -> None:
+    def end(self, line: bytes | None) -> None:
         with contextlib.suppress(OSError), self._lock:
-            self._out += line + b"\n"
+            self._out += line + b"\n" if line else b""
             self._flush()
-            self._socket.settimeout(ECHO_S)
-            self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
-        if not self.acknowledged:
+            if line:
+                self._socket.settimeout(ECHO_S)
+                self.acknowledged = self._socket.makefile("rb").readline(CHUNK) == line + b"\n"
+        if self._out or (line and not self.acknowledged):
             why = "The receiver did not acknowledge the end"
             self.problems.append(f"{why}: it may not have written the last rows.")
 

@@ -34,8 +34,9 @@ class UdpSink(SocketEnd):
         self._sent += 1
         self._under_way += len(line) + OVERHEAD
 
-    def end(self, line: bytes) -> None:
-        self._is_echoed(line, ENDS)
+    def end(self, line: bytes | None) -> None:
+        if line is not None:
+            self._is_echoed(line, ENDS)
         if self.refused:
             why = f"Nobody was listening on {self._url} for at least {self.refused:,} of the rows"
             self.problems.append(f"{why}: start a receiver first.")
