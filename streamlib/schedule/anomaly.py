@@ -21,7 +21,7 @@ from streamlib.processes import places, turns
 MOST, MOST_BYTES = 200, 500_000  # commands, and bytes of a database: of more, no name is looked for
 READS = re.compile(r"\b(with|select)\b.*", re.IGNORECASE | re.DOTALL)
 TABLES = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-TRIGGER = """CREATE TEMP TRIGGER IF NOT EXISTS "{0} {1}" AFTER {1} ON main."{0}"
+TRIGGER = """CREATE TEMP TRIGGER IF NOT EXISTS "{0} {1[0]} {3}" AFTER {1} ON main."{0}"
     BEGIN SELECT noted({2}, '{0}', '{3}', {4}); END"""
 
 
