@@ -64,7 +64,7 @@ def find(round: turns.Round, names: list[str], setup: Callable, files: list[str]
 def _again(ran: list[tuple], names: list[str], copies: dict, stack: ExitStack) -> list:
     """Run the commands again; return what each found or wrote, in which state, and who saw it."""
     steps, opened = [], {}
-    for at, (turn, process, number, file, sql) in enumerate(ran):
+    for at, (turn, process, number, file, sql) in enumerate(ran, start=1):
         if (process, number) not in opened:
             db = sqlite3.connect(copies[file], timeout=0, isolation_level=None)
             db.set_authorizer(lambda action, *_: action == sqlite3.SQLITE_ATTACH)  # 1 denies it
@@ -98,7 +98,7 @@ def _watch(db: sqlite3.Connection, cells: dict) -> None:
     for (table,) in db.execute(TABLES).fetchall():
         columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
         keys = [column[1] for column in columns if column[5]] or ["rowid"]
-        each = {f'UPDATE OF "{c[1]}"': (f"""'wrote ' || ifnull(NEW."{c[1]}", 'NULL')""", c[1]) for c in columns}
+        each = {f'UPDATE OF "{c[1]}"': (f"""'wrote ' || quote(NEW."{c[1]}")""", c[1]) for c in columns}
         whole = {"INSERT": ("'inserted a row'", ""), "DELETE": ("'deleted a row'", "")}
         for when, (did, column) in (each | whole).items():
             key = ", ".join(f'{"NEW" if when == "INSERT" else "OLD"}."{key}"' for key in keys)
@@ -149,10 +149,10 @@ def _said(name: str, *steps: SimpleNamespace) -> str:
     """Return what the steps of an anomaly did, in the order of their turns."""
     said = {}
     for one in sorted(steps, key=lambda one: one.at):
-        what = " and ".join(dict.fromkeys(one.cells.values()))
+        what = " and ".join(dict.fromkeys(one.cells.values())).replace(" and wrote", " and")
         if not what:
             columns, rows = one.found
-            what = ", ".join(f"{name} {value}" for row in rows[:1] for name, value in zip(columns, row, strict=True))
+            what = ", ".join(f"{name} {value!r}" for row in rows[:1] for name, value in zip(columns, row, strict=True))
             what = "read " + (what if len(rows) == 1 else f"{len(rows) or 'no'} rows")
         later = f" (committed in turn {one.seen_in})" * (one.cells != {} and one.seen_in != one.turn)
         said[one.at] = f"{one.who} {what:.80} in turn {one.turn}{later}"
