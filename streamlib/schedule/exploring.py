@@ -31,8 +31,8 @@ class Verdict:
     total: int | None  # of how many feasible ones, None if unknown
     broken: list[str]  # the schedules that break the invariant, simplest first
     why: str  # what failed, why it is unknown, or what "holds" takes for granted
-    anomaly: str  # what went wrong in the broken one, by its name, and in which turns; or ""
-    ended: dict[str, str]  # each interleaving -> what it led to
+    anomaly: str  # what went wrong in `schedule`: its name, and what collides in which turns; or ""
+    ended: dict[str, str]  # each interleaving and its outcome, simplest first
 
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
@@ -44,17 +44,16 @@ class Verdict:
 
     @property
     def outcomes(self) -> "pd.DataFrame":
-        """What the interleavings led to: outcome, interleavings (how many), simplest; most first.
+        """How many interleavings led to each outcome, and the simplest of them; most first.
 
-        An outcome is what the shared tables hold at the end (of each, the first 20 rows), an error,
-        or a deadlock.
+        An outcome: the first 20 rows of each shared table at the end, an error, or a deadlock.
         """
         import pandas as pd  # here, because the children of a script import this module
 
-        table = pd.DataFrame([*self.ended.items()], columns=["simplest", "outcome"])
-        by = table.sort_values("simplest", key=lambda s: s.map(simplicity)).groupby("outcome", sort=False)
-        counted = by["simplest"].agg(["size", "first"]).set_axis(["interleavings", "simplest"], axis=1)
-        return counted.sort_values("interleavings", ascending=False, kind="stable").reset_index()
+        table = pd.DataFrame({"outcome": self.ended.values(), "simplest": self.ended.keys()})
+        found = table.groupby("outcome", sort=False)["simplest"].agg(["size", "first"])
+        found.columns = ["interleavings", "simplest"]
+        return found.sort_values("interleavings", ascending=False, kind="stable").reset_index()
 
 
 def explore(
@@ -87,11 +86,6 @@ def explore(
     return search.verdict([*plan], setup)
 
 
-def simplicity(schedule: str) -> tuple[int, str]:
-    """Return by what schedules are sorted: how often they switch between processes."""
-    return orders.switches(schedule), schedule
-
-
 def asked(function: Callable[[Path], bool], name: str, db: Path) -> bool:
     """Return what an invariant or a goal says of the database; a failed assertion is False."""
     try:
@@ -101,6 +95,11 @@ def asked(function: Callable[[Path], bool], name: str, db: Path) -> bool:
     if type(said).__name__ not in ("bool", "bool_"):  # those of numpy, too
         raise ValueError(f"The {name} returned {said!r}: let it return True or False.")
     return bool(said)
+
+
+def _plain(schedule: str) -> tuple[int, str]:
+    """Return by what schedules are sorted, simplest first."""
+    return orders.switches(schedule), schedule
 
 
 class _Node:
@@ -117,14 +116,18 @@ class _Search:
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
-        self.ended: dict[str, str] = {}  # schedule -> what it led to
-        self.simplest: turns.Round | None = None  # of those that are broken
+        self.ended: dict[str, str] = {}  # schedule -> its outcome
+        self.simplest: list[turns.Round] = []  # of the broken ones
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
     def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
-        self.db, children, dice = session.db, session.children, random.Random(f"explore {self.seed}")
+        self.db, children, dice = (
+            session.db,
+            session.children,
+            random.Random(f"explore {self.seed}"),
+        )
         self.unclear: dict[str, None] = dict.fromkeys(children.problems[:1])  # why not "holds"
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
@@ -136,7 +139,10 @@ class _Search:
             if not children.able:
                 self.unclear, self.left = {round.stopped: None}, 1
             elif not round.waiting:
-                self._keep(round)
+                error = next((one.answer.error for one in round.taken if one.answer.error), "")
+                held = not error and asked(self.invariant, "invariant", session.db)
+                ended = error or anomaly.outcome(anomaly.files(round, session.db))
+                self._keep(round, None if held else error, ended)
             self.sampled += bool(self.dice) * (len(self.results) - known)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
@@ -150,7 +156,7 @@ class _Search:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 if not node.next and any(at.locks for at in round.waiting.values()):
-                    self._note(round, stuck, "deadlock")
+                    self._keep(round, stuck, "deadlock")
                 else:
                     self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 node.next.clear()
@@ -174,39 +180,28 @@ class _Search:
                 self.changed |= node.came != came
                 self.path.append(node)
 
-    def _keep(self, round: turns.Round) -> None:
-        error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")
-        held = not error and asked(self.invariant, "invariant", self.db)
-        ended = error or anomaly.outcome(self._files(round))
-        self._note(round, None if held else error, ended)
-
-    def _note(self, round: turns.Round, wrong: str | None, ended: str) -> None:
+    def _keep(self, round: turns.Round, wrong: str | None, ended: str) -> None:
+        """Keep what a round showed: what went wrong, or None, and its outcome."""
         self.results[round.schedule], self.ended[round.schedule] = wrong, ended
         if wrong is not None:
-            both = [one for one in (self.simplest, round) if one]
-            self.simplest = min(both, key=lambda one: simplicity(one.schedule))
-
-    def _files(self, round: turns.Round) -> list[str]:
-        return [*dict.fromkeys([str(self.db), *(file for *_, file, _ in round.ran)])]
+            self.simplest = sorted([*self.simplest, round], key=lambda it: _plain(it.schedule))[:1]
 
     def verdict(self, names: list[str], setup: Callable) -> Verdict:
         """Sum up."""
         results, total, why = self.results, None, next(iter(self.unclear), "")
         broken = [schedule for schedule, result in results.items() if result is not None]
-        broken.sort(key=simplicity)
+        broken.sort(key=_plain)
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
         if self.changed:
             total, broken, why = None, [], "the worker is not the same in each round"
-        first, wrong = "".join(broken[:1]), ""
+        first, name = "".join(broken[:1]), ""
         if broken:
             verdict, why = "broken", results[first]
-            wrong = anomaly.deadlock(self.simplest, names)
-            if not self.simplest.waiting:
-                files = self._files(self.simplest)
-                wrong = anomaly.find(self.simplest, names, setup, files, self.ended[first])
+            name = anomaly.name(self.simplest[0], names, setup, self.db, self.ended[first])
         why = why or "no interleaving was played to its end" * (not results)
-        found = (verdict, first, len(results), self.sampled, self.seed, total, broken, why)
-        return Verdict(*found, wrong, self.ended)
+        ended = {schedule: self.ended[schedule] for schedule in sorted(self.ended, key=_plain)}
+        counts = len(results), self.sampled, self.seed, total
+        return Verdict(verdict, first, *counts, broken, why, name, ended)
