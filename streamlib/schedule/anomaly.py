@@ -55,7 +55,11 @@ def name(round: turns.Round, names: list[str], setup: Callable, db: Path, ended:
     """
     if round.waiting:
         return deadlock(round, names)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+    with (
+        suppress(sqlite3.Error, OSError),  # such as a file that is attached
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
         copies = {file: Path(folder, Path(file).name) for file in files(round, db)}
         setup(copies[str(db)])
         for file, copy in copies.items():
@@ -64,9 +68,9 @@ def name(round: turns.Round, names: list[str], setup: Callable, db: Path, ended:
         sizes = [copy.stat().st_size for copy in copies.values() if copy.exists()]
         small = len(round.ran) <= MOST and max(sizes, default=0) <= MOST_BYTES
         steps = _again(round.ran, names, copies, stack) if small else []
-        if outcome(copies.values()) != ended:  # the commands do not tell all that was done
-            return ""
-    return _named([s for s in steps if s.found is not None], [s for s in steps if s.cells])
+        if outcome(copies.values()) == ended:  # else the commands do not tell all that was done
+            return _named([s for s in steps if s.found is not None], [s for s in steps if s.cells])
+    return ""
 
 
 def _again(ran: list[tuple], names: list[str], copies: dict, stack: ExitStack) -> list:
