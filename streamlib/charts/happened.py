@@ -156,7 +156,8 @@ def alike(ended: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
     rows.sort(key=lambda schedule: -counts[ended[schedule]])
     turns = pd.Series(rows).str.split(expand=True).fillna("")
     lanes = turns.replace(r"\D.*", "", regex=True).replace("", "0").astype(int).to_numpy() - 1
-    ax = drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), turns.to_numpy(), "turn")
+    ax = ax or drawing.axes("", 9, np.clip(1.5 + 0.25 * len(rows), 2.5, 8))
+    drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), turns.to_numpy(), "turn")
     processes = range(lanes.max() + 1)
     drawing.list_beside(ax, [f"P{n + 1}" for n in processes], drawing.tint(processes))
     outcomes = list(dict.fromkeys(ended[schedule] for schedule in rows))
