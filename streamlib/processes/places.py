@@ -128,7 +128,7 @@ class Connection(sqlite3.Connection):
         """Return how a lock refused the last command, as in `child.Answer`; "" if none did."""
         self.ran -= bool(self.last)
         if self.last and is_locked(error):
-            _me._answer.ran.pop()
+            del _me._answer.ran[-1:]
         reads, ends = self.in_transaction and self.ran, self.last in ("commit", "end", "release")
         try:
             super().create_function("streamlib_idle", 0, int)

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from streamlib import database
 from streamlib.processes import places, turns
 
-MOST, MOST_BYTES = 200, 500_000  # commands, and bytes of a database: of more, no name is looked for
+MOST, MOST_BYTES = 100, 500_000  # commands, and bytes of a database: of more, no name is looked for
 READS = re.compile(r"\b(with|select)\b.*", re.IGNORECASE | re.DOTALL)
 TABLES = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 TRIGGER = """CREATE TEMP TRIGGER IF NOT EXISTS "{0} {1[0]} {2}" AFTER {1} ON main."{0}"
@@ -56,7 +56,7 @@ def name(round: turns.Round, names: list[str], setup: Callable, db: Path, ended:
     if round.waiting:
         return deadlock(round, names)
     with (
-        suppress(sqlite3.Error, OSError),  # such as a file that is attached
+        suppress(Exception),  # a setup may raise anything where it is given another path
         TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         ExitStack() as stack,
     ):
@@ -82,12 +82,10 @@ def _again(ran: list[tuple], names: list[str], copies: dict, stack: ExitStack) -
             db.set_authorizer(lambda action, *_: action == sqlite3.SQLITE_ATTACH)  # 1 denies it
             opened[process, number] = stack.enter_context(closing(db)), []
         db, own = opened[process, number]  # own: the commands of the present transaction
-        one = SimpleNamespace(
-            who=names[process - 1], turn=turn, at=at, file=file, sql=sql, cells={}
-        )
-        one.since, query, one.image = own[0].at if own else at, READS.search(sql), db.serialize()
-        one.query = query[0] if query else ""
-        one.found = _found(one.image, one.query) if query else None
+        one = SimpleNamespace(who=names[process - 1], turn=turn, at=at, file=file, sql=sql)
+        one.since, one.image, one.cells = own[0].at if own else at, db.serialize(), {}
+        one.query = "".join(match[0] for match in READS.finditer(sql))
+        one.found = _found(one.image, one.query) if one.query else None
         _watch(db, one.cells)
         try:
             db.execute(sql).fetchall()
@@ -111,9 +109,8 @@ def _watch(db: sqlite3.Connection, cells: dict) -> None:
         columns = db.execute(f'PRAGMA table_info("{table}")').fetchall()
         keys = [f'"{column[1]}"' for column in columns if column[5]] or ["rowid"]
         ways = [("INSERT", "", "'inserted a row'"), ("DELETE", "", "'deleted a row'")]
-        ways += [
-            (f'UPDATE OF "{c[1]}"', c[1], f"""'wrote ' || quote(NEW."{c[1]}")""") for c in columns
-        ]
+        for _, c, *_ in columns:
+            ways.append((f'UPDATE OF "{c}"', c, f"""'wrote ' || quote(NEW."{c}")"""))
         for when, column, did in ways:
             key = ", ".join(f"{'NEW' if when == 'INSERT' else 'OLD'}.{key}" for key in keys)
             with suppress(sqlite3.Error):  # of a name with quotes
@@ -138,16 +135,14 @@ def _named(reads: list, writes: list) -> str:
     saw = [(r, w) for r, w in pairs if r.since > w.seen]
     saw = [(r, w) for r, w in saw if _found(w.image, r.query) != _found(w.image, r.query, w.sql)]
     for over, (r, w) in product(writes, missed[::-1]):
-        later = over.who == r.who and r.at < over.at and w.seen < over.seen
-        fresh = any(q.who == r.who and v is w and q.at < over.at for q, v in saw)
-        if later and not fresh and _same(w, over):
+        later = over.who == r.who and r.at < over.at and w.seen < over.seen and _same(w, over)
+        if later and not any((q.who, v) == (r.who, w) and q.at < over.at for q, v in saw):
             return _said("lost update", r, w) + f", {over.who} wrote over it in turn {over.turn}"
     for (r, w), (q, v) in product(missed, missed):
         if (r.who, q.who) == (v.who, w.who) and r.at < v.at and q.at < w.at:
             return _said("write skew", r, w, q, v)
-    both = [
-        (r, w, q, v) for (r, w), (q, v) in product(missed, saw) if (r.who, w.who) == (q.who, v.who)
-    ]
+    both = [(*one, *two) for one, two in product(missed, saw)]
+    both = [(r, w, q, v) for r, w, q, v in both if (r.who, w.who) == (q.who, v.who)]
     for r, w, q, v in both:
         if r is not q and (r.query == q.query or (w is v and len(w.cells) == 1)):
             return _said("non-repeatable read", r, w, q, v)
@@ -157,9 +152,8 @@ def _named(reads: list, writes: list) -> str:
 def _same(one: SimpleNamespace, other: SimpleNamespace) -> bool:
     """Tell whether two commands wrote the same value, or one of them a row with what the other."""
     pairs = product(one.cells, other.cells) if one.file == other.file else ()
-    return any(
-        (a[0], a[2:]) == (b[0], b[2:]) and (a[1] == b[1] or "" in (a[1], b[1])) for a, b in pairs
-    )
+    pairs = [(a[1], b[1]) for a, b in pairs if (a[0], a[2:]) == (b[0], b[2:])]  # of the same row
+    return any(a == b or "" in (a, b) for a, b in pairs)
 
 
 def _said(name: str, *steps: SimpleNamespace) -> str:

@@ -123,11 +123,8 @@ class _Search:
 
     def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
-        self.db, children, dice = (
-            session.db,
-            session.children,
-            random.Random(f"explore {self.seed}"),
-        )
+        children, dice = session.children, random.Random(f"explore {self.seed}")
+        self.db = session.db
         self.unclear: dict[str, None] = dict.fromkeys(children.problems[:1])  # why not "holds"
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
@@ -202,6 +199,6 @@ class _Search:
             verdict, why = "broken", results[first]
             name = anomaly.name(self.simplest[0], names, setup, self.db, self.ended[first])
         why = why or "no interleaving was played to its end" * (not results)
-        ended = {schedule: self.ended[schedule] for schedule in sorted(self.ended, key=_plain)}
-        counts = len(results), self.sampled, self.seed, total
-        return Verdict(verdict, first, *counts, broken, why, name, ended)
+        ended = dict(sorted(self.ended.items(), key=lambda item: _plain(item[0])))
+        found = (verdict, first, len(results), self.sampled, self.seed, total, broken, why)
+        return Verdict(*found, name, ended)
