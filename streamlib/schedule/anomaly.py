@@ -48,10 +48,10 @@ def outcome(files: Iterable[str | Path]) -> str:
     return "; ".join(f"{name}: {', '.join(found) or 'no rows'}" for name, found in rows)
 
 
-def name(round: turns.Round, names: list[str], setup: Callable, db: Path, ended: str) -> str:
+def name(round: turns.Round, tables: str, names: list[str], setup: Callable, db: Path) -> str:
     """Return the anomaly of a round, and in which turns what collides; "" if it has no name.
 
-    setup: makes the database db; ended: the outcome of the round.
+    tables: the outcome of the round, if there was no error; setup: makes the database db.
     """
     if round.waiting:
         return deadlock(round, names)
@@ -68,7 +68,7 @@ def name(round: turns.Round, names: list[str], setup: Callable, db: Path, ended:
         sizes = [copy.stat().st_size for copy in copies.values() if copy.exists()]
         small = len(round.ran) <= MOST and max(sizes, default=0) <= MOST_BYTES
         steps = _again(round.ran, names, copies, stack) if small else []
-        if outcome(copies.values()) == ended:  # else the commands do not tell all that was done
+        if outcome(copies.values()) == tables:  # else the commands do not tell all that was done
             return _named([s for s in steps if s.found is not None], [s for s in steps if s.cells])
     return ""
 

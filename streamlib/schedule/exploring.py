@@ -117,7 +117,7 @@ class _Search:
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
         self.ended: dict[str, str] = {}  # schedule -> its outcome
-        self.simplest: list[turns.Round] = []  # of the broken ones
+        self.simplest: list[tuple[turns.Round, str]] = []  # of the broken: it, and its tables
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
@@ -138,8 +138,8 @@ class _Search:
             elif not round.waiting:
                 error = next((one.answer.error for one in round.taken if one.answer.error), "")
                 held = not error and asked(self.invariant, "invariant", session.db)
-                ended = error or anomaly.outcome(anomaly.files(round, session.db))
-                self._keep(round, None if held else error, ended)
+                tables = anomaly.outcome(anomaly.files(round, session.db))
+                self._keep(round, None if held else error, error or tables, tables)
             self.sampled += bool(self.dice) * (len(self.results) - known)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
@@ -153,7 +153,7 @@ class _Search:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 if not node.next and any(at.locks for at in round.waiting.values()):
-                    self._keep(round, stuck, "deadlock")
+                    self._keep(round, stuck, "deadlock", "")
                 else:
                     self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 node.next.clear()
@@ -177,11 +177,12 @@ class _Search:
                 self.changed |= node.came != came
                 self.path.append(node)
 
-    def _keep(self, round: turns.Round, wrong: str | None, ended: str) -> None:
-        """Keep what a round showed: what went wrong, or None, and its outcome."""
+    def _keep(self, round: turns.Round, wrong: str | None, ended: str, tables: str) -> None:
+        """Keep what a round showed: what went wrong, or None, its outcome, and the tables."""
         self.results[round.schedule], self.ended[round.schedule] = wrong, ended
         if wrong is not None:
-            self.simplest = sorted([*self.simplest, round], key=lambda it: _plain(it.schedule))[:1]
+            found = [*self.simplest, (round, tables)]
+            self.simplest = sorted(found, key=lambda one: _plain(one[0].schedule))[:1]
 
     def verdict(self, names: list[str], setup: Callable) -> Verdict:
         """Sum up."""
@@ -197,7 +198,7 @@ class _Search:
         first, name = "".join(broken[:1]), ""
         if broken:
             verdict, why = "broken", results[first]
-            name = anomaly.name(self.simplest[0], names, setup, self.db, self.ended[first])
+            name = anomaly.name(*self.simplest[0], names, setup, self.db)
         why = why or "no interleaving was played to its end" * (not results)
         ended = dict(sorted(self.ended.items(), key=lambda item: _plain(item[0])))
         found = (verdict, first, len(results), self.sampled, self.seed, total, broken, why)

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 def runs(text, isolation=None):
     """A worker that runs commands, split by semicolons; what they read, the later ones can use.
 
-    "step x" is a step, "if x" goes on only if x was read as true, "b: ..." uses the file b.db.
+    "step x" is a step, "if x" goes on only if x was read as true, "assert x" raises an
+    error if not, and "b: ..." uses the file b.db.
     """
 
     def worker(me):
@@ -36,6 +37,8 @@ def runs(text, isolation=None):
                     me.step(rest)
                 elif word == "if" and not values[rest]:
                     return
+                elif word == "assert":
+                    assert values[rest]
                 elif word != "if":
                     file, command = (word, rest) if word.endswith(":") else ("", line)
                     if file not in opened:
@@ -632,6 +635,45 @@ BUGS = {
         said=(
             "1b 2b 3u",
             "deadlock: P1 locked a.db (write) in turn 1, P2 locked b.db (write) in turn 2, and now all wait",
+        ),
+    ),
+    "a sum that is asserted": case(
+        BANK,
+        "SELECT 1",
+        MOVES,
+        "SELECT sum(money) = 200 AS whole FROM bank; assert whole",
+        said=(
+            "1u 2s 1u",
+            "half of a change seen: P1 wrote 90 in turn 1, P2 read whole 0 in turn 2, P1 wrote 110 in turn 3",
+        ),
+    ),
+    "a value that is asserted": case(
+        COUNTER,
+        "SELECT 1",
+        "UPDATE counter SET value = 1",
+        "SELECT value AS a FROM counter; SELECT value = :a AS same FROM counter; assert same",
+        said=(
+            "2s 1u 2s",
+            "non-repeatable read: P2 read a 0 in turn 1, P1 wrote 1 in turn 2, P2 read same 0 in turn 3",
+        ),
+    ),
+    "a key of two columns": case(
+        "CREATE TABLE s (a TEXT, b TEXT, n, PRIMARY KEY (a, b)) WITHOUT ROWID; INSERT INTO s VALUES ('x', 'y', 1)",
+        "SELECT n = 3 FROM s",
+        *["SELECT n FROM s WHERE b = 'y'; UPDATE s SET n = :n + 1 WHERE a = 'x' AND b = 'y'"] * 2,
+        said=(
+            "1s 2s 2u 1u",
+            "lost update: P1 read n 1 in turn 1, P2 wrote 2 in turn 3, P1 wrote over it in turn 4",
+        ),
+    ),
+    "a view": case(
+        BANK + SEEN + "; CREATE VIEW total AS SELECT sum(money) AS what FROM bank",
+        "SELECT count(*) = 0 FROM seen WHERE what <> 200",
+        MOVES,
+        "SELECT what FROM total; INSERT INTO seen VALUES (:what, 0)",
+        said=(
+            "1u 2s 2i 1u",
+            "half of a change seen: P1 wrote 90 in turn 1, P2 read what 190 in turn 2, P1 wrote 110 in turn 4",
         ),
     ),
 }
