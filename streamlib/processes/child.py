@@ -40,6 +40,7 @@ class Answer:
     holds: str | None = None  # the resource that it has marked as held
     locks: list[str] = field(default_factory=list)  # as `places.locks` tells them
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
+    ran: list[tuple] = field(default_factory=list)  # (connection, path, SQL command), the new ones
 
 
 class Output(io.FileIO):
@@ -148,6 +149,7 @@ class Me:
         self._answer.place, self._answer.error, self._answer.command = place, error, command
         self._answer.locks = places.locks()
         self._pipe.send([*vars(self._answer).values()])  # a list is quicker to send
+        self._answer.ran *= bool(self._answer.refused)  # then they are told again
         self._answer.refused = ""
 
 

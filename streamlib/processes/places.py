@@ -13,6 +13,7 @@ from typing import Any
 from streamlib.database import is_locked
 
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+MOST_LETTERS = 10_000  # of a command that is told; what is cut cannot be run again
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread|ctypes\.dlsym)")  # events
 SHARED = re.compile(r"mmap|socket\.(bind|connect)")  # also when it is made at the loading
@@ -48,7 +49,8 @@ def _audit(event: str, args: tuple) -> None:
         _me._note(f"calls {event}{path}")
 
 
-def _words(command: str) -> list[str]:
+def words(command: str) -> list[str]:
+    """Return the words of an SQL command in small letters, without comments."""
     return re.findall(r"\w+", COMMENTS.sub(" ", command).lower()) or ["nothing"]
 
 
@@ -64,7 +66,7 @@ def _waiting(method: Callable) -> Callable:
                 return method(self, *args, **kwargs)
             except sqlite3.OperationalError as error:
                 mine = _me._takes_turns()
-                if mine and again and not connection.last and _me._command(_words(args[0])[0]):
+                if mine and again and not connection.last and _me._command(words(args[0])[0]):
                     continue  # it failed while it was prepared, before its turn
                 if not (mine and _me._waits(connection._refusal(error, again))):
                     raise
@@ -75,6 +77,10 @@ def _waiting(method: Callable) -> Callable:
 def _noted(method: Callable) -> Callable:
     said = f"calls {method.__name__} of a connection"
     return lambda *args, **kwargs: _me._note(said) or method(*args, **kwargs)
+
+
+def _rolls_back(method: Callable) -> Callable:
+    return lambda self: self._ran("ROLLBACK") or method(self)
 
 
 def _by_a_cursor(method: Callable) -> Callable:
@@ -91,32 +97,38 @@ class Connection(sqlite3.Connection):
     last = ""  # the first word of the command under way, "" while it is prepared
     ran = 0  # commands in the present transaction that may have taken a lock
     writes = False  # whether one of them took the write lock
-    file = ""  # the name of its database
+    file = ""  # the path of its database
 
     def __init__(self, database: Any, timeout: float = 5.0, *args, **kwargs) -> None:
         super().__init__(database, 0, *args, **kwargs)
         super().set_authorizer(_ignore_timeouts)
         super().create_function("streamlib_idle", 0, int)
         super().set_trace_callback(self._tell)
-        self.file = os.path.basename(os.fsdecode(database))
+        self.file = os.path.abspath(os.fsdecode(database))
         opened.extend([self] * _me._takes_turns())
 
     def _tell(self, command: str) -> None:
         """Let the process's turn end here; SQLite calls this before it runs a command."""
         self.ran *= self.in_transaction
-        self.last, *more = _words(command)
+        self.last, *more = words(command)
         if self.last in ("begin", "savepoint") and not {"immediate", "exclusive"} & {*more}:
-            return  # it takes no lock: it belongs to the command after it
+            return self._ran(command)  # it takes no lock: it belongs to the command after it
         try:
             _me._takes_turns() and _me._command(self.last)
             _me._room, self.ran = False, self.ran + 1
             self.writes = self.last in WRITING or (self.writes and self.ran > 1)
+            self._ran(command)
         except Abandoned:  # SQLite would swallow it, and run the command
             self.interrupt()
+
+    def _ran(self, command: str) -> None:
+        _me._answer.ran.append((id(self), self.file, command[:MOST_LETTERS]))
 
     def _refusal(self, error: sqlite3.Error, again: bool) -> str:
         """Return how a lock refused the last command, as in `child.Answer`; "" if none did."""
         self.ran -= bool(self.last)
+        if self.last and is_locked(error):
+            del _me._answer.ran[-1:]
         reads, ends = self.in_transaction and self.ran, self.last in ("commit", "end", "release")
         try:
             super().create_function("streamlib_idle", 0, int)
@@ -141,7 +153,7 @@ def locks() -> list[str]:
     for one in opened:
         with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
             if one.in_transaction and one.ran:
-                found.append(f"{one.file} ({'write' if one.writes else 'read'})")
+                found.append(f"{os.path.basename(one.file)} ({'write' if one.writes else 'read'})")
     return found
 
 
@@ -153,6 +165,7 @@ for _class, _made, _names in [
     (Cursor, _waiting, "execute executemany executescript fetchone fetchmany fetchall __next__"),
     (Connection, _by_a_cursor, "execute executemany executescript"),
     (Connection, _waiting, "commit rollback"),
+    (Connection, _rolls_back, "close"),
     (Connection, _noted, "backup blobopen deserialize serialize set_trace_callback"),
 ]:
     for _name in set(_names.split()) & set(dir(_class)):

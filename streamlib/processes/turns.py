@@ -31,6 +31,7 @@ class Round:
     coming: list[orders.Turn] | None = None  # the turns to play; None: each ends at a place
     waiting: dict[int, child.Answer] = field(default_factory=dict)  # process -> where it is
     taken: list[Taken] = field(default_factory=list)
+    ran: list[tuple] = field(default_factory=list)  # (turn, process, connection, path, SQL command)
     stopped: str = ""  # why it could not be played to its end
 
     @property
@@ -75,6 +76,7 @@ class Round:
             if answer.refused == "waits":
                 answer, gave_up = self.children.turn(one, 0), True
             gave_up |= answer.refused == "gave up"
+            self.ran += [(number, process, *command) for command in answer.ran]
             self.waiting[process] = answer
         if at.place is None:
             del self.waiting[process]

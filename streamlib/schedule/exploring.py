@@ -4,10 +4,15 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamlib import database, orders, processes
 from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
+from streamlib.schedule import anomaly
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -26,13 +31,29 @@ class Verdict:
     total: int | None  # of how many feasible ones, None if unknown
     broken: list[str]  # the schedules that break the invariant, simplest first
     why: str  # what failed, why it is unknown, or what "holds" takes for granted
+    anomaly: str  # what went wrong in `schedule`: its name, and what collides in which turns; or ""
+    ended: dict[str, str]  # each interleaving and its outcome, simplest first
 
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
         said = f"{self.verdict}: explored {self.explored:,} of {total} interleavings"
         said += f" ({self.sampled:,} of them sampled with seed {self.seed})" * (self.sampled > 0)
         many = f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
-        return said + many * bool(self.broken) + (f" ({self.why})" if self.why else "")
+        said += many * bool(self.broken) + (f" ({self.why})" if self.why else "")
+        return said + f"\n{self.anomaly}" * bool(self.anomaly)
+
+    @property
+    def outcomes(self) -> "pd.DataFrame":
+        """How many interleavings led to each outcome, and the simplest of them; most first.
+
+        An outcome: the first 20 rows of each shared table at the end, an error, or a deadlock.
+        """
+        import pandas as pd  # here, because the children of a script import this module
+
+        table = pd.DataFrame({"outcome": self.ended.values(), "simplest": self.ended.keys()})
+        found = table.groupby("outcome", sort=False)["simplest"].agg(["size", "first"])
+        found.columns = ["interleavings", "simplest"]
+        return found.sort_values("interleavings", ascending=False, kind="stable").reset_index()
 
 
 def explore(
@@ -62,7 +83,7 @@ def explore(
     child.need_function("the database's path", setup=setup, invariant=invariant)
     search = _Search(invariant, bound, seed, gives_up)
     processes.run(plan, schedule=search.play, setup=setup, seed=seed, label="explore")
-    return search.verdict()
+    return search.verdict([*plan], setup)
 
 
 def asked(function: Callable[[Path], bool], name: str, db: Path) -> bool:
@@ -71,6 +92,11 @@ def asked(function: Callable[[Path], bool], name: str, db: Path) -> bool:
     if type(said).__name__ not in ("bool", "bool_"):  # those of numpy, too
         raise ValueError(f"The {name} returned {said!r}: let it return True or False.")
     return bool(said)
+
+
+def _plain(schedule: str) -> tuple[int, str]:
+    """Return by what schedules are sorted, simplest first."""
+    return orders.switches(schedule), schedule
 
 
 class _Node:
@@ -87,12 +113,15 @@ class _Search:
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
         self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
+        self.ended: dict[str, str] = {}  # schedule -> its outcome
+        self.simplest: list[tuple[turns.Round, str]] = []  # of the broken: it, and its tables
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
 
     def play(self, session: runner.Session) -> None:
         """Play rounds until there is nothing new, or the bound is reached."""
         children, dice = session.children, random.Random(f"explore {self.seed}")
+        self.db = session.db
         self.unclear: dict[str, None] = dict.fromkeys(children.problems[:1])  # why not "holds"
         self.root = _Node("", range(1, len(children.all) + 1))
         for played in range(self.bound):
@@ -104,7 +133,13 @@ class _Search:
             if not children.able:
                 self.unclear, self.left = {round.stopped: None}, 1
             elif not round.waiting:
-                self._keep(round, session.db)
+                error = next((one.answer.error for one in round.taken if one.answer.error), "")
+                try:
+                    held = not error and asked(self.invariant, "invariant", session.db)
+                except AssertionError:
+                    held = False
+                tables = anomaly.outcome(anomaly.files(round, session.db))
+                self._keep(round, None if held else error, error or tables, tables)
             self.sampled += bool(self.dice) * (len(self.results) - known)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
@@ -117,7 +152,10 @@ class _Search:
             if not node.next or len(round.taken) == MOST_TURNS:
                 stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
-                self.unclear[long if node.next else stuck], self.left = None, self.left + 1
+                if not node.next and any(at.locks for at in round.waiting.values()):
+                    self._keep(round, stuck, "deadlock", "")
+                else:
+                    self.unclear[long if node.next else stuck], self.left = None, self.left + 1
                 node.next.clear()
                 break
             choices = choices or list(node.next)
@@ -139,27 +177,29 @@ class _Search:
                 self.changed |= node.came != came
                 self.path.append(node)
 
-    def _keep(self, round: turns.Round, db: Path) -> None:
-        error = next((taken.answer.error for taken in round.taken if taken.answer.error), "")
-        try:
-            held = not error and asked(self.invariant, "invariant", db)
-        except AssertionError:
-            held = False
-        self.results[round.schedule] = None if held else error
+    def _keep(self, round: turns.Round, wrong: str | None, ended: str, tables: str) -> None:
+        """Keep what a round showed: what went wrong, or None, its outcome, and the tables."""
+        self.results[round.schedule], self.ended[round.schedule] = wrong, ended
+        if wrong is not None:
+            found = [*self.simplest, (round, tables)]
+            self.simplest = sorted(found, key=lambda one: _plain(one[0].schedule))[:1]
 
-    def verdict(self) -> Verdict:
+    def verdict(self, names: list[str], setup: Callable) -> Verdict:
         """Sum up."""
         results, total, why = self.results, None, next(iter(self.unclear), "")
         broken = [schedule for schedule, result in results.items() if result is not None]
-        broken.sort(key=lambda schedule: (orders.switches(schedule), schedule))
+        broken.sort(key=_plain)
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
         if self.changed:
             total, broken, why = None, [], "the worker is not the same in each round"
-        first = "".join(broken[:1])
+        first, name = "".join(broken[:1]), ""
         if broken:
             verdict, why = "broken", results[first]
+            name = anomaly.name(*self.simplest[0], names, setup, self.db)
         why = why or "no interleaving was played to its end" * (not results)
-        return Verdict(verdict, first, len(results), self.sampled, self.seed, total, broken, why)
+        ended = dict(sorted(self.ended.items(), key=lambda item: _plain(item[0])))
+        found = (verdict, first, len(results), self.sampled, self.seed, total, broken, why)
+        return Verdict(*found, name, ended)

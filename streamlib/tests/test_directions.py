@@ -25,7 +25,7 @@ INSIDE = {
         "runner",
         "__init__",
     ],
-    "schedule": ["stepping exploring", "playing", "__init__"],
+    "schedule": ["stepping anomaly", "exploring", "playing", "__init__"],
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],

@@ -492,3 +492,43 @@ def test_arrivals_with_a_duplicate_will_be_drawn_by_a_later_pandas_too():
 def test_arrivals_of_one_row(seqs):
     ax = charts.arrivals(table(1, seqs, {"seq": 1, "sent": 1.0, "end": True}))
     assert title(ax).startswith(f"{len(seqs)} of 1 rows arrived in order") and fits(ax)
+
+
+def shuffled(first, second):
+    """Every interleaving of two lists of turns, as schedules."""
+    if not first or not second:
+        return [" ".join([*first, *second])]
+    begun = [f"{first[0]} {rest}" for rest in shuffled(first[1:], second)]
+    return begun + [f"{second[0]} {rest}" for rest in shuffled(first, second[1:])]
+
+
+def test_alike_groups_the_interleavings_by_what_they_led_to():
+    schedules = shuffled(["1r", "1a", "1w"], ["2r", "2a", "2w"])
+    serial = {schedules[0], schedules[-1]}
+    ended = {text: f"counter: {1 + (text in serial)}" for text in schedules}
+    ax = charts.alike(ended)
+    assert title(ax) == "Of 20 interleavings, 18 led to counter: 1; 2 led to counter: 2"
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "counter: 1  ×18",
+        "counter: 2  ×2",
+    ]
+    shown = words(ax)
+    assert [" ".join(shown[6 * n : 6 * n + 6]) for n in (18, 19)] == [schedules[0], schedules[-1]]
+    assert fits(ax) and overlapping(ax) == []
+
+
+def test_alike_holds_many_outcomes_long_ones_and_uneven_schedules():
+    turns = [f"1{letter}" for letter in "abcde"], [f"2{letter}" for letter in "abcd"]
+    many = {
+        text: f"P2 raised {n % 60} {'and so on ' * 20}" for n, text in enumerate(shuffled(*turns))
+    }
+    ax = charts.alike(many)
+    assert title(ax).endswith("; 57 more outcomes") and fits(ax) and overlapping(ax) == []
+    ax = charts.alike({"1b 2b": "deadlock", "1b 1c 2b 2c": "t: $1$"})
+    assert "Of 2 interleavings, 1 led to deadlock; 1 led to t: $1$" in title(ax)
+    assert fits(ax) and overlapping(ax) == []
+
+
+def test_alike_needs_an_interleaving():
+    with pytest.raises(ValueError, match="There is nothing to draw"):
+        charts.alike({})

@@ -76,8 +76,38 @@ def test_the_lost_update_is_found_and_replayed():
         assert run.schedule == verdict.schedule
         assert run.shared[-1] == {"counter": [{"value": 1}]}
     assert str(verdict) == (
-        "broken: explored 20 of 20 interleavings, 18 broken, the simplest is   1r 1a 2r 2a 2w 1w"
+        "broken: explored 20 of 20 interleavings, 18 broken, the simplest is   1r 1a 2r 2a 2w 1w\n"
+        "lost update: P1 read value 0 in turn 1, P2 wrote 1 in turn 5, P1 wrote over it in turn 6"
     )
+
+
+def test_interleavings_are_grouped_by_what_they_led_to():
+    verdict = schedule.explore(TWO, is_two, setup=counter)
+    assert verdict.outcomes.to_dict("list") == {
+        "outcome": ["counter: 1", "counter: 2"],
+        "interleavings": [18, 2],
+        "simplest": ["1r 1a 2r 2a 2w 1w", "1r 1a 1w 2r 2a 2w"],
+    }
+    assert len(verdict.ended) == 20
+    assert [*verdict.ended][:2] == ["1r 1a 1w 2r 2a 2w", "2r 2a 2w 1r 1a 1w"]
+
+
+def test_an_error_and_a_deadlock_are_outcomes_too():
+    def crossed(me):
+        paths = [str(me.db), f"{me.db}.other"][:: 1 if me.name == "P1" else -1]
+        with closing(sqlite3.connect(paths[0])) as one, closing(sqlite3.connect(paths[1])) as other:
+            one.execute("BEGIN IMMEDIATE")
+            other.execute("BEGIN IMMEDIATE")
+            raise KeyError("no such pet")
+
+    verdict = schedule.explore({"P1": crossed, "P2": crossed}, lambda db: True, setup=counter)
+    assert verdict.outcomes["interleavings"].tolist() == [2, 1, 1]
+    dead, *errors = verdict.outcomes["outcome"]
+    assert dead == "deadlock"
+    assert [error.partition(" (")[0] for error in errors] == [
+        "P1 raised KeyError: 'no such pet'",
+        "P2 raised KeyError: 'no such pet'",
+    ]
 
 
 @pytest.mark.parametrize("worker", [add_one_at_once, add_one_locked])
@@ -366,10 +396,27 @@ def waits_for_itself(me):
         other.execute("BEGIN IMMEDIATE")
 
 
-def test_if_no_interleaving_comes_to_its_end_it_is_unknown(monkeypatch):
+def test_a_process_that_waits_for_itself_is_a_deadlock():
     verdict = schedule.explore({"P1": waits_for_itself}, lambda db: True)
-    assert (verdict.verdict, verdict.explored) == ("unknown", 0)
+    assert (verdict.verdict, verdict.broken, verdict.total) == ("broken", ["1b"], 1)
     assert verdict.why == "after 1b all wait for a lock for ever"
+    assert verdict.anomaly == "deadlock: P1 locked lab.db (write) in turn 1, and now all wait"
+
+
+def test_a_lock_that_another_program_holds_is_no_deadlock():
+    with closing(sqlite3.connect(database.home.outputs / "held.db")) as held:
+        held.execute("BEGIN EXCLUSIVE")
+
+        def waits(me):
+            with closing(sqlite3.connect(me.db.parents[2] / "held.db")) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+
+        verdict = schedule.explore({"P1": waits}, lambda db: True)
+    assert (verdict.verdict, verdict.explored, verdict.anomaly) == ("unknown", 0, "")
+    assert verdict.why == "after the start all wait for a lock for ever"
+
+
+def test_if_no_interleaving_comes_to_its_end_it_is_unknown(monkeypatch):
     monkeypatch.setattr(schedule.exploring, "MOST_TURNS", 20)
 
     def endless(me):
@@ -388,7 +435,8 @@ def test_a_deadlock_of_two_files_is_no_interleaving_that_holds():
                 connection.execute("BEGIN IMMEDIATE")
 
     verdict = schedule.explore({"P1": crossed, "P2": crossed}, lambda db: True, setup=counter)
-    assert (verdict.verdict, verdict.explored) == ("unknown", 2)
+    assert (verdict.verdict, verdict.explored, verdict.total) == ("broken", 4, 4)
+    assert verdict.broken == ["1b 2b", "2b 1b"]
     assert verdict.why == "after 1b 2b all wait for a lock for ever"
 
 
