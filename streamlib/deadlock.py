@@ -1,105 +1,177 @@
 """Who waits for whom: the wait-for graph of a run, from its recordings, and its cycle in words.
 
-A process that waits for a lock can go on if one of the lock's holders can; one that waits for a
-queue, if anybody else can. Those left over wait for ever: that is a deadlock, and `graphlib` names
-its cycle. See E. G. Coffman et al., System Deadlocks, 1971.
+A wait for a lock can end if one of its holders can go on; a wait for a queue, if anybody else can.
+What is left over is a deadlock, and `graphlib` names its cycle. E. G. Coffman, M. J. Elphick and
+A. Shoshani, System Deadlocks, 1971.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
-from typing import Any, NamedTuple
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlib import orders
 
-    from streamlib.processes.result import Run
+if TYPE_CHECKING:
+    import pandas as pd
 
-WANTS = {  # of a queue, and who can end that wait
-    "an item": "an item in the queue {}, which {} can put",
-    "room": "room in the queue {}, which {} can make",
-    "the end": "the queue {} to be empty, which {} can bring about",
-}
+Run = Any  # `processes.result.Run`: it stands above this module
+QUEUE = {"an item": "an item in", "its end": "the end of"}  # what a process waits for at a queue
 
 
 class Mark(NamedTuple):
-    """What a process last marked about a resource: "waiting" or "holding"."""
+    """What a process last marked about a resource, waiting or holding, and since when."""
 
     state: str
     detail: str | None
-    time: float
+    since: float
 
 
-Marks = dict[str, dict[str, Mark]]  # process -> resource -> its last mark; no entry: it has ended
+class Wait(NamedTuple):
+    """A process of a cycle and what it waits for; whom: the next one, None if nobody is left."""
 
+    process: str
+    resource: str
+    whom: str | None
+    mark: Mark
 
-def after(own: dict[str, Mark], state: str, resource: str | None, *more: object) -> dict[str, Mark]:
-    """Return a process's last marks after one more; more: its detail and time."""
-    if state in ("started", "ended", "died"):
-        return {}
-    if state in ("waiting", "holding") and resource is not None:
-        return own | {resource: Mark(state, *more)}
-    ends = state in ("done", "gave_up")
-    return {name: mark for name, mark in own.items() if name != resource} if ends else own
+    def __str__(self) -> str:
+        by = f"which is up to {self.whom or 'nobody who is left'}"
+        if what := QUEUE.get(_first(self.mark)):
+            return f"waits for {what} {self.resource}, {by}"
+        return f"waits for {named(self.resource)}, held by {self.whom}"
 
 
 def named(resource: str) -> str:
     """Return how a sentence names a resource: the printer, the write lock of lab.db, fork 1."""
-    return (
-        f"the write lock of {resource}" * ("." in resource)
-        or "the " * resource.isalpha() + resource
-    )
+    lock = "the write lock of " if "." in resource else ""
+    return f"{lock or 'the ' * resource.isalpha()}{resource}"
 
 
-def ring(marks: Marks) -> list[tuple[str, str, str | None]]:
-    """Return (process, resource, of whom) for each wait of a deadlock, [] if there is none.
+def after(
+    own: dict[str, Mark], since: float, state: str, resource: str, detail: str | None
+) -> dict:
+    """Return what a process holds and waits for, after one more mark."""
+    if state in ("started", "ended", "died"):
+        return {}
+    if state not in ("waiting", "holding", "done", "gave_up"):
+        return own
+    others = {name: mark for name, mark in own.items() if name != resource}
+    goes_on = state in ("waiting", "holding")
+    return others | ({resource: Mark(state, detail, since)} if goes_on else {})
 
-    The first is that of the process that stands first in `marks`; of whom: None if nobody is left.
+
+def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
+    """Return the waits of a deadlock, each for the process of the next; [] if there is none.
+
+    marks: what each process holds and waits for that has not ended, in plan order.
     """
-    stuck = {}
-    for one, own in marks.items():
-        waits = {
-            name: _of_whom(one, name, marks) for name, m in own.items() if m.state == "waiting"
+    left, stuck = {one: _waits(one, marks) for one in marks}, {}
+    while left != stuck:
+        stuck = left
+        left = {
+            one: {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
+            for one, waits in stuck.items()
+            if any({*whom} <= stuck.keys() for whom in waits.values())
         }
-        stuck |= {one: waits} if waits else {}
-    while free := [one for one, waits in stuck.items() if not _hopeless(waits, stuck)]:
-        for one in free:
-            del stuck[one]
-    waits = {one: _hopeless(waits, stuck) for one, waits in stuck.items()}
     try:
-        TopologicalSorter({one: sum(of.values(), []) for one, of in waits.items()}).prepare()
+        TopologicalSorter({one: chain(*waits.values()) for one, waits in stuck.items()}).prepare()
+        pairs = [(one, None) for one, waits in stuck.items() if [] in waits.values()][:1]
     except CycleError as error:
-        found = error.args[1][::-1]  # each waits for the next; the first is the last
-        at = min(range(len(found) - 1), key=lambda n: [*marks].index(found[n]))
-        found = [*found[at:-1], *found[: at + 1]]
-        chosen = {
-            one: [n for n, of in waits[one].items() if to in of] for one, to in pairwise(found)
-        }
-        return [(one, chosen[one][0], to) for one, to in pairwise(found)]
-    return [(one, name, None) for one, of in waits.items() for name in of if not of[name]][:1]
+        found = error.args[1][:0:-1]  # each waits for the next one, the last for the first
+        at = found.index(min(found, key=[*marks].index))
+        pairs = pairwise([*found[at:], *found[: at + 1]])
+    waits = []
+    for one, whom in pairs:
+        name = next(name for name, of in stuck[one].items() if whom in of or whom is None)
+        waits.append(Wait(one, name, whom, marks[one][name]))
+    return waits
 
 
-def _of_whom(one: str, name: str, marks: Marks) -> list[str] | None:
-    """Return those who can end this wait; None if that is unknown."""
-    if (marks[one][name].detail or "").partition(",")[0] in WANTS:
-        return [other for other in marks if other != one]
-    holders = [p for p, own in marks.items() if name in own and own[name].state == "holding"]
-    return holders or None
+def _first(mark: Mark) -> str:
+    return (mark.detail or "").partition(",")[0]
 
 
-def _hopeless(
-    waits: Mapping[str, list[str] | None], stuck: Collection[str]
-) -> dict[str, list[str]]:
-    """Return those of the waits that only processes that are stuck can end."""
-    return {name: of for name, of in waits.items() if of is not None and {*of} <= {*stuck}}
+def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | None]]:
+    """Return what a process waits for, and who can end that: None is somebody unknown."""
+    found = {}
+    for name, mark in marks[one].items():
+        if mark.state == "waiting" and _first(mark) in QUEUE:
+            found[name] = [other for other in marks if other != one]
+        elif mark.state == "waiting":
+            holders = [p for p, own in marks.items() if own.get(name, mark).state == "holding"]
+            found[name] = holders or [None]
+    return found
 
 
-def sentence(edges: list[tuple[str, str, str | None]], marks: Marks) -> str:
-    """Return the cycle in words."""
-    parts = []
-    for one, name, whom in edges:
-        wants = (marks[one][name].detail or "").partition(",")[0]
-        held = f"{named(name)}, held by {whom}"
-        if wants in WANTS:
-            held = WANTS[wants].format(name, f"only {whom}" if whom else "nobody left")
-        parts.append(f"waits for {held}")
-    return f"{edges[0][0]} {', which '.join(parts)}" if edges else ""
+def words(waits: list[Wait]) -> str:
+    """Return a cycle in words."""
+    return " ".join([waits[0].process, ", which ".join(map(str, waits))]) if waits else ""
+
+
+def cycle(run: Run) -> str:
+    """Return the first deadlock of a run in words, "" if it had none."""
+    return next(iter(found(run)["cycle"]), "")
+
+
+def found(run: Run) -> "pd.DataFrame":
+    """Return the deadlocks of a run, one a row, as its recordings show them.
+
+    Columns: round, closed, ended (when its first process gave up or ended), victim (which one),
+    cycle (in words), schedule (the turns that led there; see `streamlib.schedule`).
+    """
+    import pandas as pd  # here, because children import this module
+
+    rows = []
+    for number in run.events["round"].unique():
+        before = {}
+        for time, who, state, marks in _replay(run, number):
+            waits = ring(before) if state in ("gave_up", "ended", "died") else []
+            if who in [wait.process for wait in waits]:
+                closed = max(wait.mark.since for wait in waits)
+                rows.append((number, closed, time, who, words(waits), _led(run, number, closed)))
+            before = marks
+    return pd.DataFrame(rows, columns="round closed ended victim cycle schedule".split())
+
+
+def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
+    """Return who held and waited for what, one a row: process, state, resource, since, in_cycle.
+
+    at: seconds since the start gate of that round, by default when its first deadlock closed.
+    """
+    import pandas as pd
+
+    closed = [row.closed for row in found(run).itertuples() if row.round == number]
+    at = at if at is not None else next(iter(closed), float("inf"))
+    marks = [marks for time, *_, marks in _replay(run, number) if time <= at][-1]
+    of_cycle = {(who, w.resource) for w in ring(marks) for who in (w.process, w.whom)}
+    rows = [
+        (process, mark.state, name, mark.since, (process, name) in of_cycle)
+        for process, own in marks.items()
+        for name, mark in own.items()
+    ]
+    return pd.DataFrame(rows, columns="process state resource since in_cycle".split())
+
+
+def _replay(run: Run, number: int) -> Iterator[tuple]:
+    """Yield each mark of a round, its time, process and state, and what all hold and wait for then."""
+    events = run.events[run.events["round"] == number].astype(object)
+    marks = {one: {} for one in run.params["processes"] if one in set(events["process"])}
+    columns = events.where(events.notna(), None)[
+        ["start", "process", "state", "resource", "detail"]
+    ]
+    for time, who, state, resource, detail in columns.itertuples(index=False):
+        if who in marks:
+            marks = marks | {who: after(marks[who], time, state, resource, detail)}
+        if state in ("ended", "died"):
+            marks = {one: own for one, own in marks.items() if one != who}
+        yield time, who, state, marks
+
+
+def _led(run: Run, number: int, closed: float) -> str:
+    """Return the turns that a round had taken by then, each place by its first letters."""
+    steps = run.events[(run.events["round"] == number) & (run.events["state"] == "step")]
+    short, plan = orders.letters_of(steps["step"]), [*run.params["processes"]]
+    steps = steps[steps["start"] <= closed]
+    turns = zip(steps["process"], steps["step"], strict=True)
+    return " ".join(f"{plan.index(process) + 1}{short[step]}" for process, step in turns)

@@ -1,166 +1,167 @@
-"""What processes share beside the database: locks, queues, windows and printers.
+"""What processes share beside the database: locks, queues, windows, the pages of a printer.
 
     def worker(me):
         with resources.hold(me, "printer"):
-            resources.page(me, "printer", f"page 1 of {me.name}")
+            resources.page(me, f"page 1 of {me.name}")
 
     processes.run({"P1": worker, "P2": worker}, setup=resources.shared("printer"))
 
-Their parent holds them and answers each process over its pipe, first come, first served. What a
-dead process held is free at once. Under a schedule each operation is one place.
+Their parent has them and answers each process over its pipe, first come, first served; what a dead
+process held is free at once. Under a schedule each operation is one place.
 """
 
 import math
 import os
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import cloudpickle
 
-from streamlib import database, home
-from streamlib.deadlock import Mark, named
+from streamlib import database, deadlock, home
 
 Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above this module
-GIVE_UP = ("give up",)
-Process = Any  # a process as its parent sees it, `processes.parent.Child`
+Process = Any  # `processes.parent.Child`: a process as its parent sees it
+PAPER = ".paper"  # how the name of a printer's file ends
+LOOK_S = 0.05  # how often one looks for a deadlock
 
 
 class Deadlock(Exception):
     """Raised in the process whose wait closed a cycle; its text names the cycle."""
 
 
-def shared(
-    *names: str, setup: Callable[[Path], object] = database.fresh, **counts: int
-) -> Callable[[Path], "Broker"]:
-    """Return a setup for a run that shares these: `shared("scanner", printer=2, jobs=10)`.
+def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque) -> Callable:
+    """Return a setup, for `processes.run` and others, by which processes share these.
 
-    A count is how many processes may hold it at once, for how many items a queue has room, or how
-    many values a window keeps. setup: makes the database ready, as for `processes.run`.
-    Raises ValueError for a name or a count that cannot be used.
+    `shared("scanner", printer=2, jobs=deque(), last=deque(maxlen=5))` has a lock, one that two can
+    hold at once, a queue, and a window; setup: makes the database ready. Raises ValueError for a
+    name or a number that cannot be used.
     """
-    found = dict.fromkeys(names) | counts
-    for name, count in found.items():
-        if not isinstance(name, str) or not name[:1].isalpha() or name[0] in "xX":
-            raise ValueError(f"{name!r} cannot name a resource: begin with a letter other than x.")
-        if count is not None and (type(count) is not int or count < 1):
+    found = dict.fromkeys(locks, 1) | others
+    for name, what in found.items():
+        if not name[:1].isalpha() or name[0] in "xX":  # x: gives up
             raise ValueError(
-                f"{name} is {count!r}: give how many there are, a whole number from 1."
+                f"{name!r} cannot name what is shared: begin with a letter, not with x."
             )
+        if not (isinstance(what, deque) or (type(what) is int and 0 < what <= 1000)):
+            raise ValueError(f"{name} is {what!r}: give a deque, or how many there are (to 1,000).")
 
     def make(path: Path) -> Broker:
         setup(path)
-        return Broker(path, found)
+        for old in path.parent.glob(f"{path.name}*{PAPER}"):
+            old.unlink()
+        return Broker(found)
 
     return make
 
 
 @contextmanager
-def hold(me: Me, *names: str, units: int = 1, timeout_s: float | None = None) -> Iterator[None]:
-    """Hold these resources, all taken at once, for as long as the block lasts; see `take`."""
-    take(me, *names, units=units, timeout_s=timeout_s)
+def hold(me: Me, name: str, *more: str, **options: Any) -> Iterator[int]:
+    """Hold a lock, or several taken all at once, while the block lasts; options: as of `take`."""
+    unit = take(me, name, *more, **options)
     try:
-        yield
+        yield unit
     finally:
-        for name in reversed(names):
-            release(me, name)
+        for one in [*reversed(more), name]:
+            release(me, one)
 
 
-def take(me: Me, *names: str, units: int = 1, timeout_s: float | None = None) -> None:
-    """Wait until all of these can be held at once, so many units of each, and hold them.
+def take(me: Me, name: str, *more: str, units: int = 1, timeout_s: float | None = None) -> int:
+    """Wait until this process can hold all of these locks, and hold them; return which unit.
 
-    timeout_s: how long to wait, seconds (times the time scale), by default as long as it takes; 0:
-    not at all. Raises TimeoutError if that was too short, Deadlock if it would be for ever.
+    units: how many of each; timeout_s: how long to wait, seconds (times the time scale), by default
+    for ever; 0: not at all. Raises TimeoutError if that was too short, Deadlock if it is for ever.
     """
-    _wait(me, " and ".join(names), ("take", names, units), "", timeout_s)
-    for name in names:
-        me.mark("holding", None, name)
+    names = [name, *more]
+    unit = _ask(me, " and ".join(map(str, names)), "take", names, units, None, timeout_s)
+    for one in names:
+        me.mark("holding", None, one)
+    return unit
 
 
 def release(me: Me, name: str) -> None:
-    """Give back all that this process holds of a resource; ValueError if that is nothing."""
+    """Give back what this process holds of a lock. Raises ValueError if it holds nothing."""
     _pass(me, f"release {name}")
     me.mark("done", None, name)
-    _now(me, ("release", (name,), name))
+    if isinstance(answer := _say(me, "release", [name]), Exception):
+        raise answer
 
 
-def put(me: Me, name: str, item: object, *, timeout_s: float | None = None) -> None:
-    """Put an item into a queue; wait while that is full. Raises as `take`."""
-    request = ("put", (name,), name, cloudpickle.dumps(item))
-    number = _wait(me, f"put {name}", request, "room", timeout_s)
+def put(me: Me, name: str, item: object) -> None:
+    """Put an item into a queue, or a value into a window, which then drops its oldest."""
+    number = _ask(me, f"put {name}", "put", [name], cloudpickle.dumps(item))
     me.mark("done", None, name, f"put {number}: {item}")
 
 
 def get(me: Me, name: str, *, timeout_s: float | None = None) -> Any:
-    """Return the oldest item of a queue; wait while that is empty. Raises as `take`."""
-    number, packed = _wait(me, f"get {name}", ("get", (name,), name), "an item", timeout_s)
-    item = cloudpickle.loads(packed)  # made by another process of this run
+    """Return the oldest item of a queue; wait until there is one. Raises as `take` does."""
+    number, item = _ask(me, f"get {name}", "get", [name], 1, "an item", timeout_s)
+    item = cloudpickle.loads(item)  # from another process of this run
     me.mark("done", None, name, f"got {number}: {item}")
     return item
 
 
 def join(me: Me, name: str, *, timeout_s: float | None = None) -> None:
-    """Wait until a queue is empty: each item has been got. Raises as `take`."""
-    _wait(me, f"join {name}", ("join", (name,), name), "the end", timeout_s)
+    """Wait until a queue is empty. Raises as `take` does."""
+    _ask(me, f"join {name}", "join", [name], 0, "its end", timeout_s)
     me.mark("done", None, name, "joined")
 
 
-def window(me: Me, name: str, *values: object) -> list:
-    """Add these values to a window; return the latest, as many as it keeps, oldest first."""
-    _pass(me, f"window {name}")
-    kept = _now(me, ("window", (name,), name, *map(cloudpickle.dumps, values)))
-    me.mark("done", None, name, ", ".join(map(str, values)))
-    return [cloudpickle.loads(value) for value in kept]
+def window(me: Me, name: str) -> list:
+    """Return all that is in a window or queue now, the oldest first, and leave it there."""
+    found = _ask(me, f"window {name}", "window", [name])
+    me.mark("done", None, name)
+    return [cloudpickle.loads(item) for _, item in found]
 
 
-def page(me: Me, name: str, text: str) -> None:
-    """Print a page: a line in the printer's file, see `paper`. Nothing asks if you hold it."""
-    _pass(me, f"page {name}")
-    _now(me, ("page", (name,), name, " ".join(str(text).split())))
-    me.mark("done", None, name, text)
+def page(me: Me, text: str, unit: int = 1) -> None:
+    """Print a page, one line of `paper`; nothing asks whether this process holds the printer."""
+    _pass(me, "page")
+    with open(paper(me.db, unit), "a", encoding="utf-8") as file:
+        file.write(" ".join(str(text).split()) + "\n")
 
 
-def paper(db: Path | str, name: str = "printer", unit: int = 1) -> list[str]:
-    """Return the pages that a printer has printed in the last round: `paper(run.db)`."""
-    path = _paper(Path(db), name, unit)
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
-def _paper(db: Path, name: str, unit: object) -> Path:
-    return db.with_name(f"{db.name}.{name}-{unit}.txt")
+def paper(db: Path, unit: int = 1) -> Path:
+    """Return the path of the file that has the pages of a printer, as in `paper(run.db)`."""
+    return db.with_name(f"{db.name}.{unit}{PAPER}")
 
 
 def _pass(me: Me, place: str) -> None:
-    """Go through a place at which nobody has to wait."""
+    """Go through a place where nobody waits."""
     me.step(place)
-    me._room = False  # the SQL command after it is a place of its own
+    me._room = False  # so that an SQL command after it is a place of its own
 
 
-def _wait(me: Me, place: str, request: tuple, wants: str, timeout_s: float | None) -> Any:
-    """Go through a place at which this process may have to wait; return the parent's answer."""
+def _ask(
+    me: Me,
+    place: str,
+    what: str,
+    names: list[str],
+    given: object = None,
+    wants: str | None = None,
+    timeout_s: float | None = None,
+) -> Any:
+    """Go through a place where this process may wait; return its parent's answer, or raise that."""
     limit_s = None if timeout_s is None else home.seconds("timeout_s", timeout_s) * me.scale
-    timeout = f"timeout of {limit_s:g} s" if limit_s else ""
-    detail = ", ".join(filter(None, [wants, timeout])) or None
-    turn, answer, names = 0, None, request[1]
+    words = [wants, f"timeout of {limit_s:g} s" if limit_s else None]
+    turn, answer = 0, None
     while number := me._ask(place) if me._takes_turns() else -1:
         for name in names if turn == 0 else ():
-            me.mark("waiting", None, name, detail)
+            me.mark("waiting", None, name, ", ".join(filter(None, words)) or None)
         turn = number
-        answer = _answer(me, request, 0 if turn > 0 else limit_s)
-        if turn < 0 or answer is not None or timeout_s == 0:
+        answer = _say(me, what, names, given, limit_s=limit_s if turn < 0 else 0)
+        if answer is not None or turn < 0 or timeout_s == 0:
             break
-        me._answer.refused = "waits"  # the parent may give this process another turn here
+        me._answer.refused = "waits"  # this process may have another turn here
     me._recorder.mark("step", None, None, place, turn)
     me._room = False
     if answer is None:
-        answer = TimeoutError(
-            f"{me.name} gave up {' and '.join(map(named, names))}, which others held"
-        )
+        answer = TimeoutError(f"{me.name} gave up at {place}: others were quicker.")
     if isinstance(answer, Exception):
         for name in names:
             me.mark("gave_up", None, name, type(answer).__name__)
@@ -168,140 +169,122 @@ def _wait(me: Me, place: str, request: tuple, wants: str, timeout_s: float | Non
     return answer
 
 
-def _now(me: Me, request: tuple) -> Any:
-    """Return what the parent answers to a request for which nobody has to wait."""
-    answer = _answer(me, request)
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _answer(me: Me, request: tuple, limit_s: float | None = None) -> Any:
-    """Return what the parent answers, which may be an error; None if that takes too long."""
+def _say(me: Me, what: str, names: list[str], given: object = None, *, limit_s=None) -> Any:
+    """Send a request to the parent; return its answer, None if it would be later than that."""
     if me._here != (os.getpid(), threading.get_ident()):
-        raise RuntimeError(
-            "A thread or copy of a worker shares nothing: let the worker itself ask."
-        )
-    me._pipe.send(request)
+        raise RuntimeError("A thread or a copy of a worker shares nothing: let the worker do that.")
+    me._pipe.send((what, names, given))
     if not me._pipe.poll(limit_s):
-        me._pipe.send(GIVE_UP)  # there is one answer in any case: it may be under way
+        me._pipe.send(())  # it gives up; there is one answer in any case
     return me._pipe.recv()
 
 
 class Broker:
-    """What is shared in one round, and who waits for it, as the parent of the processes has it."""
+    """What is shared in one round, and who waits for it, as the parent of the processes has it.
 
-    def __init__(self, db: Path = Path(), counts: Mapping[str, int | None] = MappingProxyType({})):
-        self._db, self.counts = db, counts
-        self.held: dict[str, dict] = {name: {} for name in counts}  # unit -> who holds it
-        self.items = {name: deque() for name in counts}
-        self.numbers = Counter()  # of the items put so far
-        self.waiting: dict[Process, tuple] = {}  # requests, first come first
-        for old in [file for name in counts for file in db.parent.glob(_paper(db, name, "*").name)]:
-            old.unlink()
+    Its methods yield whom to answer, and what; or None, and what to note.
+    """
 
-    def ask(self, one: Process, request: tuple) -> Iterator[tuple[Process, object]]:
-        """Take a request; yield whom to answer now, and what."""
-        if request == GIVE_UP:
-            if self.waiting.pop(one, None):
-                yield one, None
-            return
-        if unknown := [name for name in request[1] if name not in self.counts]:
-            said = f"There is no {unknown[0]} to share"
-            yield one, ValueError(f"{said}: name it, as in setup=resources.shared({unknown[0]!r}).")
-            return
-        self.waiting[one] = request
-        yield from self.serve()
+    def __init__(self, found: dict[str, int | deque] = MappingProxyType({})):
+        self.free = {name: [*range(1, n + 1)] for name, n in found.items() if type(n) is int}
+        self.items = {name: each.copy() for name, each in found.items() if name not in self.free}
+        self.units = {name: len(units) for name, units in self.free.items()}
+        self.held: dict[tuple[Process, str], list[int]] = {}  # which units
+        self.waiting: dict[Process, tuple] = {}  # the requests, first come first
+        self.due, self._number, self._noted = math.inf, 0, []  # due: of the next look, if free
 
-    def serve(self) -> Iterator[tuple[Process, object]]:
-        """Answer those that need not wait any longer; yield whom, and what."""
-        for one, (operation, names, *given) in list(self.waiting.items()):
-            try:
-                answer = getattr(self, f"_{operation}")(one, *given)
-            except (OSError, ValueError, Deadlock) as error:
-                answer = error
-            if answer is not None:
-                del self.waiting[one]
-                yield one, answer
-                yield from self.serve()
-                return
+    def ask(self, one: Process, request: tuple) -> Iterator[tuple]:
+        """Take a request of a process, or () if it gives up; answer those that need not wait."""
+        if self.waiting.pop(one, None) and not request:
+            yield one, None
+        self.waiting |= {one: request} if request else {}
+        served = True
+        while served:
+            answers = {who: self._answer(who, *asked) for who, asked in self.waiting.items()}
+            served = {who: answer for who, answer in answers.items() if answer is not None}
+            self.waiting = {who: r for who, r in self.waiting.items() if who not in served}
+            yield from served.items()
 
-    def leave(self, one: Process) -> list[str]:
-        """Take back what a process holds that has ended; return the names."""
+    def leave(self, one: Process) -> Iterator[tuple]:
+        """Free what a process holds that has ended its round."""
         self.waiting.pop(one, None)
-        return [name for name in self.held if self._units(one, name) and self._release(one, name)]
+        for who, name in [*self.held]:
+            if who is one:
+                self._release(one, name)
+                said = f"{one.name} ended while it held {deadlock.named(name)}"
+                yield None, f"{said}, which is free again: hold it in a with block."
+        yield from self.ask(one, ())
 
-    def still(self, one: Process, marks: Mapping[str, Mark]) -> dict[str, Mark]:
-        """Return a process's marks without those of waits that have been answered since."""
-        waits = one in self.waiting
-        return {
-            n: m for n, m in marks.items() if waits or m.state == "holding" or n not in self.held
-        }
+    def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:
+        """End a deadlock of processes that have marked nothing since the last look.
 
-    def refuse(self, edges: list[tuple], marks: Mapping, said: str) -> Iterator[tuple]:
-        """Yield whose wait closed this cycle, and its error; nobody if a timeout will end it."""
-        names = {who: name for who, name, _ in edges}
-        ends = {o: marks[o.name][names[o.name]] for o in self.waiting if o.name in names}
-        if ends and not any("timeout" in (mark.detail or "") for mark in ends.values()):
-            last = max(ends, key=lambda one: ends[one].time)
+        The one whose wait closed it is answered with an error. read: `recorder.read`.
+        """
+        if time.monotonic() < self.due:
+            return
+        self.due, marks = time.monotonic() + LOOK_S, {}
+        for one in living:
+            own, before, at = one.seen
+            if (size := one.recording.stat().st_size) == before > at:
+                times, _, kinds, _, at = read(one.recording, at)
+                for since, kind in zip(times, kinds, strict=True):
+                    own = deadlock.after(own, since, kind.state, kind.resource, kind.detail)
+            one.seen = own, size, at
+            answered = self.free | self.items if one not in self.waiting else ()
+            marks[one.name] = {
+                name: mark
+                for name, mark in own.items()
+                if size == before and (mark.state == "holding" or name not in answered)
+            }
+        waits = {wait.process: wait.mark for wait in deadlock.ring(marks)}
+        said = deadlock.words(deadlock.ring(marks))
+        asked = {one: waits[one.name] for one in self.waiting if one.name in waits}
+        if asked and not any("timeout" in (mark.detail or "") for mark in asked.values()):
+            last = max(asked, key=lambda one: asked[one].since)
             del self.waiting[last]
-            yield last, Deadlock(said)
+            yield last, Deadlock(f"{said}: take them in one order, or all at once")
+        elif said and said != self._noted:
+            self._noted = said
+            yield None, f"Deadlock: {said}; only a timeout ends it: take them in one order."
 
-    def _units(self, one: Process, name: str) -> list[int]:
-        return [unit for unit, holder in self.held[name].items() if holder is one]
-
-    def _take(self, one: Process, units: int) -> list | None:
-        names, found = self.waiting[one][1], {}
+    def _answer(self, one: Process, what: str, names: list[str], given: Any) -> object:
+        """Return the answer to a request, an error if it cannot be met; None: it has to wait."""
+        known = self.free if what in ("take", "release") else self.items
         for name in names:
-            count = self.counts[name] or 1
-            if type(units) is not int or not 0 < units <= count:
-                raise ValueError(f"units is {units!r}: there is {count} of {named(name)} to hold.")
-            if self._units(one, name):
-                said = f"{one.name} waits for {named(name)}, held by {one.name}"
-                raise Deadlock(f"{said}: release it first, or take all its units at once.")
-            free = (unit for unit in range(1, count + 1) if unit not in self.held[name])
-            found[name] = [*islice(free, units)]
-        if any(len(those) < units for those in found.values()):
+            if name not in known:
+                said = f"No {'lock' if known is self.free else 'queue or window'} is named {name!r}"
+                return ValueError(f"{said}: name it in resources.shared, and give that as setup.")
+        if what == "take":
+            return self._take(one, names, given)
+        if what == "release":
+            return self._release(one, name)
+        items = self.items[name]
+        if what == "put":
+            self._number += 1
+            items.append((self._number, given))
+            return self._number
+        if what == "get":
+            return items.popleft() if items else None
+        if what == "join":
+            return None if items else True
+        return [*items]
+
+    def _take(self, one: Process, names: list[str], units: int) -> object:
+        for name in names:
+            if (one, name) in self.held:
+                said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
+                return Deadlock(f"{said}: take it once, with all the units that you need")
+            if units not in range(1, self.units[name] + 1):
+                return ValueError(f"units is {units!r}: {name} has {self.units[name]} to hold.")
+        if any(len(self.free[name]) < units for name in names):
             return None
-        for name, those in found.items():
-            self.held[name] |= dict.fromkeys(those, one)
-        return [found]
+        for name in names:
+            self.held[one, name], self.free[name] = self.free[name][:units], self.free[name][units:]
+        return self.held[one, names[0]][0]
 
-    def _release(self, one: Process, name: str) -> bool:
-        if not (units := self._units(one, name)):
-            holder = " and ".join(sorted({other.name for other in self.held[name].values()}))
-            said = f"{one.name} does not hold {named(name)} (held by {holder or 'nobody'})"
-            raise ValueError(f"{said}: release only what you have taken.")
-        for unit in units:
-            del self.held[name][unit]
-        return True
-
-    def _put(self, one: Process, name: str, item: bytes) -> int | None:
-        if len(self.items[name]) == (self.counts[name] or math.inf):
-            return None
-        self.numbers[name] += 1
-        self.items[name].append((self.numbers[name], item))
-        return self.numbers[name]
-
-    def _get(self, one: Process, name: str) -> tuple[int, bytes] | None:
-        return self.items[name].popleft() if self.items[name] else None
-
-    def _join(self, one: Process, name: str) -> bool | None:
-        return None if self.items[name] else True
-
-    def _window(self, one: Process, name: str, *values: bytes) -> list[bytes]:
-        if self.counts[name] is None:
-            raise ValueError(
-                f"Say how many values {named(name)} keeps: resources.shared({name}=5)."
-            )
-        kept = [*self.items[name], *values][-self.counts[name] :]
-        self.items[name] = deque(kept)
-        return kept
-
-    def _page(self, one: Process, name: str, text: str) -> bool:
-        unit = min(self._units(one, name), default=1)
-        with open(
-            _paper(self._db, name, unit), "a", encoding="utf-8", errors="backslashreplace"
-        ) as file:
-            file.write(text + "\n")
+    def _release(self, one: Process, name: str) -> object:
+        if (one, name) not in self.held:
+            holders = ", ".join(who.name for who, held in self.held if held == name) or "nobody"
+            return ValueError(f"{one.name} releases {name}, held by {holders}: take it first.")
+        self.free[name] = sorted(self.free[name] + self.held.pop((one, name)))
         return True

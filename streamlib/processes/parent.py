@@ -7,12 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import deadlock, guard, home, resources
+from streamlib import guard, home, resources
 from streamlib.processes import child, recorder
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
@@ -44,9 +44,7 @@ class Child:
     pipe: Connection
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
-    size: int = 0  # of its recording, at the last look for a deadlock
-    read: int = 0  # how much of that is in `marks`
-    marks: dict[str, deadlock.Mark] = field(default_factory=dict)
+    seen: tuple = ({}, -1, 0)  # what it holds, as a look for deadlocks has read its recording
 
 
 class Children:
@@ -60,7 +58,7 @@ class Children:
         quiet = watch or os.environ.get("STREAMLIB_PREDICT") == "skip"
         self._bar, self._bar_due = None, math.inf if quiet else time.monotonic() + SOON_S
         self._rounds, self._done = rounds, 0  # how many are to be played, 0 if unknown
-        self.shared, self._look_due = resources.Broker(), math.inf
+        self.shared = resources.Broker()
         self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
@@ -80,7 +78,7 @@ class Children:
     def play(self, number: int, limit_s: float) -> None:
         """Play a free round; end what is still running after `limit_s` seconds."""
         self.open_gate(number)
-        self._look_due = 0
+        self.shared.due = 0
         self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
     def open_gate(self, number: int) -> None:
@@ -153,42 +151,17 @@ class Children:
                         continue
                     answers.append(self._bury(waiting[pipe]))
                 if answers[-1].place is None:
-                    self._take_back(waiting[pipe])
+                    self._reply(self.shared.leave(waiting[pipe]))
                 del waiting[pipe]
-            self._end_deadlock([*waiting.values()])
+            self._reply(self.shared.look(waiting.values(), recorder.read))
             self._show()
             self._show_bar([one.name for one in waiting.values()])
         return answers
 
-    def _end_deadlock(self, living: list[Child]) -> None:
-        """End a deadlock of processes that stand still: refuse the wait that closed it, or say it."""
-        if time.monotonic() < self._look_due:
-            return
-        self._look_due = time.monotonic() + LOOK_S
-        marks = {one.name: {} for one in living}
-        for one in living:
-            before, one.size = one.size, one.recording.stat().st_size
-            if one.size == before:
-                times, _, kinds, _, one.read = recorder.read(one.recording, one.read)
-                for t_ns, kind in zip(times, kinds, strict=True):
-                    more = kind.state, kind.resource, kind.detail, t_ns
-                    one.marks = deadlock.after(one.marks, *more)
-                marks[one.name] = self.shared.still(one, one.marks)
-        if edges := deadlock.ring(marks):
-            said = deadlock.sentence(edges, marks)
-            self._reply(answers := [*self.shared.refuse(edges, marks, said)])
-            said = f"Deadlock: {said}; only a timeout can end it."
-            self.note(said * (not answers and self._where + said not in self.problems))
-
-    def _reply(self, answers: Iterable[tuple[Child, object]]) -> None:
+    def _reply(self, answers: Iterable[tuple[Child | None, object]]) -> None:
+        """Send what `resources.Broker` answers, or note it."""
         for one, answer in answers:
-            _send(one, answer)
-
-    def _take_back(self, one: Child) -> None:
-        """Free what a process still holds that has ended its round, and say so."""
-        for name in self.shared.leave(one):
-            self.note(f"{one.name} ended while it held {deadlock.named(name)}: it is free again.")
-        self._reply(self.shared.serve())
+            _send(one, answer) if one else self.note(answer)
 
     def _bury(self, one: Child, late: str = "") -> child.Answer:
         """End a process that is late, or gone; return the answer that it cannot give."""
