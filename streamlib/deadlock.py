@@ -137,24 +137,30 @@ def found(run: Run) -> "pd.DataFrame":
 def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     """Return who held and waited for what, one a row: process, state, resource, since, in_cycle.
 
-    at: seconds since the start gate of that round, by default when its first deadlock closed.
+    at: seconds since the start gate of that round, by default when its first deadlock closed, or
+    else when most was held and waited for. `attrs["cycle"]` has the cycle in words.
     """
     import pandas as pd
 
-    closed = [row.closed for row in found(run).itertuples() if row.round == number]
-    at = at if at is not None else next(iter(closed), float("inf"))
-    marks = [marks for time, *_, marks in _replay(run, number) if time <= at][-1]
-    of_cycle = {(who, w.resource) for w in ring(marks) for who in (w.process, w.whom)}
+    if at is None:
+        at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
+    stood = [{}, *(marks for time, *_, marks in _replay(run, number) if at is None or time <= at)]
+    marks = max(stood, key=lambda marks: sum(map(len, marks.values()))) if at is None else stood[-1]
+    waits = ring(marks)
+    of_cycle = {(one, wait.resource) for wait in waits for one in (wait.process, wait.whom)}
     rows = [
-        (process, mark.state, name, mark.since, (process, name) in of_cycle)
-        for process, own in marks.items()
+        (one, mark.state, name, mark.since, (one, name) in of_cycle)
+        for one, own in marks.items()
         for name, mark in own.items()
     ]
-    return pd.DataFrame(rows, columns="process state resource since in_cycle".split())
+    table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())
+    table["process"] = pd.Categorical(table["process"], run.params["processes"])
+    table.attrs["cycle"] = words(waits)
+    return table
 
 
 def _replay(run: Run, number: int) -> Iterator[tuple]:
-    """Yield each mark of a round, its time, process and state, and what all hold and wait for then."""
+    """Yield the time, process and state of each mark of a round, and all marks that then stand."""
     events = run.events[run.events["round"] == number].astype(object)
     marks = {one: {} for one in run.params["processes"] if one in set(events["process"])}
     columns = events.where(events.notna(), None)[
