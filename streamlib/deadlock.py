@@ -105,8 +105,11 @@ def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | 
 
 
 def words(waits: list[Wait]) -> str:
-    """Return a cycle in words."""
-    return " ".join([waits[0].process, ", which ".join(map(str, waits))]) if waits else ""
+    """Return a cycle in words, a long one without its middle."""
+    texts, left_out = [str(wait) for wait in waits], len(waits) - 6
+    if left_out > 2:
+        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3].process}"]
+    return f"{waits[0].process} {', which '.join(texts)}" if waits else ""
 
 
 def cycle(run: Run) -> str:
@@ -147,11 +150,12 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     stood = [{}, *(marks for time, *_, marks in _replay(run, number) if at is None or time <= at)]
     marks = max(stood, key=lambda marks: sum(map(len, marks.values()))) if at is None else stood[-1]
     waits = ring(marks)
-    of_cycle = {(one, wait.resource) for wait in waits for one in (wait.process, wait.whom)}
+    cycle = [(one, wait.resource) for wait in waits for one in (wait.process, wait.whom) if one]
+    every = cycle + [(one, name) for one, own in marks.items() for name in own]
     rows = [
-        (one, mark.state, name, mark.since, (one, name) in of_cycle)
-        for one, own in marks.items()
-        for name, mark in own.items()
+        (one, mark.state, name, mark.since, (one, name) in cycle)
+        for one, name in dict.fromkeys(every)
+        if (mark := marks[one].get(name))  # nobody holds a queue
     ]
     table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())
     table["process"] = pd.Categorical(table["process"], run.params["processes"])

@@ -13,35 +13,31 @@ def waits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `table` as `deadlock.graph` returns it. The arrows of a cycle are thick. Returns the Axes.
     """
     drawing.need(table)
-    arrows, follows = [], {}
-    for edge in table.itertuples():
-        ends = [("process", edge.process), ("resource", edge.resource)]
-        arrows.append((*(ends if edge.state == "waiting" else ends[::-1]), edge))
-        follows |= dict([arrows[-1][:2]]) if edge.in_cycle else {}
-    order, node = {}, next(iter(follows), None)
-    while node in follows and node not in order:  # around the cycle first
-        order[node], node = None, follows[node]
-    order = [*(order | dict.fromkeys(node for *both, _ in arrows for node in both))]
-    turns = np.pi / 2 - 2 * np.pi * np.arange(len(order)) / len(order)
-    at = dict(zip(order, np.column_stack([np.cos(turns), np.sin(turns)]), strict=True))
-    lanes = table["process"].astype("category").cat.categories
-    hues = {name: drawing.tint(lane) for lane, name in enumerate(lanes)}
-    many = len(order) > 2 * drawing.FEW
+    ends = [(("process", one), ("resource", what)) for one, what in table.iloc[:, [0, 2]].values]
+    waiting = table["state"] == "waiting"
+    arrows = [pair if w else pair[::-1] for pair, w in zip(ends, waiting, strict=True)]
+    nodes = list(dict.fromkeys(node for arrow in arrows for node in arrow))
+    turns = np.pi / 2 - 2 * np.pi * np.arange(len(nodes)) / len(nodes)
+    at = dict(zip(nodes, np.column_stack([np.cos(turns), np.sin(turns)]), strict=True))
+    names = list(table["process"].astype("category").cat.categories)
+    many = len(nodes) > 2 * drawing.FEW
     ax = ax or drawing.axes("", 8, 8 if many else 5)
-    for (kind, name), turn in zip(order, np.degrees(turns) % 360, strict=True):
-        hue, left = hues[name] if kind == "process" else "dimgray", 90 < turn < 270
-        marker, size = "o" if kind == "process" else "s", 30 if many else 300
-        ax.scatter(*at[kind, name], size, [hue], marker, zorder=3)
-        style = (
-            {"rotation": turn - 180 * left, "rotation_mode": "anchor", "size": 6} if many else {}
-        )
-        style |= {"ha": "right" if left else "left", "weight": "bold", "color": hue}
-        drawing.say(ax, drawing.short(name), at[kind, name] * 1.1, **style)
-    for tail, head, edge in arrows:
+    size, gap = (30, 2) if many else (300, 9)
+    for (kind, name), turn in zip(nodes, np.degrees(turns) % 360, strict=True):
+        hue = drawing.tint(names.index(name)) if kind == "process" else np.full(3, 0.4)
+        ax.scatter(*at[kind, name], size, [hue], "o" if kind == "process" else "s", zorder=3)
+        left = 90 < turn < 270
+        style = {"ha": "center", "weight": "bold", "color": hue}
+        if many:  # then the labels stand like spokes
+            style |= {"rotation": turn - 180 * left, "rotation_mode": "anchor", "size": 6}
+            style |= {"ha": "right" if left else "left"}
+        drawing.say(ax, drawing.short(name), at[kind, name] * (1.1 if many else 1.3), **style)
+    for (tail, head), edge in zip(arrows, table.itertuples(), strict=True):
         line = {"ls": "--" if edge.state == "waiting" else "-", "lw": 3 if edge.in_cycle else 1}
-        line |= {"color": hues[edge.process], "arrowstyle": "-|>", "shrinkA": 9, "shrinkB": 9}
-        ax.annotate("", at[head], at[tail], arrowprops=line | {"mutation_scale": 12})
-    ax.set(xlim=(-1.6, 1.6), ylim=(-1.3, 1.3), aspect="equal")
+        line |= {"arrowstyle": "-|>", "mutation_scale": gap + 3, "shrinkA": gap, "shrinkB": gap}
+        line |= {"color": drawing.tint(names.index(edge.process))}
+        ax.annotate("", at[head], at[tail], arrowprops=line)
+    ax.set(xlim=(-1.7, 1.7), ylim=(-1.6, 1.6), aspect="equal")
     ax.axis("off")
-    many = f"{table['process'].nunique()} processes hold or wait, none of them in a cycle"
-    return drawing.entitle(ax, drawing.short(table.attrs.get("cycle") or many, 400))
+    no_cycle = f"{table['process'].nunique()} processes hold or wait, none of them in a cycle"
+    return drawing.entitle(ax, drawing.short(table.attrs.get("cycle") or no_cycle, 400))
