@@ -44,8 +44,8 @@ class Wait(NamedTuple):
 
 def named(resource: str) -> str:
     """Return how a sentence names a resource: the printer, the write lock of lab.db, fork 1."""
-    lock = "the write lock of " if "." in resource else ""
-    return f"{lock or 'the ' * resource.isalpha()}{resource}"
+    file = "." in resource and " " not in resource
+    return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
 def after(

@@ -229,15 +229,16 @@ class Broker:
                 and (mark.state == "holding" or one in self.waiting or name not in self.boxes)
             }
         waits = deadlock.ring(marks)
-        said, since = deadlock.words(waits), {wait.process: wait.mark.since for wait in waits}
-        asked = [one for one in self.waiting if one.name in since]
-        if asked and not any("timeout" in (wait.mark.detail or "") for wait in waits):
-            last = max(asked, key=lambda one: since[one.name])
+        said, mark = deadlock.words(waits), {wait.process: wait.mark for wait in waits}
+        asked = [one for one in self.waiting if one.name in mark]
+        if asked and not any("timeout" in (mark[one.name].detail or "") for one in asked):
+            last = max(asked, key=lambda one: mark[one.name].since)
             del self.waiting[last]
-            yield last, Deadlock(f"{said}: take them in one order, or all at once")
+            advice = "take what you need in one order" if waits[-1].whom else "do not wait for it"
+            yield last, Deadlock(f"{said}: {advice}.")
         elif said and said != self._noted:
             self._noted = said
-            yield None, f"Deadlock: {said}; only a timeout ends it: take them in one order."
+            yield None, f"Deadlock: {said}; only a timeout ends that: take them in one order."
 
     def _answer(self, one: Process, what: str, names: list[str], given: Any) -> object:
         """Return the answer to a request, an error if it cannot be met; None: it has to wait."""
