@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from streamlib import database, deadlock, home
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above this module
 Process = Any  # `processes.parent.Child`: a process as its parent sees it
@@ -130,6 +133,25 @@ def paper(db: Path, unit: int = 1) -> Path:
     return db.with_name(f"{db.name}.{unit}{PAPER}")
 
 
+def passed(run: Any) -> "pd.DataFrame":
+    """Return what went through the queues of a run, a row an item, in the order of the putting.
+
+    Columns: round, resource, number, item, putter, put, getter, got, waited (all in seconds).
+    """
+    import pandas as pd  # here, because children import this module
+
+    marks = run.events[["round", "resource", "process", "end"]]
+    texts = run.events["detail"].astype(str).str.extract(r"(?s)^(put|got) (\d+): (.*)")
+    marks = marks.assign(which=texts[0], number=pd.to_numeric(texts[1]), item=texts[2])
+    put, got = (marks[marks["which"] == which] for which in ("put", "got"))
+    put = put.rename(columns={"process": "putter", "end": "put"}).drop(columns="which")
+    got = got.rename(columns={"process": "getter", "end": "got"}).drop(columns=["which", "item"])
+    table = put.merge(got, "left", on=["round", "resource", "number"]).sort_values(
+        ["round", "number"]
+    )
+    return table.astype({"number": int}).assign(waited=table["got"] - table["put"])
+
+
 def _pass(me: Me, place: str) -> None:
     """Go through a place where nobody waits."""
     me.step(place)
@@ -179,8 +201,10 @@ class Broker:
 
     def __init__(self, found: Mapping[str, int | deque] = MappingProxyType({})):
         self.units = {name: count for name, count in found.items() if type(count) is int}
-        self.boxes = {name: each.copy() for name, each in found.items() if name not in self.units}
-        self.boxes |= {name: deque(range(1, n + 1)) for name, n in self.units.items()}
+        self.boxes = {name: deque(range(1, count + 1)) for name, count in self.units.items()}
+        for name in found.keys() - self.units.keys():
+            items = [(0, cloudpickle.dumps(item)) for item in found[name]]
+            self.boxes[name] = deque(items, found[name].maxlen)
         self.held: dict[tuple[Process, str], list[int]] = {}  # which units
         self.waiting: dict[Process, tuple] = {}  # the requests, first come first
         self.due, self._number, self._noted = math.inf, 0, ""  # due: the next look, if all run free
