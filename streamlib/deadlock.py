@@ -37,7 +37,7 @@ class Wait(NamedTuple):
 
     def __str__(self) -> str:
         by = f"which is up to {self.whom or 'nobody who is left'}"
-        if what := QUEUE.get(_first(self.mark)):
+        if what := QUEUE.get(self.mark.detail):
             return f"waits for {what} {self.resource}, {by}"
         return f"waits for {named(self.resource)}, held by {self.whom}"
 
@@ -88,15 +88,11 @@ def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
     return waits
 
 
-def _first(mark: Mark) -> str:
-    return (mark.detail or "").partition(",")[0]
-
-
 def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | None]]:
     """Return what a process waits for, and who can end that: None is somebody unknown."""
     found = {}
     for name, mark in marks[one].items():
-        if mark.state == "waiting" and _first(mark) in QUEUE:
+        if mark.state == "waiting" and mark.detail in QUEUE:
             found[name] = [other for other in marks if other != one]
         elif mark.state == "waiting":
             holders = [p for p, own in marks.items() if own.get(name, mark).state == "holding"]

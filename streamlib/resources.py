@@ -64,25 +64,26 @@ def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque)
 
 
 @contextmanager
-def hold(me: Me, *names: str, **options: Any) -> Iterator[int]:
-    """Hold one lock, or several taken at once, while the block lasts; options: as of `take`."""
-    unit = take(me, *names, **options)
+def hold(me: Me, name: str, *more: str, **options: Any) -> Iterator[int]:
+    """Hold a lock, or several taken at once, while the block lasts; options: those of `take`."""
+    unit = take(me, name, *more, **options)
     try:
         yield unit
     finally:
-        for name in reversed(names):
-            release(me, name)
+        for one in [*reversed(more), name]:
+            release(me, one)
 
 
-def take(me: Me, *names: str, units: int = 1, timeout_s: float | None = None) -> int:
+def take(me: Me, name: str, *more: str, units: int = 1, timeout_s: float | None = None) -> int:
     """Wait until this process can hold all of these locks, and hold them; return which unit.
 
     units: how many of each; timeout_s: how long to wait, seconds (times the time scale), by default
     for ever; 0: not at all. Raises TimeoutError if that was too short, Deadlock if it is for ever.
     """
-    unit = _ask(me, " and ".join(map(str, names)), ("take", names, units), "", timeout_s)
-    for name in names:
-        me._recorder.mark("holding", None, name)
+    names = [str(one) for one in (name, *more)]
+    unit = _ask(me, " and ".join(names), ("take", names, units), "", timeout_s)
+    for one in names:
+        me._recorder.mark("holding", None, one)
     return unit
 
 
@@ -140,15 +141,13 @@ def passed(run: Any) -> "pd.DataFrame":
     """
     import pandas as pd  # here, because children import this module
 
-    marks = run.events[["round", "resource", "process", "end"]]
     texts = run.events["detail"].astype(str).str.extract(r"(?s)^(put|got) (\d+): (.*)")
-    marks = marks.assign(which=texts[0], number=pd.to_numeric(texts[1]), item=texts[2])
-    put, got = (marks[marks["which"] == which] for which in ("put", "got"))
-    put = put.rename(columns={"process": "putter", "end": "put"}).drop(columns="which")
-    got = got.rename(columns={"process": "getter", "end": "got"}).drop(columns=["which", "item"])
-    table = put.merge(got, "left", on=["round", "resource", "number"]).sort_values(
-        ["round", "number"]
-    )
+    marks = run.events[["round", "resource", "process", "end"]].assign(item=texts[2])
+    marks["number"] = pd.to_numeric(texts[1])
+    put, got = (marks[texts[0] == what] for what in ("put", "got"))
+    put = put.rename(columns={"process": "putter", "end": "put"})
+    got = got.rename(columns={"process": "getter", "end": "got"}).drop(columns="item")
+    table = put.merge(got, "left").sort_values(["round", "number"], ignore_index=True)
     return table.astype({"number": int}).assign(waited=table["got"] - table["put"])
 
 
@@ -161,10 +160,9 @@ def _pass(me: Me, place: str) -> None:
 def _ask(me: Me, place: str, request: tuple, wants="", timeout_s: float | None = None) -> Any:
     """Go through a place where this process may wait; return its parent's answer, or raise that."""
     limit_s = None if timeout_s is None else home.seconds("timeout_s", timeout_s) * me.scale
-    words = filter(None, [wants, f"timeout of {limit_s:g} s" if limit_s else ""])
-    waiting = ("waiting", ", ".join(words) or None) if timeout_s != 0 else ("tries", None)
-    for name in request[1]:
-        me.mark(waiting[0], None, name, waiting[1])
+    details = [wants] * bool(wants) + [f"timeout of {limit_s:g} s" for _ in range(bool(limit_s))]
+    for name in request[1] if timeout_s != 0 else ():
+        me.mark("waiting", None, name, ", ".join(details) or None)
     answer, turn = None, -1
     while number := me._ask(place) if me._takes_turns() else -1:
         turn, answer = number, _say(me, request, limit_s if number < 0 else 0)
@@ -186,7 +184,8 @@ def _say(me: Me, request: tuple, limit_s: float | None = None) -> Any:
     """Send a request to the parent; return its answer, None if that would be later."""
     if me._here != (os.getpid(), threading.get_ident()):
         raise RuntimeError("A thread or a copy of a worker shares nothing: let the worker do that.")
-    me._pipe.send(request)
+    what, names, given = request
+    me._pipe.send((what, [*map(str, names)], given))
     if not me._pipe.poll(limit_s):
         me._pipe.send(())  # it gives up; there is one answer in any case
     return me._pipe.recv()
@@ -293,10 +292,10 @@ class Broker:
                 said = f"No {kind} is named {name!r}: name it in resources.shared"
                 return ValueError(f"{said}, and give what that returns as setup.")
             holders = [who.name for who, held in self.held if held == name]
-            if what == "take" and one.name in holders:
+            if what == "take" and (one.name in holders or names.count(name) > 1):
                 said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
                 return Deadlock(f"{said}: take it once, with all the units that you need.")
-            if what == "take" and given not in range(1, self.units[name] + 1):
+            if what == "take" and not (type(given) is int and 0 < given <= self.units[name]):
                 return ValueError(f"units is {given!r}: {name} has {self.units[name]} to hold.")
             if what == "release" and one.name not in holders:
                 held = f"held by {' and '.join(holders) or 'nobody'}"

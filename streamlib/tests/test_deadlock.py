@@ -332,6 +332,38 @@ def test_two_that_wait_for_each_others_items_are_told():
     )
 
 
+def test_a_wait_for_an_item_that_a_timeout_ends_is_no_deadlock():
+    def waits(me):
+        resources.get(me, "jobs")
+
+    def looks_now_and_then(me):
+        with suppress(TimeoutError):
+            resources.get(me, "mail", timeout_s=3)
+        resources.put(me, "jobs", 1)
+
+    plan = {"P1": waits, "P2": looks_now_and_then}
+    run = processes.run(plan, setup=resources.shared(jobs=deque(), mail=deque()))
+    assert run.problems == [] and deadlock.cycle(run) == ""
+
+
+def test_a_wait_for_a_process_that_only_takes_its_time_is_no_deadlock():
+    def works(me):
+        with resources.hold(me, "printer"):
+            me.hold(3)
+
+    run = processes.run({"P1": works, "P2": works, "P3": works}, setup=DEVICES)
+    assert run.problems == [] and deadlock.cycle(run) == ""
+
+
+def test_two_locks_with_timeouts_are_told_and_then_go_on():
+    plan = {"P1": takes("printer", "scanner", timeout_s=2), "P2": COPIERS["P2"]}
+    run = processes.run(plan, setup=DEVICES, think_s=0.01, seed=1, rounds=4)
+    found = deadlock.found(run)
+    assert 0 < len(found) and set(found["victim"]) == {"P1"}
+    told = [problem for problem in run.problems if f"Deadlock: {CYCLE}; only a timeout" in problem]
+    assert len(told) == len(found) == sum("raised TimeoutError" in p for p in run.problems)
+
+
 def sends_first(me, other):
     """Send more than all buffers hold, then read: as the other does."""
     with socket.socket() as server:

@@ -204,12 +204,6 @@ def test_a_game_shows_who_holds_what_and_what_comes():
         game.close()
 
 
-def asks(worker, setup=None, **plan):
-    """Run this worker as P1, beside others; return what went wrong with it."""
-    setup = setup or resources.shared("printer", scanner=2, jobs=deque())
-    return processes.run({"P1": worker, **plan}, setup=setup).problems
-
-
 BAD = {
     "an unknown lock": (
         lambda me: resources.take(me, "plotter"),
@@ -231,7 +225,22 @@ BAD = {
         lambda me: resources.release(me, "printer"),
         "ValueError: P1 releases printer, held by nobody: take it first.",
     ),
-    "no text": (lambda me: resources.take(me, 3), "ValueError: No lock is named 3:"),
+    "no text": (lambda me: resources.take(me, 3), "ValueError: No lock is named '3':"),
+    "a list": (lambda me: resources.take(me, ["printer"]), 'ValueError: No lock is named "['),
+    "a list of queues": (lambda me: resources.get(me, ["jobs"]), "ValueError: No queue or window"),
+    "no name": (lambda me: resources.take(me), "TypeError: take() missing 1 required positional"),
+    "half a unit": (
+        lambda me: resources.take(me, "scanner", units=0.5),
+        "ValueError: units is 0.5: scanner has 2 to hold.",
+    ),
+    "one unit, as a decimal": (
+        lambda me: resources.take(me, "scanner", units=1.0),
+        "ValueError: units is 1.0: scanner has 2 to hold.",
+    ),
+    "twice at once": (
+        lambda me: resources.take(me, "scanner", "scanner"),
+        "Deadlock: P1 waits for the scanner, held by P1: take it once, with all the units",
+    ),
     "too many units": (
         lambda me: resources.take(me, "scanner", units=3),
         "ValueError: units is 3: scanner has 2 to hold.",
@@ -245,21 +254,26 @@ BAD = {
         "ValueError: timeout_s is -1: give a number of seconds from 0 to 3600.",
     ),
     "held already": (
-        lambda me: resources.take(me, "printer") and resources.take(me, "printer"),
-        "Deadlock: P1 waits for the printer, held by P1: take it once, with all the units",
+        lambda me: resources.take(me, "fax") and resources.take(me, "fax"),
+        "Deadlock: P1 waits for the fax, held by P1: take it once, with all the units",
     ),
 }
 
 
-@pytest.mark.parametrize(("worker", "said"), BAD.values(), ids=BAD)
-def test_what_cannot_be_is_one_sentence(worker, said):
-    problem = asks(worker)[-1]
-    assert problem.startswith(f"P1 raised {said}")
-    assert schedule.explore(
-        {"P1": worker},
-        lambda path: True,
-        setup=resources.shared("printer", scanner=2, jobs=deque()),
-    ).why.startswith(f"P1 raised {said}")
+def test_what_cannot_be_is_one_sentence():
+    plan = {f"P{n}": worker for n, (worker, _) in enumerate(BAD.values(), start=1)}
+    run = processes.run(plan, setup=resources.shared("printer", "fax", scanner=2, jobs=deque()))
+    said = {problem.split()[0]: problem for problem in run.problems if " raised " in problem}
+    assert said.keys() == plan.keys()
+    for name, (_, expected) in zip(plan, BAD.values(), strict=True):
+        assert said[name].startswith(f"{name} raised {expected.replace('P1', name)}")
+
+
+def test_what_cannot_be_costs_its_process_one_turn_under_a_schedule():
+    plan = {"P1": BAD["an unknown lock"][0], "P2": BAD["held already"][0]}
+    run = processes.run(plan, schedule="1 2 2", setup=resources.shared("fax"))
+    assert run.stopped == [""] and len(run.problems) == 2
+    assert f"P1 raised {BAD['an unknown lock'][1]}" in run.problems[0]
 
 
 def test_a_lock_that_another_holds_is_not_released_in_its_name():
@@ -276,7 +290,7 @@ def test_a_lock_that_another_holds_is_not_released_in_its_name():
             resources.put(me, "back", 1)
 
     setup = resources.shared("printer", jobs=deque(), back=deque())
-    [problem] = asks(releases, setup, P2=holds)
+    [problem] = processes.run({"P1": releases, "P2": holds}, setup=setup).problems
     assert "P1 releases printer, held by P2: take it first." in problem
 
 
