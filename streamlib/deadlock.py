@@ -27,6 +27,9 @@ class Mark(NamedTuple):
     since: float
 
 
+Marks = dict[str, Mark]  # resource -> the last mark of one process
+
+
 class Wait(NamedTuple):
     """A process of a cycle and what it waits for; whom: the next one, None if nobody is left."""
 
@@ -36,8 +39,8 @@ class Wait(NamedTuple):
     mark: Mark
 
     def __str__(self) -> str:
-        by = f"which is up to {self.whom or 'nobody who is left'}"
         if what := QUEUE.get(self.mark.detail):
+            by = f"which is up to {self.whom or 'nobody who is left'}"
             return f"waits for {what} {self.resource}, {by}"
         return f"waits for {named(self.resource)}, held by {self.whom}"
 
@@ -48,32 +51,27 @@ def named(resource: str) -> str:
     return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
-def after(
-    own: dict[str, Mark], since: float, state: str, resource: str, detail: str | None
-) -> dict:
+def after(own: Marks, since: float, state: str, resource: str, detail: str | None) -> Marks:
     """Return what a process holds and waits for, after one more mark."""
     if state in ("started", "ended", "died"):
         return {}
-    if state not in ("waiting", "holding", "done", "gave_up"):
-        return own
-    others = {name: mark for name, mark in own.items() if name != resource}
-    goes_on = state in ("waiting", "holding")
-    return others | ({resource: Mark(state, detail, since)} if goes_on else {})
+    if state in ("waiting", "holding"):
+        return own | {resource: Mark(state, detail, since)}
+    ends = state in ("done", "gave_up")
+    return {name: mark for name, mark in own.items() if name != resource} if ends else own
 
 
-def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
+def ring(marks: dict[str, Marks]) -> list[Wait]:
     """Return the waits of a deadlock, each for the process of the next; [] if there is none.
 
     marks: what each process holds and waits for that has not ended, in plan order.
     """
     left, stuck = {one: _waits(one, marks) for one in marks}, {}
     while left != stuck:
-        stuck = left
-        left = {
-            one: {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
-            for one, waits in stuck.items()
-            if any({*whom} <= stuck.keys() for whom in waits.values())
-        }
+        stuck, left = left, {}
+        for one, waits in stuck.items():
+            hopeless = {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
+            left |= {one: hopeless} if hopeless else {}
     try:
         TopologicalSorter({one: chain(*waits.values()) for one, waits in stuck.items()}).prepare()
         pairs = [(one, None) for one, waits in stuck.items() if [] in waits.values()][:1]
@@ -83,12 +81,12 @@ def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
         pairs = pairwise([*found[at:], *found[: at + 1]])
     waits = []
     for one, whom in pairs:
-        name = next(name for name, of in stuck[one].items() if whom in of or whom is None)
+        name = next(name for name, of in stuck[one].items() if whom in of or not of)
         waits.append(Wait(one, name, whom, marks[one][name]))
     return waits
 
 
-def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | None]]:
+def _waits(one: str, marks: dict[str, Marks]) -> dict[str, list[str | None]]:
     """Return what a process waits for, and who can end that: None is somebody unknown."""
     found = {}
     for name, mark in marks[one].items():
@@ -139,22 +137,26 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     at: seconds since the start gate of that round, by default when its first deadlock closed, or
     else when most was held and waited for. `attrs["cycle"]` has the cycle in words.
     """
-    import pandas as pd
-
     if at is None:
         at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
     stood = [{}, *(marks for time, *_, marks in _replay(run, number) if at is None or time <= at)]
     marks = max(stood, key=lambda marks: sum(map(len, marks.values()))) if at is None else stood[-1]
+    return as_table(marks, run.params["processes"])
+
+
+def as_table(marks: dict[str, Marks], names: list[str]) -> "pd.DataFrame":
+    """Return a row for each of these marks, as `graph` does, those of a cycle first, around it."""
+    import pandas as pd
+
     waits = ring(marks)
-    cycle = [(one, wait.resource) for wait in waits for one in (wait.process, wait.whom) if one]
-    every = cycle + [(one, name) for one, own in marks.items() for name in own]
+    first = [(one, wait.resource) for wait in waits for one in (wait.process, wait.whom) if one]
     rows = [
-        (one, mark.state, name, mark.since, (one, name) in cycle)
-        for one, name in dict.fromkeys(every)
+        (one, mark.state, name, mark.since, (one, name) in first)
+        for one, name in dict.fromkeys(first + [(one, n) for one in marks for n in marks[one]])
         if (mark := marks[one].get(name))  # nobody holds a queue
     ]
     table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())
-    table["process"] = pd.Categorical(table["process"], run.params["processes"])
+    table["process"] = pd.Categorical(table["process"], names)
     table.attrs["cycle"] = words(waits)
     return table
 
@@ -162,16 +164,15 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
 def _replay(run: Run, number: int) -> Iterator[tuple]:
     """Yield the time, process and state of each mark of a round, and all marks that then stand."""
     events = run.events[run.events["round"] == number].astype(object)
+    events = events.where(events.notna(), None)
     marks = {one: {} for one in run.params["processes"] if one in set(events["process"])}
-    columns = events.where(events.notna(), None)[
-        ["start", "process", "state", "resource", "detail"]
-    ]
-    for time, who, state, resource, detail in columns.itertuples(index=False):
+    columns = ["start", "process", "state", "resource", "detail"]
+    for time, who, *more in events[columns].itertuples(index=False, name=None):
         if who in marks:
-            marks = marks | {who: after(marks[who], time, state, resource, detail)}
-        if state in ("ended", "died"):
+            marks = marks | {who: after(marks[who], time, *more)}
+        if more[0] in ("ended", "died"):
             marks = {one: own for one, own in marks.items() if one != who}
-        yield time, who, state, marks
+        yield time, who, more[0], marks
 
 
 def _led(run: Run, number: int, closed: float) -> str:

@@ -225,9 +225,12 @@ class Broker:
         self.waiting.pop(one, None)
         for name in [name for who, name in self.held if who is one]:
             self.boxes[name].extend(self.held.pop((one, name)))
-            said = f"{one.name} ended while it held {deadlock.named(name)}, which is free again"
-            if self.due < math.inf or not one.alive:  # else its round was abandoned
-                yield None, f"{said}: hold it in a with block."
+            if self.due < math.inf or not one.alive:  # else its round was given up
+                what = deadlock.named(name)
+                yield (
+                    None,
+                    f"{one.name} ended and abandoned {what}, which it held: it is free again.",
+                )
         yield from self.ask(one, ())
 
     def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:

@@ -25,7 +25,7 @@ def waits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     size, gap = (30, 2) if many else (300, 9)
     for (kind, name), turn in zip(nodes, np.degrees(turns) % 360, strict=True):
         hue = drawing.tint(names.index(name)) if kind == "process" else np.full(3, 0.4)
-        ax.scatter(*at[kind, name], size, [hue], "o" if kind == "process" else "s", zorder=3)
+        ax.scatter(*at[kind, name], size, [hue], marker="os"[kind == "resource"], zorder=3)
         left = 90 < turn < 270
         style = {"ha": "center", "weight": "bold", "color": hue}
         if many:  # then the labels stand like spokes

@@ -359,7 +359,7 @@ def test_two_locks_with_timeouts_are_told_and_then_go_on():
     plan = {"P1": takes("printer", "scanner", timeout_s=2), "P2": COPIERS["P2"]}
     run = processes.run(plan, setup=DEVICES, think_s=0.01, seed=1, rounds=4)
     found = deadlock.found(run)
-    assert 0 < len(found) and set(found["victim"]) == {"P1"}
+    assert len(found) > 0 and set(found["victim"]) == {"P1"}
     told = [problem for problem in run.problems if f"Deadlock: {CYCLE}; only a timeout" in problem]
     assert len(told) == len(found) == sum("raised TimeoutError" in p for p in run.problems)
 

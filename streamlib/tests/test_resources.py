@@ -312,7 +312,7 @@ def test_what_a_process_held_that_has_ended_is_free_and_told(how):
     setup = resources.shared("printer", jobs=deque())
     run = processes.run({"P1": leaves, "P2": follows}, setup=setup)
     assert resources.paper(run.db).read_text() == "mine\n"
-    said = "P1 ended while it held the printer, which is free again: hold it in a with block."
+    said = "P1 ended and abandoned the printer, which it held: it is free again."
     assert said in run.problems and len(run.problems) == 1 + (how != "forgets")
     assert is_one_sentence(said) and deadlock.cycle(run) == ""
 
