@@ -12,6 +12,7 @@ process held is free at once. Under a schedule each operation is one place.
 
 import math
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -47,7 +48,7 @@ def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque)
     """
     found = dict.fromkeys(locks, 1) | others
     for name, what in found.items():
-        if not name[:1].isalpha() or name[0] in "xX":  # x: gives up
+        if not re.match(r"(?![xX])[^\W\d_]", str(name)):  # x: gives up
             raise ValueError(f"{name!r} names nothing that is shared: begin with a letter, not x.")
         if not (isinstance(what, deque) or (type(what) is int and 0 < what <= 1000)):
             raise ValueError(f"{name} is {what!r}: give a deque, or how many there are (to 1,000).")

@@ -24,6 +24,7 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
     if turn not in range(len(run.shared)):
         raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
     events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
+    events = events[events["state"] != "ended"]  # a round that broke off ends what is held
     rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
     for number, name in enumerate(run.params["processes"], start=1):
         over = "" if number in left else "no turn left" if run.stopped[0] else "ended"

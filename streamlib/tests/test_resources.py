@@ -382,6 +382,17 @@ def test_what_cannot_be_shared_is_refused_at_once(things, said):
     assert str(error.value).startswith(said)
 
 
+def test_stepping_shows_all_that_each_holds_turn_by_turn():
+    def takes(me):
+        with resources.hold(me, "scanner"), resources.hold(me, "printer"):
+            pass
+
+    setup = resources.shared("printer", "scanner")
+    run = processes.run({"P1": takes}, schedule="1s 1p 1release_p", setup=setup)
+    held = [schedule.at(run, turn).loc["P1", "holds"] for turn in range(4)]
+    assert held == ["", "scanner", "scanner, printer", "scanner"]
+
+
 def test_a_setup_of_ones_own_comes_first():
     seen = []
     make = resources.shared("printer", setup=lambda path: seen.append(counter(path)))
