@@ -55,8 +55,9 @@ def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque)
 
     def make(path: Path) -> Broker:
         setup(path)
-        for old in path.parent.glob(f"{path.name}*{PAPER}"):
-            old.unlink()
+        for old in path.parent.glob(f"*{PAPER}"):
+            if old.name.startswith(f"{path.name}."):
+                old.unlink()
         return Broker(found)
 
     return make
@@ -124,7 +125,7 @@ def window(me: Me, name: str) -> list:
 def page(me: Me, text: str, unit: int = 1) -> None:
     """Print a page, one line of `paper`; nothing asks whether this process holds the printer."""
     _pass(me, "page")
-    with open(paper(me.db, unit), "a", encoding="utf-8") as file:
+    with open(paper(me.db, unit), "a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(" ".join(str(text).split()) + "\n")
 
 
@@ -159,9 +160,9 @@ def _pass(me: Me, place: str) -> None:
 def _ask(me: Me, place: str, request: tuple, wants="", timeout_s: float | None = None) -> Any:
     """Go through a place where this process may wait; return its parent's answer, or raise that."""
     limit_s = None if timeout_s is None else home.seconds("timeout_s", timeout_s) * me.scale
-    details = [wants] * bool(wants) + [f"timeout of {limit_s:g} s" for _ in range(bool(limit_s))]
+    detail = ", ".join(filter(None, [wants, f"timeout of {limit_s:g} s" if limit_s else ""]))
     for name in request[1] if timeout_s != 0 else ():
-        me.mark("waiting", None, name, ", ".join(details) or None)
+        me.mark("waiting", None, name, detail or None)
     answer, turn = None, -1
     while number := me._ask(place) if me._takes_turns() else -1:
         turn, answer = number, _say(me, request, limit_s if number < 0 else 0)

@@ -76,6 +76,15 @@ def test_pages_of_two_jobs_are_mixed_only_without_a_lock(plan, things, count):
         assert jobs(run.db) in (["P1", "P2", "P2", "P1"], ["P1", "P2", "P1", "P2"])
 
 
+def test_each_round_begins_with_clean_paper_whatever_the_database_is_called(tmp_path):
+    other = tmp_path / "other.db.1.paper"
+    other.write_text("not ours\n")
+    setup = resources.shared("printer")
+    run = processes.run({"P1": prints_alone}, rounds=2, db=tmp_path / "pets [1].db", setup=setup)
+    assert resources.paper(run.db).read_text() == "P1, page 1\nP1, page 2\n"
+    assert other.read_text() == "not ours\n" and run.problems == []
+
+
 def test_two_printers_are_held_by_two_at_once_and_each_has_its_own():
     def meets(me):
         with resources.hold(me, "printer") as unit:
