@@ -11,3 +11,4 @@ from .happened import (  # noqa: F401
     strip,
     timeline,
 )
+from .waiting import waits  # noqa: F401

@@ -1,5 +1,6 @@
 """What runs inside each process that the lab starts: the worker, its handle, its turns."""
 
+import contextlib
 import gc
 import inspect
 import io
@@ -18,14 +19,16 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
-from streamlib import home
+from streamlib import home, resources
 from streamlib.processes import places
 from streamlib.processes.recorder import Recorder
 
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
+SHARED += ", or it is named in resources.shared"
 KEPT_BYTES = 50_000  # of what a worker prints, at the beginning and at the end
+NOT_THEIRS = (places.__file__, resources.__file__, contextlib.__file__)
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'
 
 
@@ -75,7 +78,7 @@ class Me:
         self.scale = 0 if self._scheduled else settings["scale"]
         self._think_s = 0 if self._scheduled else settings["think_s"]
         self._recorder, self._pipe, self._answer = recorder, pipe, Answer()
-        self._here = (os.getpid(), threading.get_ident()) if self._scheduled else None
+        self._here = os.getpid(), threading.get_ident()
         self._place, self._room, self._abandoned = "", False, False  # see `_run`
 
     def step(self, name: str, item: object = None) -> None:
@@ -113,7 +116,8 @@ class Me:
         """Tell whether the lab grants turns here: to no thread and no fork of a worker."""
         if self._abandoned:
             raise places.Abandoned
-        return self.round > 0 and self._here == (os.getpid(), threading.get_ident())
+        here = self._here == (os.getpid(), threading.get_ident())
+        return self._scheduled and self.round > 0 and here
 
     def _command(self, word: str) -> bool:
         """Wait before an SQL command; tell whether it is a place of its own."""
@@ -211,8 +215,9 @@ def _run(worker: Callable[[Me], object], me: Me) -> str:
     except Exception as error:  # whatever a learner's worker raises, the parent is told
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
-        line = [frame.lineno for frame in frames if frame.filename != places.__file__][-1]
+        line = [frame.lineno for frame in frames if frame.filename not in NOT_THEIRS][-1]
         said = " ".join(traceback.format_exception_only(error)[-1].split())
+        said = said.removeprefix("streamlib.resources.")
         said += "; a worker has no keyboard" * isinstance(error, EOFError)
         return f"{me.name} raised {said} (line {line}; the whole traceback is in run.output)."
     return ""

@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import guard, home
+from streamlib import guard, home, resources
 from streamlib.processes import child, recorder
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
@@ -44,6 +44,7 @@ class Child:
     pipe: Connection
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
+    seen: tuple = ({}, -1, 0)  # what it holds, as a look for deadlocks has read its recording
 
 
 class Children:
@@ -57,6 +58,7 @@ class Children:
         quiet = watch or os.environ.get("STREAMLIB_PREDICT") == "skip"
         self._bar, self._bar_due = None, math.inf if quiet else time.monotonic() + SOON_S
         self._rounds, self._done = rounds, 0  # how many are to be played, 0 if unknown
+        self.shared = resources.Broker()
         self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
@@ -76,6 +78,7 @@ class Children:
     def play(self, number: int, limit_s: float) -> None:
         """Play a free round; end what is still running after `limit_s` seconds."""
         self.open_gate(number)
+        self.shared.due = 0
         self._expect(self.all, limit_s, f"was still running after {limit_s:g} s")
 
     def open_gate(self, number: int) -> None:
@@ -138,16 +141,28 @@ class Children:
                 return answers + [self._bury(one, late) for one in waiting.values()]
             for pipe in wait(list(waiting), min(left, LOOK_S)):
                 try:
-                    answers.append(child.Answer(*pipe.recv()))
+                    if isinstance(message := pipe.recv(), tuple):
+                        self._reply(self.shared.ask(waiting[pipe], message))
+                        continue
+                    answers.append(child.Answer(*message))
                 except (EOFError, OSError):
                     if waiting[pipe].process.is_alive():  # at its end, or without its files
                         time.sleep(0.001)
                         continue
                     answers.append(self._bury(waiting[pipe]))
+                if answers[-1].place is None:
+                    self._reply(self.shared.leave(waiting[pipe]))
                 del waiting[pipe]
+            with contextlib.suppress(OSError):  # a recording is gone
+                self._reply(self.shared.look(waiting.values(), recorder.read))
             self._show()
             self._show_bar([one.name for one in waiting.values()])
         return answers
+
+    def _reply(self, answers: Iterable[tuple[Child | None, object]]) -> None:
+        """Send what `resources.Broker` answers, or note it."""
+        for one, answer in answers:
+            _send(one, answer) if one else self.note(answer)
 
     def _bury(self, one: Child, late: str = "") -> child.Answer:
         """End a process that is late, or gone; return the answer that it cannot give."""

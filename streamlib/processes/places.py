@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from streamlib import resources
 from streamlib.database import is_locked
 
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -17,6 +18,7 @@ MOST_LETTERS = 10_000  # of a command that is told; what is cut cannot be run ag
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 UNMIXED = re.compile(r"(os|socket|subprocess|fcntl|mmap|msvcrt|_thread|ctypes\.dlsym)")  # events
 SHARED = re.compile(r"mmap|socket\.(bind|connect)")  # also when it is made at the loading
+UNSEEN = (os.devnull, resources.PAPER)  # a page is printed in a turn of its own
 WRITING = {"begin", "insert", "update", "delete", "replace", "create", "drop", "alter"}
 SAFE = re.compile(r"os\.(f?walk|list|scan|get|put|unset|chdir|add)|(socket|msvcrt)\.(_|get|open)")
 opened: list[sqlite3.Connection] = []  # in the present round
@@ -40,7 +42,7 @@ def watch(me: Any) -> None:
 
 def _audit(event: str, args: tuple) -> None:
     """Note what this process does beside its steps; Python calls it for each audit event."""
-    if event == "open" and args[2] & WRITES and args[0] != os.devnull:
+    if event == "open" and args[2] & WRITES and not str(args[0]).endswith(UNSEEN):
         _me._note(f"writes {os.path.basename(str(args[0]))}", "files")
     elif event == "sqlite3.connect/handle" and not isinstance(args[0], Connection):
         _me._note("makes a connection that the lab cannot see")

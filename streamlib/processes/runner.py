@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamlib import database, home, orders
+from streamlib import database, home, orders, resources
 from streamlib.processes import child, parent, recorder, turns
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Session:
     def begin(self) -> int:
         """Make the database ready for the next round; return the round's number."""
         self.count()  # what the round before this one has stored
-        self._setup(self.db)
+        made = self._setup(self.db)
+        self.children.shared = made if isinstance(made, resources.Broker) else resources.Broker()
         self._new_pets()  # those that are there before the round are not the run's own
         self.kept["rounds_run"] += 1
         return self.kept["rounds_run"]

@@ -9,7 +9,8 @@ from streamlib import home
 # A room imports only from rooms in a line above its own; the same goes for modules in a package.
 FLOORS = """
     home guard orders charts contents
-    database rows predict programs lab
+    database rows predict programs lab deadlock
+    resources
     records processes
     wire schedule logs
     stream
@@ -30,7 +31,7 @@ INSIDE = {
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
     "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_puzzles"],
-    "charts": ["drawing", "happened", "__init__"],
+    "charts": ["drawing", "happened waiting", "__init__"],
 }
 
 
@@ -68,7 +69,7 @@ def test_children_and_senders_load_neither_pandas_nor_numpy_nor_matplotlib():
     code = (
         "import sys\n"
         "from streamlib import __main__, database, logs, network, orders, processes, programs\n"
-        "from streamlib import records, rows, schedule, stream, wire\n"
+        "from streamlib import deadlock, records, resources, rows, schedule, stream, wire\n"
         "from streamlib.exercises import lesson_puzzles\n"
         "print([m for m in ('pandas', 'numpy', 'matplotlib') if m in sys.modules])"
     )
