@@ -8,11 +8,12 @@ import ast
 import difflib
 import inspect
 import re
+import shutil
 import sqlite3
 import tempfile
 import textwrap
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,19 +25,19 @@ from streamlib.processes import child, run
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Me = Any  # the handle that a worker gets, `processes.child.Me`
-SCALE = 0.025  # 3 s and 5 s are 75 and 125 ms; below, the database itself takes too long for that
-MEMORY = Path("/dev/shm")  # a disk's flush would take as long as such a task
-WORDS = {"still running": "hung", " raised ": "raised", "ended early": "died"}
+SCALE = 0.025  # 3 s take 75 ms; below that, the database's own work counts for too much
+MEASURES = ["lost", "rows_a_second", "longest_wait_s", "fairness", "lines_changed"]
+MEMORY = Path("/dev/shm")  # a disk may take as long to flush a row as a task takes
+VERDICTS = {"still running": "hung", " raised ": "raised", "ended early": "died"}
 
 
 class Entry(NamedTuple):
-    """A worker, and what else its code is.
+    """A worker, and its setup, as for `processes.run`; mends: the entry it is a change of.
 
-    setup: makes the database ready; writer: given how many processes there are, returns the worker
-    of one more; mends: the entry from which its code is counted.
+    writer: given how many processes there are, it returns the worker of one more.
     """
 
     worker: Callable[[Me], None]
@@ -193,103 +194,96 @@ ENTRIES = {
 
 
 def tournament(
-    entries: Mapping[str, Callable | Entry] = ENTRIES, processes: Sequence[int] = (1, 3, 8)
+    entries: Mapping[str, Callable | Entry] = ENTRIES, processes: Iterable[int] = (1, 3, 8)
 ) -> "pd.DataFrame":
     """Run each entry with so many processes; return what came of it, a row for each.
 
-    Columns: entry, processes, rows (that were to be stored), lost, rows_a_second,
-    longest_wait_s (of a process for one row), fairness (when the slowest process finished over when
-    the fastest did), lines_changed, verdict (a word), why (a sentence). Seconds are those of the
-    lesson, whose tasks take 3 s; here they take a fortieth of it. What is not known is missing.
+    Columns: entry, processes, rows (to be stored), lost, rows_a_second, longest_wait_s (of one
+    process for one row), fairness (when the slowest process had finished over when the fastest
+    had), lines_changed, verdict (a word), why (a sentence). A second is a third of a task, here and
+    in `why`; really it takes a fortieth. Raises ValueError for numbers that cannot be run.
     """
     import pandas as pd
 
+    if not (entries and {*processes} and {*processes} <= {*range(1, 31)}):
+        raise ValueError(f"processes is {processes!r}: give numbers from 1 to 30, and an entry.")
     known = {name: e if isinstance(e, Entry) else Entry(e) for name, e in entries.items()}
     ours = [name for name, entry in known.items() if entry is ENTRIES.get(name)]
-    groups = [ours, *([name] for name in known if name not in ours)]  # what they leave is their own
     found = []
-    for count in processes:
-        for group in groups:
+    for count in dict.fromkeys(processes):
+        for group in [ours, *([name] for name in known if name not in ours)]:  # none disturbs ours
             while group:
                 rows = _play({name: known[name] for name in group}, count)
-                found += rows
-                group = group[len(rows) :]  # a hang has ended the processes
-    table = pd.DataFrame(found).astype({"lost": int})
-    lines = {name: lines_changed(entry) for name, entry in known.items()}
-    table.insert(7, "lines_changed", table["entry"].map(lines).astype("Int64"))
-    place = table["entry"].map([*known].index)
-    table = table.assign(place=place).sort_values(["processes", "place"], ignore_index=True)
-    return table.drop(columns="place")
+                found, group = found + rows, group[len(rows) :]  # a hang has ended the processes
+    columns = ["entry", "processes", "rows", *MEASURES, "verdict", "why"]
+    return pd.DataFrame(found, columns=columns).astype({"lines_changed": "Int64"})
 
 
 def lines_changed(entry: Entry) -> int | None:
-    """Return how many lines differ from the entry that it mends; None if the code is unknown."""
+    """Return how many lines the entry adds or changes, None if its code is not to be seen."""
     try:
-        before, after = (_lines(one.worker) for one in (ENTRIES[entry.mends], entry))
-        more = {entry.setup, entry.writer} - {database.fresh, None}
-        added = sum(len(_lines(function)) for function in more)
-    except (OSError, TypeError, SyntaxError):  # as of what was typed at a prompt, or a lambda
+        before, after = _lines(ENTRIES[entry.mends].worker), _lines(entry.worker)
+        for function in {entry.setup, entry.writer} - {database.fresh, None}:
+            after += _lines(function)
+    except (OSError, TypeError, ValueError, SyntaxError):  # of a lambda, or typed at a prompt
         return None
-    codes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    return added + sum(max(b - a, d - c) for code, a, b, c, d in codes if code != "equal")
+    return sum(line.startswith("+") for line in difflib.ndiff(before, after))
 
 
 def _lines(function: Callable) -> list[str]:
     """Return the lines of a function below its first one, without comments and docstring."""
     [tree] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    if ast.get_docstring(tree):
-        del tree.body[0]
-    return [line for one in tree.body for line in ast.unparse(one).splitlines()]
+    body = tree.body[ast.get_docstring(tree) is not None :]
+    return "\n".join(map(ast.unparse, body)).splitlines()
 
 
 def _play(entries: dict[str, Entry], count: int) -> list[dict]:
-    """Run these entries, each in a round; return a row for each, up to the one that hung."""
+    """Run these entries, each in a round; return a row for each, up to one that hung."""
     names = [f"P{n}" for n in range(1, count + 1)]
-    waiting = iter(entries.values())
+    setups = iter([entry.setup for entry in entries.values()])
     workers = [entry.worker for entry in entries.values()]
-    writers = [(entry.writer or (lambda _: _rests))(count) for entry in entries.values()]
+    writers = [entry.writer and entry.writer(count) for entry in entries.values()]
 
     def ready(path: Path) -> resources.Broker:
-        own = next(waiting).setup
-        return resources.shared("database", "printer", setup=own, rows=deque())(path)
+        return resources.shared("database", "printer", setup=next(setups), rows=deque())(path)
 
     plan = dict.fromkeys(names, lambda me: workers[me.round - 1](me))
-    if {*writers} != {_rests}:
-        plan["writer"] = lambda me: writers[me.round - 1](me)
-    folder = tempfile.TemporaryDirectory(
-        dir=MEMORY if MEMORY.is_dir() else None, ignore_cleanup_errors=True
-    )
+    if any(writers):
+        plan["writer"] = lambda me: writers[me.round - 1] and writers[me.round - 1](me)
+    where = tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None)
+    own = {"db": Path(where, "lab.db"), "rounds": len(entries), "timeout_s": 2 + count / 2}
     try:
-        child.packed({name: entry.worker for name, entry in entries.items()})
-        with folder, mock.patch.object(home, "scale", lambda: SCALE):
-            own = {"db": Path(folder.name, "lab.db"), "timeout_s": 2 + count / 2}
-            label = f"the tournament with {count} processes"
-            played = run(plan, rounds=len(entries), setup=ready, label=label, **own)
+        child.packed(dict(zip(entries, workers, strict=True)))
+        with mock.patch.object(home, "scale", lambda: SCALE):
+            played = run(plan, setup=ready, label=f"tournament, {count} processes", **own)
     except Exception as error:  # whatever a setup raises, or what is not a worker
         row = {"processes": count, "rows": 2 * count, "lost": 2 * count, "verdict": "refused"}
-        return [row | {"entry": name, "why": f"{error}"} for name in entries]
+        return [row | {"entry": name, "why": str(error)} for name in entries]
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
     rounds = range(1, 1 + max(1, played.events["round"].nunique()))
-    said = played.problems, played.why()
-    return [_row(played, said, n, name, names) for n, name in zip(rounds, entries, strict=False)]
+    said = played.problems + played.why()
+    return [
+        {"entry": name, "lines_changed": lines_changed(entry)} | _row(played, said, number, names)
+        for number, (name, entry) in zip(rounds, entries.items(), strict=False)
+    ]
 
 
-def _rests(me: Me) -> None:
-    """Write nothing: in this round each process stores its own rows."""
-
-
-def _row(played: Any, said: tuple, number: int, name: str, names: list[str]) -> dict:
-    """Return what came of the entry that was played in this round; said: problems, and why."""
+def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
+    """Return what came of the entry that was played in this round; said: all that went wrong."""
+    asked = {pet for name in names for pet in pets(SimpleNamespace(name=name))}
+    stored = [row["name"] for row in played.rows if row["round"] == number]
+    lost, extra = len(asked - {*stored}), len(stored) - len(asked & {*stored})
+    about = [re.fullmatch(r"(?:Round (\d+): )?(.*)", one, re.DOTALL).groups("1") for one in said]
+    why = next((text for round_, text in about if int(round_) == number), "")
+    verdict = next((word for phrase, word in VERDICTS.items() if phrase in why), "")
+    if lost and not verdict:
+        verdict = "lost"
+        why = re.sub(r"[\d.]+(?= s\b)", lambda s: f"{float(s[0]) / SCALE:.1f}", why)
+        why = why or f"{lost} of {len(asked)} rows are not there: store both pets(me)."
+    elif extra and not verdict:
+        verdict, why = "extra", f"{extra} rows too many are there: store each of pets(me) once."
     events = played.events[played.events["round"] == number]
-    asked = {pet for who in names for pet in pets(SimpleNamespace(name=who))}
-    rows = [row["name"] for row in played.rows if row["round"] == number]
-    lost, extra = len(asked - {*rows}), len(rows) - len(asked & {*rows})
-    problem, why = (_first(sentences, number) for sentences in said)
-    verdict = next((word for phrase, word in WORDS.items() if phrase in problem), "")
-    why = re.sub(r"[\d.]+(?= s\b)", lambda s: f"{float(s[0]) / SCALE:.1f}", why)
-    if lost and not why:
-        why = f"{lost} of {len(asked)} rows are not in the database: store both of pets(me)."
-    if extra:
-        problem = problem or f"It stored {extra} rows twice, or not of pets(me): store each once."
     ends = events[events["state"] == "ended"]
     own = ends["start"][ends["process"].isin(names)]
     took = ends["start"].max() / SCALE if len(own) == len(names) else None
@@ -297,49 +291,34 @@ def _row(played: Any, said: tuple, number: int, name: str, names: list[str]) -> 
     items = waits["item"].astype(object).where(waits["item"].notna(), waits.index)
     waited = (waits["end"] - waits["start"]).groupby([waits["process"], items], observed=True).sum()
     return {
-        "entry": name,
         "processes": len(names),
         "rows": len(asked),
         "lost": lost,
         "rows_a_second": took and (len(asked) - lost) / took,
         "longest_wait_s": waited.max() / SCALE,
         "fairness": took and own.max() / own.min(),
-        "verdict": verdict or ("lost" if lost else "extra" if extra else "stored"),
-        "why": problem or why * (lost > 0),
+        "verdict": verdict or "stored",
+        "why": why if verdict else "",
     }
 
 
-def _first(said: list[str], number: int) -> str:
-    """Return the first of these sentences that is about this round, without the round."""
-    own = [re.fullmatch(r"(?:Round (\d+): )?(.*)", one, re.DOTALL).groups("1") for one in said]
-    return next((text for about, text in own if int(about) == number), "")
-
-
-def picture(table: "pd.DataFrame") -> "Axes":
-    """Draw the rows that each entry lost, for each number of processes; words for the most."""
+def picture(table: "pd.DataFrame") -> "Figure":
+    """Draw each measure of `tournament` for each entry, with a bar for each number of processes."""
     from streamlib import charts
 
-    counts = sorted(table["processes"].unique())
-    most = table[table["processes"] == counts[-1]].reset_index(drop=True)
-    lossless = most[most["lost"] == 0].sort_values("rows_a_second")
-    finding = f"With {counts[-1]} processes {len(lossless)} of {len(most)} entries lose no row"
-    for best in lossless["entry"][-1:]:
-        finding += f"; the quickest is {best}"
-    ax = charts.axes(finding, 9, 1.2 + 0.42 * len(most))
-    for n, count in enumerate(counts):
-        lost = table[table["processes"] == count].set_index("entry").loc[most["entry"]]
-        share, shade = 100 * lost["lost"] / lost["rows"], str(0.75 * (1 - n / max(1, n, len(counts) - 1)))
-        at = most.index + 0.8 * ((n + 0.5) / len(counts) - 0.5)
-        ax.barh(at, share, 0.7 / len(counts), color=shade, label=f"{count} processes")
-    columns = {"rows_a_second": "rows/s", "longest_wait_s": "longest\nwait (s)"}
-    columns |= {"fairness": "slowest/\nfastest", "lines_changed": "lines\nchanged"}
-    for n, (column, words) in enumerate(columns.items()):
-        place = {"xycoords": ("axes fraction", "data"), "annotation_clip": False, "ha": "right"}
-        ax.annotate(words, (1.1 + 0.1 * n, -0.8), va="bottom", size=8, **place)
-        for y, value in enumerate(most[column]):
-            said = "?" if value != value or value is None else f"{value:.3g}"
-            ax.annotate(said, (1.1 + 0.1 * n, y), va="center", size=8, **place)
-    ax.set_yticks(most.index, most["entry"], parse_math=False)
-    ax.set(xlim=(0, 100), ylim=(len(most) - 0.5, -0.5), xlabel="rows lost (%)")
-    ax.legend(loc="lower right", fontsize=8)
-    return ax
+    most = table[table["processes"] == table["processes"].max()].sort_values("rows_a_second")
+    safe = most["entry"][most["lost"] == 0].tolist()
+    ax = charts.axes("", 11, 1.5 + 0.4 * len(most))
+    figure, names = ax.figure, [*dict.fromkeys(table["entry"])][::-1]
+    ax.remove()
+    panels = figure.subplots(1, len(MEASURES), sharey=True)
+    for panel, measure in zip(panels, MEASURES, strict=True):
+        bars = table.pivot(index="entry", columns="processes", values=measure).loc[names]
+        look = {"cmap": "Greys", "edgecolor": "black", "width": 0.8, "legend": measure == "lost"}
+        bars.astype(float).plot.barh(ax=panel, xlabel=measure, ylabel="", **look)
+        panel.set_xscale("log" if measure == "fairness" else "linear")
+    finding = f"With {most['processes'].max()} processes {len(safe)} of {len(most)} entries lose no"
+    finding += f" row, and {safe[-1]} is the quickest of them" if safe else " row"
+    middle = {"loc": "left", "x": 0.5, "ha": "center"}  # a chart is named by its left title
+    panels[2].set_title(finding, parse_math=False, **middle)
+    return figure
