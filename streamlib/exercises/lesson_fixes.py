@@ -17,17 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 from streamlib import database, home, resources
 from streamlib.processes import child, run
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
 Me = Any  # the handle that a worker gets, `processes.child.Me`
+Table, Figure = Any, Any  # of pandas and of matplotlib, which the workers do not load
 SCALE = 0.025  # 3 s take 75 ms; below that, the database's own work counts for too much
 MEASURES = ["lost", "rows_a_second", "longest_wait_s", "fairness", "lines_changed"]
 MEMORY = Path("/dev/shm")  # a disk may take as long to flush a row as a task takes
@@ -195,7 +192,7 @@ ENTRIES = {
 
 def tournament(
     entries: Mapping[str, Callable | Entry] = ENTRIES, processes: Iterable[int] = (1, 3, 8)
-) -> "pd.DataFrame":
+) -> Table:
     """Run each entry with so many processes; return what came of it, a row for each.
 
     Columns: entry, processes, rows (to be stored), lost, rows_a_second, longest_wait_s (of one
@@ -225,7 +222,7 @@ def lines_changed(entry: Entry) -> int | None:
         before, after = _lines(ENTRIES[entry.mends].worker), _lines(entry.worker)
         for function in {entry.setup, entry.writer} - {database.fresh, None}:
             after += _lines(function)
-    except (OSError, TypeError, ValueError, SyntaxError):  # of a lambda, or typed at a prompt
+    except (OSError, TypeError, ValueError, SyntaxError, AttributeError, KeyError):  # a lambda
         return None
     return sum(line.startswith("+") for line in difflib.ndiff(before, after))
 
@@ -240,25 +237,28 @@ def _lines(function: Callable) -> list[str]:
 def _play(entries: dict[str, Entry], count: int) -> list[dict]:
     """Run these entries, each in a round; return a row for each, up to one that hung."""
     names = [f"P{n}" for n in range(1, count + 1)]
-    setups = iter([entry.setup for entry in entries.values()])
-    workers = [entry.worker for entry in entries.values()]
-    writers = [entry.writer and entry.writer(count) for entry in entries.values()]
+    workers, setups, makers, _ = zip(*entries.values(), strict=True)
+    setting = iter(setups)
 
     def ready(path: Path) -> resources.Broker:
-        return resources.shared("database", "printer", setup=next(setups), rows=deque())(path)
+        own = next(setting)(path)
+        ours = resources.shared("database", "printer", setup=str, rows=deque())
+        return own if isinstance(own, resources.Broker) else ours(path)
 
     plan = dict.fromkeys(names, lambda me: workers[me.round - 1](me))
-    if any(writers):
-        plan["writer"] = lambda me: writers[me.round - 1] and writers[me.round - 1](me)
     where = tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None)
     own = {"db": Path(where, "lab.db"), "rounds": len(entries), "timeout_s": 2 + count / 2}
     try:
         child.packed(dict(zip(entries, workers, strict=True)))
+        if any(writers := [maker and maker(count) for maker in makers]):
+            plan["writer"] = lambda me: writers[me.round - 1] and writers[me.round - 1](me)
         with mock.patch.object(home, "scale", lambda: SCALE):
             played = run(plan, setup=ready, label=f"tournament, {count} processes", **own)
-    except Exception as error:  # whatever a setup raises, or what is not a worker
+    except Exception as error:  # whatever a setup or a writer's maker raises
         row = {"processes": count, "rows": 2 * count, "lost": 2 * count, "verdict": "refused"}
-        return [row | {"entry": name, "why": str(error)} for name in entries]
+        return [
+            row | {"entry": name, "why": f"{type(error).__name__}: {error}"} for name in entries
+        ]
     finally:
         shutil.rmtree(where, ignore_errors=True)
     rounds = range(1, 1 + max(1, played.events["round"].nunique()))
@@ -275,7 +275,12 @@ def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
     stored = [row["name"] for row in played.rows if row["round"] == number]
     lost, extra = len(asked - {*stored}), len(stored) - len(asked & {*stored})
     about = [re.fullmatch(r"(?:Round (\d+): )?(.*)", one, re.DOTALL).groups("1") for one in said]
-    why = next((text for round_, text in about if int(round_) == number), "")
+    why = next((text for about_, text in about if int(about_) == number), "")
+    why = why.replace("; the whole traceback is in run.output", "")
+    events = played.events[played.events["round"] == number]
+    ends = events[events["state"] == "ended"]
+    own = ends["start"][ends["process"].isin(names)]
+    took = ends["start"].max() / SCALE if len(own) == len(names) else None
     verdict = next((word for phrase, word in VERDICTS.items() if phrase in why), "")
     if lost and not verdict:
         verdict = "lost"
@@ -283,10 +288,8 @@ def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
         why = why or f"{lost} of {len(asked)} rows are not there: store both pets(me)."
     elif extra and not verdict:
         verdict, why = "extra", f"{extra} rows too many are there: store each of pets(me) once."
-    events = played.events[played.events["round"] == number]
-    ends = events[events["state"] == "ended"]
-    own = ends["start"][ends["process"].isin(names)]
-    took = ends["start"].max() / SCALE if len(own) == len(names) else None
+    elif took and took < 6 and not verdict:
+        verdict, why = "skipped", f"Two tasks took {took:.1f} s, not 6: for each call me.hold(3)."
     waits = events[(events["state"] == "waiting") & events["process"].isin(names)]
     items = waits["item"].astype(object).where(waits["item"].notna(), waits.index)
     waited = (waits["end"] - waits["start"]).groupby([waits["process"], items], observed=True).sum()
@@ -302,7 +305,7 @@ def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
     }
 
 
-def picture(table: "pd.DataFrame") -> "Figure":
+def picture(table: Table) -> Figure:
     """Draw each measure of `tournament` for each entry, with a bar for each number of processes."""
     from streamlib import charts
 
