@@ -8,7 +8,6 @@ import ast
 import difflib
 import inspect
 import re
-import shutil
 import sqlite3
 import tempfile
 import textwrap
@@ -24,10 +23,12 @@ from streamlib import database, home, resources
 from streamlib.processes import child, run
 
 Me = Any  # the handle that a worker gets, `processes.child.Me`
-Table, Figure = Any, Any  # of pandas and of matplotlib, which the workers do not load
 SCALE = 0.025  # 3 s take 75 ms; below that, the database's own work counts for too much
 MEASURES = ["lost", "rows_a_second", "longest_wait_s", "fairness", "lines_changed"]
-MEMORY = Path("/dev/shm")  # a disk may take as long to flush a row as a task takes
+MEMORY = next(
+    filter(Path.is_dir, [Path("/dev/shm")]), None
+)  # a disk may take as long to flush a row as a task takes
+CROSSED = [("database", "printer"), ("printer", "database")]  # locks for the first pet, the second
 VERDICTS = {"still running": "hung", " raised ": "raised", "ended early": "died"}
 
 
@@ -43,9 +44,6 @@ class Entry(NamedTuple):
     mends: str = "as in task 2"
 
 
-# What the workers call
-
-
 def pets(me: Me) -> list[str]:
     """Return the two pets that this process is to store."""
     return [f"first of {me.name}", f"second of {me.name}"]
@@ -57,11 +55,10 @@ def attempt(me: Me, connection: sqlite3.Connection, pet: str) -> Iterator[None]:
     me.mark("waiting", pet, me.db.name)
     try:
         yield
+        me.mark("done", pet, me.db.name)
     except sqlite3.OperationalError as error:
         connection.rollback()
         me.mark("gave_up", pet, me.db.name, error)
-    else:
-        me.mark("done", pet, me.db.name)
 
 
 def store(me: Me, connection: sqlite3.Connection, pet: str) -> None:
@@ -140,16 +137,14 @@ def lock_ahead(me):
 
 def crossed_locks(me):
     with closing(database.open(me, timeout_s=5)) as connection:
-        for pet, locks in zip(pets(me), ["database printer", "printer database"], strict=True):
-            first, second = locks.split()
+        for pet, (first, second) in zip(pets(me), CROSSED, strict=True):
             with resources.hold(me, first), resources.hold(me, second):
                 database.insert(me, connection, pet, hold_s=3)
 
 
 def ordered_locks(me):
     with closing(database.open(me, timeout_s=5)) as connection:
-        for pet, locks in zip(pets(me), ["database printer", "printer database"], strict=True):
-            first, second = sorted(locks.split())
+        for pet, (first, second) in zip(pets(me), map(sorted, CROSSED), strict=True):
             with resources.hold(me, first), resources.hold(me, second):
                 database.insert(me, connection, pet, hold_s=3)
 
@@ -187,12 +182,7 @@ ENTRIES = {
 }
 
 
-# The tournament
-
-
-def tournament(
-    entries: Mapping[str, Callable | Entry] = ENTRIES, processes: Iterable[int] = (1, 3, 8)
-) -> Table:
+def tournament(entries: Mapping = ENTRIES, processes: Iterable[int] = (1, 3, 8)) -> Any:
     """Run each entry with so many processes; return what came of it, a row for each.
 
     Columns: entry, processes, rows (to be stored), lost, rows_a_second, longest_wait_s (of one
@@ -246,27 +236,21 @@ def _play(entries: dict[str, Entry], count: int) -> list[dict]:
         return own if isinstance(own, resources.Broker) else ours(path)
 
     plan = dict.fromkeys(names, lambda me: workers[me.round - 1](me))
-    where = tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None)
-    own = {"db": Path(where, "lab.db"), "rounds": len(entries), "timeout_s": 2 + count / 2}
+    asked = {"processes": count, "rows": 2 * count}
+    found = [asked | {"entry": n, "lines_changed": lines_changed(e)} for n, e in entries.items()]
+    scaled = mock.patch.object(home, "scale", lambda: SCALE)
     try:
         child.packed(dict(zip(entries, workers, strict=True)))
         if any(writers := [maker and maker(count) for maker in makers]):
             plan["writer"] = lambda me: writers[me.round - 1] and writers[me.round - 1](me)
-        with mock.patch.object(home, "scale", lambda: SCALE):
-            played = run(plan, setup=ready, label=f"tournament, {count} processes", **own)
+        with scaled, tempfile.TemporaryDirectory(dir=MEMORY, ignore_cleanup_errors=True) as folder:
+            own = {"label": f"tournament, {count} processes", "timeout_s": 2 + count / 2}
+            played = run(plan, rounds=len(found), setup=ready, db=Path(folder, "lab.db"), **own)
     except Exception as error:  # whatever a setup or a writer's maker raises
-        row = {"processes": count, "rows": 2 * count, "lost": 2 * count, "verdict": "refused"}
-        return [
-            row | {"entry": name, "why": f"{type(error).__name__}: {error}"} for name in entries
-        ]
-    finally:
-        shutil.rmtree(where, ignore_errors=True)
-    rounds = range(1, 1 + max(1, played.events["round"].nunique()))
-    said = played.problems + played.why()
-    return [
-        {"entry": name, "lines_changed": lines_changed(entry)} | _row(played, said, number, names)
-        for number, (name, entry) in zip(rounds, entries.items(), strict=False)
-    ]
+        why = f"{type(error).__name__}: {error}"
+        return [row | {"lost": 2 * count, "verdict": "refused", "why": why} for row in found]
+    said, rounds = played.problems + played.why(), max(1, played.events["round"].nunique())
+    return [row | _row(played, said, n, names) for n, row in enumerate(found[:rounds], start=1)]
 
 
 def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
@@ -294,8 +278,6 @@ def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
     items = waits["item"].astype(object).where(waits["item"].notna(), waits.index)
     waited = (waits["end"] - waits["start"]).groupby([waits["process"], items], observed=True).sum()
     return {
-        "processes": len(names),
-        "rows": len(asked),
         "lost": lost,
         "rows_a_second": took and (len(asked) - lost) / took,
         "longest_wait_s": waited.max() / SCALE,
@@ -305,7 +287,7 @@ def _row(played: Any, said: list[str], number: int, names: list[str]) -> dict:
     }
 
 
-def picture(table: Table) -> Figure:
+def picture(table: Any) -> Any:
     """Draw each measure of `tournament` for each entry, with a bar for each number of processes."""
     from streamlib import charts
 
@@ -317,11 +299,16 @@ def picture(table: Table) -> Figure:
     panels = figure.subplots(1, len(MEASURES), sharey=True)
     for panel, measure in zip(panels, MEASURES, strict=True):
         bars = table.pivot(index="entry", columns="processes", values=measure).loc[names]
-        look = {"cmap": "Greys", "edgecolor": "black", "width": 0.8, "legend": measure == "lost"}
-        bars.astype(float).plot.barh(ax=panel, xlabel=measure, ylabel="", **look)
+        look = {
+            "cmap": "Greys",
+            "edgecolor": "black",
+            "xlabel": measure,
+            "ylabel": "",
+            "width": 0.8,
+        }
+        bars.astype(float).plot.barh(ax=panel, legend=measure == "lost", **look)
         panel.set_xscale("log" if measure == "fairness" else "linear")
     finding = f"With {most['processes'].max()} processes {len(safe)} of {len(most)} entries lose no"
     finding += f" row, and {safe[-1]} is the quickest of them" if safe else " row"
-    middle = {"loc": "left", "x": 0.5, "ha": "center"}  # a chart is named by its left title
-    panels[2].set_title(finding, parse_math=False, **middle)
+    panels[2].set_title(finding, loc="left", x=0.5, ha="center", parse_math=False)
     return figure
