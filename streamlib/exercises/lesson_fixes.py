@@ -12,8 +12,8 @@ import sqlite3
 import tempfile
 import textwrap
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -25,9 +25,7 @@ from streamlib.processes import child, run
 Me = Any  # the handle that a worker gets, `processes.child.Me`
 SCALE = 0.025  # 3 s take 75 ms; below that, the database's own work counts for too much
 MEASURES = ["lost", "rows_a_second", "longest_wait_s", "fairness", "lines_changed"]
-MEMORY = next(
-    filter(Path.is_dir, [Path("/dev/shm")]), None
-)  # a disk may take as long to flush a row as a task takes
+MEMORY = next(filter(Path.is_dir, [Path("/dev/shm")]), None)  # a disk may take 30 ms for a row
 CROSSED = [("database", "printer"), ("printer", "database")]  # locks for the first pet, the second
 VERDICTS = {"still running": "hung", " raised ": "raised", "ended early": "died"}
 
@@ -49,24 +47,20 @@ def pets(me: Me) -> list[str]:
     return [f"first of {me.name}", f"second of {me.name}"]
 
 
-@contextmanager
-def attempt(me: Me, connection: sqlite3.Connection, pet: str) -> Iterator[None]:
-    """Mark that a transaction waits, and whether it was done or was locked out."""
+def store(me: Me, connection: sqlite3.Connection, pet: str, *commands: str) -> None:
+    """Run the commands, insert a pet, take 3 s and commit; mark it as `database.insert` does."""
     me.mark("waiting", pet, me.db.name)
     try:
-        yield
+        for command in commands:
+            connection.execute(command).fetchall()
+        connection.execute("INSERT INTO pets (name, process) VALUES (?, ?)", (pet, me.name))
+        me.mark("holding", pet, me.db.name)
+        me.hold(3)
+        connection.execute("COMMIT")
         me.mark("done", pet, me.db.name)
     except sqlite3.OperationalError as error:
         connection.rollback()
         me.mark("gave_up", pet, me.db.name, error)
-
-
-def store(me: Me, connection: sqlite3.Connection, pet: str) -> None:
-    """Insert a pet into the transaction that is open, take 3 s, and commit."""
-    connection.execute("INSERT INTO pets (name, process) VALUES (?, ?)", (pet, me.name))
-    me.mark("holding", pet, me.db.name)
-    me.hold(3)
-    connection.execute("COMMIT")
 
 
 # The entries: a function differs from the one that it mends in as little as possible
@@ -106,19 +100,13 @@ def in_wal_mode(path):
 def reads_first(me):
     with closing(database.open(me, timeout_s=5)) as connection:
         for pet in pets(me):
-            with attempt(me, connection, pet):
-                connection.execute("BEGIN")
-                connection.execute("SELECT count(*) FROM pets").fetchone()
-                store(me, connection, pet)
+            store(me, connection, pet, "BEGIN", "SELECT count(*) FROM pets")
 
 
 def begin_immediate(me):
     with closing(database.open(me, timeout_s=5)) as connection:
         for pet in pets(me):
-            with attempt(me, connection, pet):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("SELECT count(*) FROM pets").fetchone()
-                store(me, connection, pet)
+            store(me, connection, pet, "BEGIN IMMEDIATE", "SELECT count(*) FROM pets")
 
 
 def retry_with_jitter(me):
@@ -138,15 +126,19 @@ def lock_ahead(me):
 def crossed_locks(me):
     with closing(database.open(me, timeout_s=5)) as connection:
         for pet, (first, second) in zip(pets(me), CROSSED, strict=True):
-            with resources.hold(me, first), resources.hold(me, second):
-                database.insert(me, connection, pet, hold_s=3)
+            with resources.hold(me, first):
+                me.hold(1)
+                with resources.hold(me, second):
+                    database.insert(me, connection, pet, hold_s=2)
 
 
 def ordered_locks(me):
     with closing(database.open(me, timeout_s=5)) as connection:
         for pet, (first, second) in zip(pets(me), map(sorted, CROSSED), strict=True):
-            with resources.hold(me, first), resources.hold(me, second):
-                database.insert(me, connection, pet, hold_s=3)
+            with resources.hold(me, first):
+                me.hold(1)
+                with resources.hold(me, second):
+                    database.insert(me, connection, pet, hold_s=2)
 
 
 def feeds_the_writer(me):
@@ -202,8 +194,8 @@ def tournament(entries: Mapping = ENTRIES, processes: Iterable[int] = (1, 3, 8))
             while group:
                 rows = _play({name: known[name] for name in group}, count)
                 found, group = found + rows, group[len(rows) :]  # a hang has ended the processes
-    columns = ["entry", "processes", "rows", *MEASURES, "verdict", "why"]
-    return pd.DataFrame(found, columns=columns).astype({"lines_changed": "Int64"})
+    table = pd.DataFrame(found, columns=["entry", "processes", "rows", *MEASURES, "verdict", "why"])
+    return table.assign(rows=2 * table["processes"]).astype({"lines_changed": "Int64"})
 
 
 def lines_changed(entry: Entry) -> int | None:
@@ -236,8 +228,8 @@ def _play(entries: dict[str, Entry], count: int) -> list[dict]:
         return own if isinstance(own, resources.Broker) else ours(path)
 
     plan = dict.fromkeys(names, lambda me: workers[me.round - 1](me))
-    asked = {"processes": count, "rows": 2 * count}
-    found = [asked | {"entry": n, "lines_changed": lines_changed(e)} for n, e in entries.items()]
+    lines = {name: lines_changed(entry) for name, entry in entries.items()}
+    found = [{"entry": name, "processes": count, "lines_changed": lines[name]} for name in lines]
     scaled = mock.patch.object(home, "scale", lambda: SCALE)
     try:
         child.packed(dict(zip(entries, workers, strict=True)))

@@ -1,0 +1,210 @@
+"""The tournament tells what each entry lost and cost, whatever a learner's entry does."""
+
+import functools
+import os
+import sys
+import time
+from contextlib import closing
+
+import cloudpickle
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from streamlib import database, resources
+from streamlib.exercises import lesson_fixes as fixes
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+LOSSLESS = [
+    "longer timeout",
+    "shorter transaction",
+    "retry with jitter",
+    "lock ahead",
+    "ordered locks",
+    "one writer",
+]
+
+
+def mine(me):
+    """Do as task 2 does, with three lines that differ."""
+    with closing(database.open(me, timeout_s=5)) as connection:
+        # a comment is no line to change
+        names = fixes.pets(me)
+        for pet in names:
+            me.hold(3)
+            database.insert(me, connection, pet)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """All of the entries, with two processes and a learner's own."""
+    return fixes.tournament(fixes.ENTRIES | {"mine": mine}, [2])
+
+
+def test_these_entries_lose_no_row_and_the_others_do(table):
+    lossless = table["entry"][table["lost"] == 0].tolist()
+    assert set(lossless) >= {*LOSSLESS, "mine"}
+    lossy = table.set_index("entry")["lost"].drop(lossless)
+    assert set(lossy.index) >= {"timeout 0", "reads first", "crossed locks"}
+    assert (table["rows"] == 4).all()
+
+
+def test_what_fails_at_once_has_not_waited_and_loses_the_other_process_rows(table):
+    of = table.set_index("entry")
+    for entry in ("timeout 0", "reads first"):
+        assert of["lost"][entry] == 2
+        assert of["longest_wait_s"][entry] < 3 < of["longest_wait_s"]["lock ahead"] + 0.5
+
+
+def test_crossed_locks_are_told_by_their_cycle(table):
+    crossed = table.set_index("entry").loc["crossed locks"]
+    assert crossed["verdict"] == "raised"
+    assert "waits for the database, held by P" in crossed["why"]
+    assert "waits for the printer, held by P" in crossed["why"]
+
+
+def test_what_is_lost_is_explained_in_the_seconds_of_the_lesson(table):
+    zero = table.set_index("entry").loc["timeout 0"]
+    assert zero["verdict"] == "lost"
+    assert "longer than its timeout of 0.0 s, while P" in zero["why"]
+    assert "from 0.0 s to 3." in zero["why"]  # 3 s, though it took 0.075
+
+
+def test_work_before_the_lock_is_quicker_than_work_under_it(table):
+    of = table.set_index("entry")["rows_a_second"]
+    assert of["shorter transaction"] > 1.3 * of["lock ahead"]
+    assert of["one writer"] > 1.3 * of["lock ahead"]
+
+
+def test_lines_changed_are_counted_from_the_code(table):
+    lines = table.set_index("entry")["lines_changed"].to_dict()
+    expected = {"as in task 2": 0, "timeout 0": 1, "longer timeout": 1, "shorter transaction": 2}
+    expected |= {"BEGIN IMMEDIATE": 1, "ordered locks": 1, "WAL": 3, "mine": 4}
+    assert expected.items() <= lines.items()
+
+
+def test_the_code_of_a_lambda_or_a_partial_is_unknown():
+    for worker in (lambda me: mine(me), functools.partial(mine)):
+        assert fixes.lines_changed(fixes.Entry(worker)) is None
+
+
+def test_the_picture_has_a_panel_for_each_measure_and_names_the_finding(table):
+    figure = fixes.picture(table)
+    assert [ax.get_xlabel() for ax in figure.axes] == fixes.MEASURES
+    count = (table["lost"] == 0).sum()
+    assert f"With 2 processes {count} of 13 entries lose no row, and " in repr(figure)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == [
+        *reversed(table["entry"])
+    ]
+    plt.close(figure)
+
+
+def test_the_picture_of_losers_names_no_winner():
+    row = {"entry": "one", "processes": 3, "rows": 6, "lost": 6} | dict.fromkeys(fixes.MEASURES, 1)
+    figure = fixes.picture(pd.DataFrame([row]))
+    assert repr(figure) == "With 3 processes 0 of 1 entries lose no row"
+    plt.close(figure)
+
+
+# What a learner's entry does wrong
+
+
+def raises(me):
+    raise KeyError(me.name)
+
+
+def hangs(me):
+    time.sleep(1000)
+
+
+def holds_for_ever(me):
+    with resources.hold(me, "database"):
+        while True:
+            time.sleep(1)
+
+
+def dies(me):
+    os._exit(0)
+
+
+def stores_nothing(me):
+    pass
+
+
+def hides_its_errors(me):
+    with closing(database.open(me, timeout_s=0)) as connection:
+        for pet in fixes.pets(me):
+            if not database.insert(me, connection, pet, hold_s=3):
+                return
+
+
+def stores_twice(me):
+    with closing(database.open(me, timeout_s=100)) as connection:
+        for pet in fixes.pets(me) * 2:
+            database.insert(me, connection, pet)
+
+
+def skips_the_work(me):
+    with closing(database.open(me, timeout_s=100)) as connection:
+        for pet in fixes.pets(me):
+            database.insert(me, connection, pet)
+
+
+def drops_the_table(me):
+    with closing(database.open(me, timeout_s=100)) as connection:
+        connection.execute("DROP TABLE IF EXISTS pets")
+
+
+def leaves_it_locked(me):
+    me.kept = database.open(me)
+    me.kept.execute("BEGIN EXCLUSIVE")
+
+
+def yields(me):
+    yield
+
+
+async def waits(me):
+    pass
+
+
+def needs_nothing():
+    pass
+
+
+def bad_setup(path):
+    raise RuntimeError("this setup fails")
+
+
+@pytest.mark.parametrize(
+    ("entry", "verdict", "why"),
+    [
+        (raises, "raised", "P[12] raised KeyError: 'P[12]' .line [0-9]+.."),
+        (hangs, "hung", "P1 was still running after 3 s, so the lab ended it."),
+        (holds_for_ever, "hung", "P[12] was still running after 3 s, so the lab ended it."),
+        (dies, "died", "P[12] ended early with exit code 0."),
+        (stores_nothing, "lost", "4 of 4 rows are not there: store both pets.me.."),
+        (hides_its_errors, "lost", "P[12] lost first of P[12]: it waited .*"),
+        (stores_twice, "extra", "4 rows too many are there: store each of pets.me. once."),
+        (skips_the_work, "skipped", "Two tasks took [0-9.]+ s, not 6: for each call me.hold.3.."),
+        (drops_the_table, "lost", "4 of 4 rows are not there: store both pets.me.."),
+        (
+            leaves_it_locked,
+            "raised",
+            "P[12] raised sqlite3.OperationalError: database is locked .*",
+        ),
+        (yields, "refused", "TypeError: The worker of mine cannot be sent .*yields.*"),
+        (waits, "refused", "TypeError: The worker of mine cannot be sent .*async.*"),
+        (needs_nothing, "refused", "TypeError: The worker of mine cannot be sent .*"),
+        (None, "refused", "TypeError: The worker of mine is None: .*"),
+        ("text", "refused", "TypeError: The worker of mine cannot be sent .*"),
+        (fixes.Entry(mine, setup=bad_setup), "refused", "RuntimeError: this setup fails"),
+        (fixes.Entry(mine, writer=lambda count: 1 / 0), "refused", "ZeroDivisionError: .*"),
+    ],
+)
+def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(entry, verdict, why):
+    [row] = fixes.tournament({"mine": entry}, [2]).to_dict("records")
+    assert row["verdict"] == verdict
+    assert pd.Series(row["why"]).str.fullmatch(why).all(), row["why"]
+    assert "\n" not in row["why"]
