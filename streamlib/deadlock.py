@@ -27,6 +27,9 @@ class Mark(NamedTuple):
     since: float
 
 
+Marks = dict[str, Mark]  # resource -> the last mark of one process
+
+
 class Wait(NamedTuple):
     """A process of a cycle and what it waits for; whom: the next one, None if nobody is left."""
 
@@ -36,44 +39,39 @@ class Wait(NamedTuple):
     mark: Mark
 
     def __str__(self) -> str:
-        by = f"which is up to {self.whom or 'nobody who is left'}"
-        if what := QUEUE.get(_first(self.mark)):
+        if what := QUEUE.get(self.mark.detail):
+            by = f"which is up to {self.whom or 'nobody who is left'}"
             return f"waits for {what} {self.resource}, {by}"
         return f"waits for {named(self.resource)}, held by {self.whom}"
 
 
 def named(resource: str) -> str:
     """Return how a sentence names a resource: the printer, the write lock of lab.db, fork 1."""
-    lock = "the write lock of " if "." in resource else ""
-    return f"{lock or 'the ' * resource.isalpha()}{resource}"
+    file = "." in resource and " " not in resource
+    return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
-def after(
-    own: dict[str, Mark], since: float, state: str, resource: str, detail: str | None
-) -> dict:
+def after(own: Marks, since: float, state: str, resource: str, detail: str | None) -> Marks:
     """Return what a process holds and waits for, after one more mark."""
     if state in ("started", "ended", "died"):
         return {}
-    if state not in ("waiting", "holding", "done", "gave_up"):
-        return own
-    others = {name: mark for name, mark in own.items() if name != resource}
-    goes_on = state in ("waiting", "holding")
-    return others | ({resource: Mark(state, detail, since)} if goes_on else {})
+    if state in ("waiting", "holding"):
+        return own | {resource: Mark(state, detail, since)}
+    ends = state in ("done", "gave_up")
+    return {name: mark for name, mark in own.items() if name != resource} if ends else own
 
 
-def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
+def ring(marks: dict[str, Marks]) -> list[Wait]:
     """Return the waits of a deadlock, each for the process of the next; [] if there is none.
 
     marks: what each process holds and waits for that has not ended, in plan order.
     """
     left, stuck = {one: _waits(one, marks) for one in marks}, {}
     while left != stuck:
-        stuck = left
-        left = {
-            one: {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
-            for one, waits in stuck.items()
-            if any({*whom} <= stuck.keys() for whom in waits.values())
-        }
+        stuck, left = left, {}
+        for one, waits in stuck.items():
+            hopeless = {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
+            left |= {one: hopeless} if hopeless else {}
     try:
         TopologicalSorter({one: chain(*waits.values()) for one, waits in stuck.items()}).prepare()
         pairs = [(one, None) for one, waits in stuck.items() if [] in waits.values()][:1]
@@ -83,20 +81,16 @@ def ring(marks: dict[str, dict[str, Mark]]) -> list[Wait]:
         pairs = pairwise([*found[at:], *found[: at + 1]])
     waits = []
     for one, whom in pairs:
-        name = next(name for name, of in stuck[one].items() if whom in of or whom is None)
+        name = next(name for name, of in stuck[one].items() if whom in of or not of)
         waits.append(Wait(one, name, whom, marks[one][name]))
     return waits
 
 
-def _first(mark: Mark) -> str:
-    return (mark.detail or "").partition(",")[0]
-
-
-def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | None]]:
+def _waits(one: str, marks: dict[str, Marks]) -> dict[str, list[str | None]]:
     """Return what a process waits for, and who can end that: None is somebody unknown."""
     found = {}
     for name, mark in marks[one].items():
-        if mark.state == "waiting" and _first(mark) in QUEUE:
+        if mark.state == "waiting" and mark.detail in QUEUE:
             found[name] = [other for other in marks if other != one]
         elif mark.state == "waiting":
             holders = [p for p, own in marks.items() if own.get(name, mark).state == "holding"]
@@ -105,8 +99,11 @@ def _waits(one: str, marks: dict[str, dict[str, Mark]]) -> dict[str, list[str | 
 
 
 def words(waits: list[Wait]) -> str:
-    """Return a cycle in words."""
-    return " ".join([waits[0].process, ", which ".join(map(str, waits))]) if waits else ""
+    """Return a cycle in words, a long one without its middle."""
+    texts, left_out = [str(wait) for wait in waits], len(waits) - 6
+    if left_out > 2:
+        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3].process}"]
+    return f"{waits[0].process} {', which '.join(texts)}" if waits else ""
 
 
 def cycle(run: Run) -> str:
@@ -137,35 +134,45 @@ def found(run: Run) -> "pd.DataFrame":
 def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     """Return who held and waited for what, one a row: process, state, resource, since, in_cycle.
 
-    at: seconds since the start gate of that round, by default when its first deadlock closed.
+    at: seconds since the start gate of that round, by default when its first deadlock closed, or
+    else when most was held and waited for. `attrs["cycle"]` has the cycle in words.
     """
+    if at is None:
+        at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
+    stood = [{}, *(marks for time, *_, marks in _replay(run, number) if at is None or time <= at)]
+    marks = max(stood, key=lambda marks: sum(map(len, marks.values()))) if at is None else stood[-1]
+    return as_table(marks, run.params["processes"])
+
+
+def as_table(marks: dict[str, Marks], names: list[str]) -> "pd.DataFrame":
+    """Return a row for each of these marks, as `graph` does, those of a cycle first, around it."""
     import pandas as pd
 
-    closed = [row.closed for row in found(run).itertuples() if row.round == number]
-    at = at if at is not None else next(iter(closed), float("inf"))
-    marks = [marks for time, *_, marks in _replay(run, number) if time <= at][-1]
-    of_cycle = {(who, w.resource) for w in ring(marks) for who in (w.process, w.whom)}
+    waits = ring(marks)
+    first = [(one, wait.resource) for wait in waits for one in (wait.process, wait.whom) if one]
     rows = [
-        (process, mark.state, name, mark.since, (process, name) in of_cycle)
-        for process, own in marks.items()
-        for name, mark in own.items()
+        (one, mark.state, name, mark.since, (one, name) in first)
+        for one, name in dict.fromkeys(first + [(one, n) for one in marks for n in marks[one]])
+        if (mark := marks[one].get(name))  # nobody holds a queue
     ]
-    return pd.DataFrame(rows, columns="process state resource since in_cycle".split())
+    table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())
+    table["process"] = pd.Categorical(table["process"], names)
+    table.attrs["cycle"] = words(waits)
+    return table
 
 
 def _replay(run: Run, number: int) -> Iterator[tuple]:
-    """Yield each mark of a round, its time, process and state, and what all hold and wait for then."""
+    """Yield the time, process and state of each mark of a round, and all marks that then stand."""
     events = run.events[run.events["round"] == number].astype(object)
+    events = events.where(events.notna(), None)
     marks = {one: {} for one in run.params["processes"] if one in set(events["process"])}
-    columns = events.where(events.notna(), None)[
-        ["start", "process", "state", "resource", "detail"]
-    ]
-    for time, who, state, resource, detail in columns.itertuples(index=False):
+    columns = ["start", "process", "state", "resource", "detail"]
+    for time, who, *more in events[columns].itertuples(index=False, name=None):
         if who in marks:
-            marks = marks | {who: after(marks[who], time, state, resource, detail)}
-        if state in ("ended", "died"):
+            marks = marks | {who: after(marks[who], time, *more)}
+        if more[0] in ("ended", "died"):
             marks = {one: own for one, own in marks.items() if one != who}
-        yield time, who, state, marks
+        yield time, who, more[0], marks
 
 
 def _led(run: Run, number: int, closed: float) -> str:

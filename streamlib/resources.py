@@ -15,15 +15,18 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from streamlib import database, deadlock, home
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Me = Any  # the handle that a worker gets, `processes.child.Me`: it stands above this module
 Process = Any  # `processes.parent.Child`: a process as its parent sees it
@@ -62,7 +65,7 @@ def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque)
 
 @contextmanager
 def hold(me: Me, name: str, *more: str, **options: Any) -> Iterator[int]:
-    """Hold a lock, or several taken all at once, while the block lasts; options: as of `take`."""
+    """Hold a lock, or several taken at once, while the block lasts; options: those of `take`."""
     unit = take(me, name, *more, **options)
     try:
         yield unit
@@ -77,30 +80,30 @@ def take(me: Me, name: str, *more: str, units: int = 1, timeout_s: float | None 
     units: how many of each; timeout_s: how long to wait, seconds (times the time scale), by default
     for ever; 0: not at all. Raises TimeoutError if that was too short, Deadlock if it is for ever.
     """
-    names = [name, *more]
-    unit = _ask(me, " and ".join(map(str, names)), "take", names, units, None, timeout_s)
+    names = [str(one) for one in (name, *more)]
+    unit = _ask(me, " and ".join(names), ("take", names, units), "", timeout_s)
     for one in names:
-        me.mark("holding", None, one)
+        me._recorder.mark("holding", None, one)
     return unit
 
 
 def release(me: Me, name: str) -> None:
     """Give back what this process holds of a lock. Raises ValueError if it holds nothing."""
     _pass(me, f"release {name}")
-    me.mark("done", None, name)
-    if isinstance(answer := _say(me, "release", [name]), Exception):
+    me._recorder.mark("done", None, name)
+    if isinstance(answer := _say(me, ("release", [name], 0)), Exception):
         raise answer
 
 
 def put(me: Me, name: str, item: object) -> None:
     """Put an item into a queue, or a value into a window, which then drops its oldest."""
-    number = _ask(me, f"put {name}", "put", [name], cloudpickle.dumps(item))
+    number = _ask(me, f"put {name}", ("put", [name], cloudpickle.dumps(item)))
     me.mark("done", None, name, f"put {number}: {item}")
 
 
 def get(me: Me, name: str, *, timeout_s: float | None = None) -> Any:
     """Return the oldest item of a queue; wait until there is one. Raises as `take` does."""
-    number, item = _ask(me, f"get {name}", "get", [name], 1, "an item", timeout_s)
+    number, item = _ask(me, f"get {name}", ("get", [name], 1), "an item", timeout_s)
     item = cloudpickle.loads(item)  # from another process of this run
     me.mark("done", None, name, f"got {number}: {item}")
     return item
@@ -108,13 +111,13 @@ def get(me: Me, name: str, *, timeout_s: float | None = None) -> Any:
 
 def join(me: Me, name: str, *, timeout_s: float | None = None) -> None:
     """Wait until a queue is empty. Raises as `take` does."""
-    _ask(me, f"join {name}", "join", [name], 0, "its end", timeout_s)
+    _ask(me, f"join {name}", ("join", [name], 0), "its end", timeout_s)
     me.mark("done", None, name, "joined")
 
 
 def window(me: Me, name: str) -> list:
     """Return all that is in a window or queue now, the oldest first, and leave it there."""
-    found = _ask(me, f"window {name}", "window", [name])
+    found = _ask(me, f"window {name}", ("window", [name], 0))
     me.mark("done", None, name)
     return [cloudpickle.loads(item) for _, item in found]
 
@@ -131,49 +134,58 @@ def paper(db: Path, unit: int = 1) -> Path:
     return db.with_name(f"{db.name}.{unit}{PAPER}")
 
 
+def passed(run: Any) -> "pd.DataFrame":
+    """Return what went through the queues of a run, a row an item, in the order of the putting.
+
+    Columns: round, resource, number, item, putter, put, getter, got, waited (all in seconds).
+    """
+    import pandas as pd  # here, because children import this module
+
+    texts = run.events["detail"].astype(str).str.extract(r"(?s)^(put|got) (\d+): (.*)")
+    marks = run.events[["round", "resource", "process", "end"]].assign(item=texts[2])
+    marks["number"] = pd.to_numeric(texts[1])
+    put, got = (marks[texts[0] == what] for what in ("put", "got"))
+    put = put.rename(columns={"process": "putter", "end": "put"})
+    got = got.rename(columns={"process": "getter", "end": "got"}).drop(columns="item")
+    table = put.merge(got, "left").sort_values(["round", "number"], ignore_index=True)
+    return table.astype({"number": int}).assign(waited=table["got"] - table["put"])
+
+
 def _pass(me: Me, place: str) -> None:
     """Go through a place where nobody waits."""
     me.step(place)
     me._room = False  # so that an SQL command after it is a place of its own
 
 
-def _ask(
-    me: Me,
-    place: str,
-    what: str,
-    names: list[str],
-    given: object = None,
-    wants: str | None = None,
-    timeout_s: float | None = None,
-) -> Any:
+def _ask(me: Me, place: str, request: tuple, wants="", timeout_s: float | None = None) -> Any:
     """Go through a place where this process may wait; return its parent's answer, or raise that."""
     limit_s = None if timeout_s is None else home.seconds("timeout_s", timeout_s) * me.scale
-    words = [wants, f"timeout of {limit_s:g} s" if limit_s else None]
-    turn, answer = 0, None
+    details = [wants] * bool(wants) + [f"timeout of {limit_s:g} s" for _ in range(bool(limit_s))]
+    for name in request[1] if timeout_s != 0 else ():
+        me.mark("waiting", None, name, ", ".join(details) or None)
+    answer, turn = None, -1
     while number := me._ask(place) if me._takes_turns() else -1:
-        for name in names if turn == 0 else ():
-            me.mark("waiting", None, name, ", ".join(filter(None, words)) or None)
-        turn = number
-        answer = _say(me, what, names, given, limit_s=limit_s if turn < 0 else 0)
-        if answer is not None or turn < 0 or timeout_s == 0:
+        turn, answer = number, _say(me, request, limit_s if number < 0 else 0)
+        if answer is not None or number < 0 or timeout_s == 0:
             break
         me._answer.refused = "waits"  # this process may have another turn here
     me._recorder.mark("step", None, None, place, turn)
     me._room = False
     if answer is None:
-        answer = TimeoutError(f"{me.name} gave up at {place}: others were quicker.")
+        answer = TimeoutError(f"{me.name} gave up at {place}: wait longer, or try again later.")
     if isinstance(answer, Exception):
-        for name in names:
-            me.mark("gave_up", None, name, type(answer).__name__)
+        for name in request[1]:
+            me._recorder.mark("gave_up", None, name, type(answer).__name__)
         raise answer
     return answer
 
 
-def _say(me: Me, what: str, names: list[str], given: object = None, *, limit_s=None) -> Any:
-    """Send a request to the parent; return its answer, None if it would be later than that."""
+def _say(me: Me, request: tuple, limit_s: float | None = None) -> Any:
+    """Send a request to the parent; return its answer, None if that would be later."""
     if me._here != (os.getpid(), threading.get_ident()):
         raise RuntimeError("A thread or a copy of a worker shares nothing: let the worker do that.")
-    me._pipe.send((what, names, given))
+    what, names, given = request
+    me._pipe.send((what, [*map(str, names)], given))
     if not me._pipe.poll(limit_s):
         me._pipe.send(())  # it gives up; there is one answer in any case
     return me._pipe.recv()
@@ -182,16 +194,19 @@ def _say(me: Me, what: str, names: list[str], given: object = None, *, limit_s=N
 class Broker:
     """What is shared in one round, and who waits for it, as the parent of the processes has it.
 
-    Its methods yield whom to answer, and what; or None, and what to note.
+    A lock is a box of the numbers of its units. What methods yield is whom to answer, and what; or
+    None, and what to note.
     """
 
-    def __init__(self, found: dict[str, int | deque] = MappingProxyType({})):
-        self.free = {name: [*range(1, n + 1)] for name, n in found.items() if type(n) is int}
-        self.items = {name: each.copy() for name, each in found.items() if name not in self.free}
-        self.units = {name: len(units) for name, units in self.free.items()}
+    def __init__(self, found: Mapping[str, int | deque] = MappingProxyType({})):
+        self.units = {name: count for name, count in found.items() if type(count) is int}
+        self.boxes = {name: deque(range(1, count + 1)) for name, count in self.units.items()}
+        for name in found.keys() - self.units.keys():
+            items = [(0, cloudpickle.dumps(item)) for item in found[name]]
+            self.boxes[name] = deque(items, found[name].maxlen)
         self.held: dict[tuple[Process, str], list[int]] = {}  # which units
         self.waiting: dict[Process, tuple] = {}  # the requests, first come first
-        self.due, self._number, self._noted = math.inf, 0, []  # due: of the next look, if free
+        self.due, self._number, self._noted = math.inf, 0, ""  # due: the next look, if all run free
 
     def ask(self, one: Process, request: tuple) -> Iterator[tuple]:
         """Take a request of a process, or () if it gives up; answer those that need not wait."""
@@ -208,11 +223,14 @@ class Broker:
     def leave(self, one: Process) -> Iterator[tuple]:
         """Free what a process holds that has ended its round."""
         self.waiting.pop(one, None)
-        for who, name in [*self.held]:
-            if who is one:
-                self._release(one, name)
-                said = f"{one.name} ended while it held {deadlock.named(name)}"
-                yield None, f"{said}, which is free again: hold it in a with block."
+        for name in [name for who, name in self.held if who is one]:
+            self.boxes[name].extend(self.held.pop((one, name)))
+            if self.due < math.inf or not one.alive:  # else its round was given up
+                what = deadlock.named(name)
+                yield (
+                    None,
+                    f"{one.name} ended and abandoned {what}, which it held: it is free again.",
+                )
         yield from self.ask(one, ())
 
     def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:
@@ -230,61 +248,59 @@ class Broker:
                 for since, kind in zip(times, kinds, strict=True):
                     own = deadlock.after(own, since, kind.state, kind.resource, kind.detail)
             one.seen = own, size, at
-            answered = self.free | self.items if one not in self.waiting else ()
             marks[one.name] = {
                 name: mark
                 for name, mark in own.items()
-                if size == before and (mark.state == "holding" or name not in answered)
+                if size == before
+                and (mark.state == "holding" or one in self.waiting or name not in self.boxes)
             }
-        waits = {wait.process: wait.mark for wait in deadlock.ring(marks)}
-        said = deadlock.words(deadlock.ring(marks))
-        asked = {one: waits[one.name] for one in self.waiting if one.name in waits}
-        if asked and not any("timeout" in (mark.detail or "") for mark in asked.values()):
-            last = max(asked, key=lambda one: asked[one].since)
+        waits = deadlock.ring(marks)
+        said, mark = deadlock.words(waits), {wait.process: wait.mark for wait in waits}
+        asked = [one for one in self.waiting if one.name in mark]
+        if asked and not any("timeout" in (mark[one.name].detail or "") for one in asked):
+            last = max(asked, key=lambda one: mark[one.name].since)
             del self.waiting[last]
-            yield last, Deadlock(f"{said}: take them in one order, or all at once")
+            advice = "take what you need in one order" if waits[-1].whom else "do not wait for it"
+            yield last, Deadlock(f"{said}: {advice}.")
         elif said and said != self._noted:
             self._noted = said
-            yield None, f"Deadlock: {said}; only a timeout ends it: take them in one order."
+            yield None, f"Deadlock: {said}; only a timeout ends that: take them in one order."
 
     def _answer(self, one: Process, what: str, names: list[str], given: Any) -> object:
         """Return the answer to a request, an error if it cannot be met; None: it has to wait."""
-        known = self.free if what in ("take", "release") else self.items
-        for name in names:
-            if name not in known:
-                said = f"No {'lock' if known is self.free else 'queue or window'} is named {name!r}"
-                return ValueError(f"{said}: name it in resources.shared, and give that as setup.")
-        if what == "take":
-            return self._take(one, names, given)
+        if error := self._wrong(one, what, names, given):
+            return error
+        box = self.boxes[names[0]]
+        if what in ("take", "get"):
+            if any(len(self.boxes[name]) < given for name in names):
+                return None
+            found = {(one, n): [self.boxes[n].popleft() for _ in range(given)] for n in names}
+            self.held |= found if what == "take" else {}
+            return found[one, names[0]][0]
         if what == "release":
-            return self._release(one, name)
-        items = self.items[name]
+            box.extend(self.held.pop((one, names[0])))
         if what == "put":
             self._number += 1
-            items.append((self._number, given))
+            box.append((self._number, given))
             return self._number
-        if what == "get":
-            return items.popleft() if items else None
-        if what == "join":
-            return None if items else True
-        return [*items]
+        if what == "window":
+            return [*box]
+        return None if what == "join" and box else True
 
-    def _take(self, one: Process, names: list[str], units: int) -> object:
+    def _wrong(self, one: Process, what: str, names: list[str], given: Any) -> Exception | None:
+        """Return the error for a request that can never be met."""
+        kind = "lock" if what in ("take", "release") else "queue or window"
         for name in names:
-            if (one, name) in self.held:
+            if name not in self.boxes or (name in self.units) != (kind == "lock"):
+                said = f"No {kind} is named {name!r}: name it in resources.shared"
+                return ValueError(f"{said}, and give what that returns as setup.")
+            holders = [who.name for who, held in self.held if held == name]
+            if what == "take" and (one.name in holders or names.count(name) > 1):
                 said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
-                return Deadlock(f"{said}: take it once, with all the units that you need")
-            if units not in range(1, self.units[name] + 1):
-                return ValueError(f"units is {units!r}: {name} has {self.units[name]} to hold.")
-        if any(len(self.free[name]) < units for name in names):
-            return None
-        for name in names:
-            self.held[one, name], self.free[name] = self.free[name][:units], self.free[name][units:]
-        return self.held[one, names[0]][0]
-
-    def _release(self, one: Process, name: str) -> object:
-        if (one, name) not in self.held:
-            holders = ", ".join(who.name for who, held in self.held if held == name) or "nobody"
-            return ValueError(f"{one.name} releases {name}, held by {holders}: take it first.")
-        self.free[name] = sorted(self.free[name] + self.held.pop((one, name)))
-        return True
+                return Deadlock(f"{said}: take it once, with all the units that you need.")
+            if what == "take" and not (type(given) is int and 0 < given <= self.units[name]):
+                return ValueError(f"units is {given!r}: {name} has {self.units[name]} to hold.")
+            if what == "release" and one.name not in holders:
+                held = f"held by {' and '.join(holders) or 'nobody'}"
+                return ValueError(f"{one.name} releases {name}, {held}: take it first.")
+        return None

@@ -2,3 +2,4 @@
 
 from .drawing import HUES, axes  # noqa: F401
 from .happened import arrivals, discovery, handoff, interleaving, many, strip, timeline  # noqa: F401
+from .waiting import waits  # noqa: F401

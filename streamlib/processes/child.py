@@ -26,6 +26,7 @@ from streamlib.processes.recorder import Recorder
 UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 ALONE = "give a function of one argument, and open files, connections and the like inside it"
 SHARED = "what processes share goes into the database, and its BEGIN IMMEDIATE is their lock"
+SHARED += ", or it is named in resources.shared"
 KEPT_BYTES = 50_000  # of what a worker prints, at the beginning and at the end
 NOT_THEIRS = (places.__file__, resources.__file__, contextlib.__file__)
 MAIN_LINE = 'a script that calls processes.run needs the line   if __name__ == "__main__":'

@@ -153,7 +153,8 @@ class Children:
                 if answers[-1].place is None:
                     self._reply(self.shared.leave(waiting[pipe]))
                 del waiting[pipe]
-            self._reply(self.shared.look(waiting.values(), recorder.read))
+            with contextlib.suppress(OSError):  # a recording is gone
+                self._reply(self.shared.look(waiting.values(), recorder.read))
             self._show()
             self._show_bar([one.name for one in waiting.values()])
         return answers

@@ -124,11 +124,11 @@ class Run:
     def _schedule(self, number: int, stored: pd.Series) -> str:
         """Return the schedule of a round: by the lock, the rows, or the steps."""
         events = self.events[self.events["round"] == number]
-        turns = [(process, "") for process in stored]
-        if (events["state"] == "gave_up").any():
+        turns, steps = [(process, "") for process in stored], events[events["state"] == "step"]
+        shared = steps["step"].astype(str).str.split().str[-1].isin(events["resource"]).any()
+        if (events["state"] == "gave_up").any() and not shared:
             turns = lock_moves(events)
-        elif not turns and not (events["state"] == "holding").any():
-            steps = events[events["state"] == "step"]
+        elif shared or not (turns or (events["state"] == "holding").any()):
             short = orders.letters_of(steps["step"])
             turns = zip(steps["process"], steps["step"].map(short), strict=True)
         return " ".join(f"{self._number[process]}{letter}" for process, letter in turns)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from streamlib import orders
+from streamlib import deadlock, orders
 from streamlib.processes import child, parent
 
 
@@ -65,7 +65,7 @@ class Round:
         if process not in self.waiting:
             last = max(n for n, taken in enumerate(self.taken, 1) if taken.turn.process == process)
             raise Stopped(f"{said} has ended already, in turn {last}.")
-        steps, command, gave_up = [], False, False
+        steps, command, gave_up, asked = [], False, False, ""
         while (through := self._through(turn, at := self.waiting[process], steps)) is not None:
             answer = self.children.turn(one, number * through)
             if through and at.place:
@@ -73,8 +73,9 @@ class Round:
             if answer.refused == "waits" and turn.step == "":
                 return None
             if answer.refused == "waits":
-                answer, gave_up = self.children.turn(one, 0), True
+                answer, gave_up, asked = self.children.turn(one, 0), True, at.place
             gave_up |= answer.refused == "gave up"
+            answer.locks += [name for who, name in self.children.shared.held if who is one]
             self.waiting[process] = answer
         if at.place is None:
             del self.waiting[process]
@@ -90,7 +91,7 @@ class Round:
         if step[:1] == "x" and not gave_up:
             raise Stopped(f"{said} did not give up, for nobody held what it wanted.")
         if gave_up and step[:1] != "x" and self.coming is not None:
-            raise Stopped(f"{said} cannot {[*steps, 'begin'][0]} here because {self._holder()}.")
+            raise Stopped(f"{said} cannot go on here because {self._holder(asked)}.")
         return self.taken[-1]
 
     def _through(self, turn: orders.Turn, at: child.Answer, steps: list[str]) -> bool | None:
@@ -112,8 +113,11 @@ class Round:
     def _child(self, process: int) -> parent.Child:
         return self.children.all[process - 1]
 
-    def _holder(self) -> str:
-        """Say which process holds the lock, and, if that is known, until which turn."""
+    def _holder(self, asked: str) -> str:
+        """Say which process holds what was asked for, and, if that is known, until which turn."""
+        for one, name in self.children.shared.held:
+            if name in asked.split(" and "):
+                return f"{one.name} holds {deadlock.named(name)}"
         for holder, at in self.waiting.items():
             if at.holds:
                 said = f"{self._child(holder).name} holds the write lock of {at.holds}"

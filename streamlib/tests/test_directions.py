@@ -31,7 +31,7 @@ INSIDE = {
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
     "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_fixes"],
-    "charts": ["drawing", "happened", "__init__"],
+    "charts": ["drawing", "happened waiting", "__init__"],
 }
 
 

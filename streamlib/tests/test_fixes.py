@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import time
 from contextlib import closing
@@ -11,7 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from streamlib import database, resources
+from streamlib import database, home, resources
 from streamlib.exercises import lesson_fixes as fixes
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
@@ -118,25 +119,12 @@ def hangs(me):
     time.sleep(1000)
 
 
-def holds_for_ever(me):
-    with resources.hold(me, "database"):
-        while True:
-            time.sleep(1)
-
-
 def dies(me):
     os._exit(0)
 
 
 def stores_nothing(me):
     pass
-
-
-def hides_its_errors(me):
-    with closing(database.open(me, timeout_s=0)) as connection:
-        for pet in fixes.pets(me):
-            if not database.insert(me, connection, pet, hold_s=3):
-                return
 
 
 def stores_twice(me):
@@ -159,6 +147,7 @@ def drops_the_table(me):
 def leaves_it_locked(me):
     me.kept = database.open(me)
     me.kept.execute("BEGIN EXCLUSIVE")
+    raise ValueError("and then no more")
 
 
 def yields(me):
@@ -180,19 +169,17 @@ def bad_setup(path):
 @pytest.mark.parametrize(
     ("entry", "verdict", "why"),
     [
-        (raises, "raised", "P[12] raised KeyError: 'P[12]' .line [0-9]+.."),
-        (hangs, "hung", "P1 was still running after 3 s, so the lab ended it."),
-        (holds_for_ever, "hung", "P[12] was still running after 3 s, so the lab ended it."),
-        (dies, "died", "P[12] ended early with exit code 0."),
-        (stores_nothing, "lost", "4 of 4 rows are not there: store both pets.me.."),
-        (hides_its_errors, "lost", "P[12] lost first of P[12]: it waited .*"),
-        (stores_twice, "extra", "4 rows too many are there: store each of pets.me. once."),
+        (raises, "raised", "P1 raised KeyError: 'P1' .line [0-9]+.."),
+        (hangs, "hung", "P1 was still running after 0.5 s, so the lab ended it."),
+        (dies, "died", "P1 ended early with exit code 0."),
+        (stores_nothing, "lost", "2 of 2 rows are not there: store both pets.me.."),
+        (stores_twice, "extra", "2 rows too many are there: store each of pets.me. once."),
         (skips_the_work, "skipped", "Two tasks took [0-9.]+ s, not 6: for each call me.hold.3.."),
-        (drops_the_table, "lost", "4 of 4 rows are not there: store both pets.me.."),
+        (drops_the_table, "lost", "2 of 2 rows are not there: store both pets.me.."),
         (
             leaves_it_locked,
             "raised",
-            "P[12] raised sqlite3.OperationalError: database is locked .*",
+            "P1 raised ValueError: and then no more .line [0-9]+..",
         ),
         (yields, "refused", "TypeError: The worker of mine cannot be sent .*yields.*"),
         (waits, "refused", "TypeError: The worker of mine cannot be sent .*async.*"),
@@ -203,8 +190,43 @@ def bad_setup(path):
         (fixes.Entry(mine, writer=lambda count: 1 / 0), "refused", "ZeroDivisionError: .*"),
     ],
 )
-def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(entry, verdict, why):
-    [row] = fixes.tournament({"mine": entry}, [2]).to_dict("records")
-    assert row["verdict"] == verdict
-    assert pd.Series(row["why"]).str.fullmatch(why).all(), row["why"]
-    assert "\n" not in row["why"]
+def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(
+    entry, verdict, why, monkeypatch
+):
+    run, limit = fixes.run, {"timeout_s": 0.5 if entry is hangs else 10}
+    monkeypatch.setattr(fixes, "run", lambda plan, **options: run(plan, **options | limit))
+    [row] = fixes.tournament({"mine": entry}, [1]).to_dict("records")
+    assert (row["verdict"], row["rows"]) == (verdict, 2)
+    assert re.fullmatch(why, row["why"]), row["why"]
+
+
+def test_a_hang_of_one_entry_leaves_those_after_it_their_turn(monkeypatch):
+    known = {"hangs": fixes.Entry(hangs), "mine": fixes.Entry(mine)}
+    monkeypatch.setattr(fixes, "ENTRIES", known | fixes.ENTRIES)  # so that both are in one run
+    run = fixes.run
+    monkeypatch.setattr(
+        fixes, "run", lambda plan, **options: run(plan, **options | {"timeout_s": 1})
+    )
+    table = fixes.tournament(known, [1])
+    assert table["verdict"].tolist() == ["hung", "stored"]
+
+
+def test_an_entry_may_bring_locks_of_its_own():
+    def locked(me):
+        with resources.hold(me, "my own"):
+            mine(me)
+
+    entry = fixes.Entry(locked, setup=resources.shared("my own"))
+    assert fixes.tournament({"locked": entry}, [1])["verdict"].tolist() == ["stored"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 31, 2.5])
+def test_a_number_of_processes_that_cannot_be_is_refused(count):
+    with pytest.raises(ValueError, match="give numbers from 1 to 30"):
+        fixes.tournament(processes=[count])
+
+
+def test_the_time_scale_of_the_lab_is_what_it_was(monkeypatch):
+    monkeypatch.setenv("STREAMLIB_SCALE", "0.5")
+    fixes.tournament({"mine": stores_nothing}, [1])
+    assert home.scale() == 0.5

@@ -76,12 +76,12 @@ def test_a_quick_free_run_is_replayed_from_its_string():
         ("1z", "Turn 1 (1z): P1 has no such step here: its next step is begin."),
         (
             "1b 1i 2b 1c",
-            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db until "
+            "Turn 3 (2b): P2 cannot go on here because P1 holds the write lock of lab.db until "
             "turn 4.",
         ),
         (
             "1b 1i 2b",
-            "Turn 3 (2b): P2 cannot begin here because P1 holds the write lock of lab.db.",
+            "Turn 3 (2b): P2 cannot go on here because P1 holds the write lock of lab.db.",
         ),
         ("2x", "Turn 1 (2x): P2 did not give up, for nobody held what it wanted."),
     ],
@@ -166,7 +166,7 @@ def test_a_command_that_a_lock_refuses_stops_the_schedule_unless_it_gives_up():
     run = processes.run(plan, schedule="1b 1s 2b 1u 1c", setup=counter)
     assert run.problems[0].startswith("P2 raised sqlite3.OperationalError: database is locked")
     assert run.problems[1:] == [
-        "Turn 3 (2b): P2 cannot begin here because another process holds a lock of the database."
+        "Turn 3 (2b): P2 cannot go on here because another process holds a lock of the database."
     ]
     for text in ("1b 1s 2xb 1u 1c", "1b 1s 2x 1u 1c"):
         run = processes.run(plan, schedule=text, setup=counter)
