@@ -27,7 +27,8 @@ SCALE = 0.025  # 3 s take 75 ms; below that, the database's own work counts for 
 MEASURES = ["lost", "rows_a_second", "longest_wait_s", "fairness", "lines_changed"]
 MEMORY = next(filter(Path.is_dir, [Path("/dev/shm")]), None)  # a disk may take 30 ms for a row
 CROSSED = [("database", "printer"), ("printer", "database")]  # locks for the first pet, the second
-VERDICTS = {"still running": "hung", " raised ": "raised", "ended early": "died"}
+VERDICTS = {"still running": "hung", "did not leave": "hung", "ended early": "died"}  # by problem
+VERDICTS[" raised "] = "raised"
 
 
 class Entry(NamedTuple):
@@ -180,16 +181,17 @@ def tournament(entries: Mapping = ENTRIES, processes: Iterable[int] = (1, 3, 8))
     Columns: entry, processes, rows (to be stored), lost, rows_a_second, longest_wait_s (of one
     process for one row), fairness (when the slowest process had finished over when the fastest
     had), lines_changed, verdict (a word), why (a sentence). A second is a third of a task, here and
-    in `why`; really it takes a fortieth. Raises ValueError for numbers that cannot be run.
+    in `why`; really it takes a fortieth. Raises ValueError for what cannot be run.
     """
     import pandas as pd
 
-    if not (entries and {*processes} and {*processes} <= {*range(1, 31)}):
-        raise ValueError(f"processes is {processes!r}: give numbers from 1 to 30, and an entry.")
+    counts = [processes] if isinstance(processes, int) else [*dict.fromkeys(processes)]
+    if not (isinstance(entries, Mapping) and entries and counts and {*counts} <= {*range(1, 31)}):
+        raise ValueError('Give a dict, ENTRIES | {"mine": mine}, and numbers of processes to 30.')
     known = {name: e if isinstance(e, Entry) else Entry(e) for name, e in entries.items()}
     ours = [name for name, entry in known.items() if entry is ENTRIES.get(name)]
     found = []
-    for count in dict.fromkeys(processes):
+    for count in counts:
         for group in [ours, *([name] for name in known if name not in ours)]:  # none disturbs ours
             while group:
                 rows = _play({name: known[name] for name in group}, count)

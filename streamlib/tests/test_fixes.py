@@ -165,36 +165,32 @@ def bad_setup(path):
     raise RuntimeError("this setup fails")
 
 
-@pytest.mark.parametrize(
-    ("entry", "verdict", "why"),
-    [
-        (raises, "raised", "P1 raised KeyError: 'P1' .line [0-9]+.."),
-        (hangs, "hung", "P1 was still running after 0.5 s, so the lab ended it."),
-        (dies, "died", "P1 ended early with exit code 0."),
-        (stores_nothing, "lost", "2 of 2 rows are not there: store both pets.me.."),
-        (stores_twice, "extra", "2 rows too many are there: store each of pets.me. once."),
-        (skips_the_work, "skipped", "Two tasks took [0-9.]+ s, not 6: for each call me.hold.3.."),
-        (drops_the_table, "lost", "2 of 2 rows are not there: store both pets.me.."),
-        (
-            leaves_it_locked,
-            "raised",
-            "P1 raised ValueError: and then no more .line [0-9]+..",
-        ),
-        (yields, "refused", "TypeError: The worker of mine cannot be sent .*yields.*"),
-        (waits, "refused", "TypeError: The worker of mine cannot be sent .*async.*"),
-        (needs_nothing, "refused", "TypeError: The worker of mine cannot be sent .*"),
-        (None, "refused", "TypeError: The worker of mine is None: .*"),
-        ("text", "refused", "TypeError: The worker of mine cannot be sent .*"),
-        (fixes.Entry(mine, setup=bad_setup), "refused", "RuntimeError: this setup fails"),
-        (fixes.Entry(mine, writer=lambda count: 1 / 0), "refused", "ZeroDivisionError: .*"),
-    ],
-)
-def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(
-    entry, verdict, why, monkeypatch
-):
+REFUSED = "TypeError: The worker of mine cannot be sent to a process"
+WRONG = {
+    "raises": (raises, "raised", r"P1 raised KeyError: 'P1' \(line \d+\)\."),
+    "hangs": (hangs, "hung", r"P1 was still running after 0\.5 s, so the lab ended it\."),
+    "dies": (dies, "died", r"P1 ended early with exit code 0\."),
+    "stores nothing": (stores_nothing, "lost", "2 of 2 rows are not there: store both .*"),
+    "stores twice": (stores_twice, "extra", "2 rows too many are there: store each of .*"),
+    "skips the work": (skips_the_work, "skipped", r"Two tasks took \d\.\d s, not 6: .*"),
+    "drops the table": (drops_the_table, "lost", "2 of 2 rows are not there: store both .*"),
+    "leaves it locked": (leaves_it_locked, "raised", "P1 raised ValueError: and then .*"),
+    "yields": (yields, "refused", f"{REFUSED} .*yields.*"),
+    "is async": (waits, "refused", f"{REFUSED} .*async.*"),
+    "has no argument": (needs_nothing, "refused", f"{REFUSED} .*"),
+    "is none": (None, "refused", "TypeError: The worker of mine is None: .*"),
+    "is a text": ("text", "refused", f"{REFUSED} .*"),
+    "bad setup": (fixes.Entry(mine, setup=bad_setup), "refused", "RuntimeError: this setup fails"),
+    "bad writer": (fixes.Entry(mine, writer=bad_setup), "refused", "RuntimeError: .*"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(name, monkeypatch):
+    entry, verdict, why = WRONG[name]
     run, limit = fixes.run, {"timeout_s": 0.5 if entry is hangs else 10}
     monkeypatch.setattr(fixes, "run", lambda plan, **options: run(plan, **options | limit))
-    [row] = fixes.tournament({"mine": entry}, [1]).to_dict("records")
+    [row] = fixes.tournament({"mine": entry}, 1).to_dict("records")
     assert (row["verdict"], row["rows"]) == (verdict, 2)
     assert re.fullmatch(why, row["why"]), row["why"]
 
@@ -219,10 +215,16 @@ def test_an_entry_may_bring_locks_of_its_own():
     assert fixes.tournament({"locked": entry}, [1])["verdict"].tolist() == ["stored"]
 
 
-@pytest.mark.parametrize("count", [0, -1, 31, 2.5])
-def test_a_number_of_processes_that_cannot_be_is_refused(count):
-    with pytest.raises(ValueError, match="give numbers from 1 to 30"):
-        fixes.tournament(processes=[count])
+@pytest.mark.parametrize("counts", [0, [-1], [31], [2.5], []])
+def test_a_number_of_processes_that_cannot_be_is_refused(counts):
+    with pytest.raises(ValueError, match="numbers of processes to 30"):
+        fixes.tournament(processes=counts)
+
+
+@pytest.mark.parametrize("entries", [{}, [mine], mine], ids=["none", "a list", "a worker"])
+def test_entries_without_names_are_refused(entries):
+    with pytest.raises(ValueError, match="Give a dict"):
+        fixes.tournament(entries)
 
 
 def test_the_time_scale_of_the_lab_is_what_it_was(monkeypatch):
