@@ -215,7 +215,7 @@ def _lines(function: Callable) -> list[str]:
     """Return the lines of a function below its first one, without comments and docstring."""
     [tree] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     body = tree.body[ast.get_docstring(tree) is not None :]
-    return "\n".join(map(ast.unparse, body)).splitlines()
+    return "\n".join(map(ast.unparse, body)).replace("fixes.", "").splitlines()
 
 
 def _play(entries: dict[str, Entry], count: int) -> list[dict]:

@@ -84,6 +84,17 @@ def test_lines_changed_are_counted_from_the_code(table):
     assert expected.items() <= lines.items()
 
 
+def copied(me):
+    """Do as task 2 does, from outside of the lesson's module."""
+    with closing(database.open(me, timeout_s=5)) as connection:
+        for pet in fixes.pets(me):  # with a comment
+            database.insert(me, connection, pet, hold_s=3)
+
+
+def test_a_copy_changes_no_line():
+    assert fixes.lines_changed(fixes.Entry(copied)) == 0
+
+
 def test_the_code_of_a_lambda_or_a_partial_is_unknown():
     for worker in (lambda me: mine(me), functools.partial(mine)):
         assert fixes.lines_changed(fixes.Entry(worker)) is None
