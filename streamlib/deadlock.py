@@ -10,8 +10,6 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streamlib import orders
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -119,14 +117,16 @@ def found(run: Run) -> "pd.DataFrame":
     """
     import pandas as pd  # here, because children import this module
 
-    rows = []
-    for number in run.events["round"].unique():
-        before = {}
+    rows, schedules = [], run.orders()["schedule"].str.split()
+    for number, played in enumerate(schedules, start=1):
+        before, taken = {}, []  # taken: when each turn was
         for time, who, state, marks in _replay(run, number):
+            taken += [time] if state == "step" else []
             waits = ring(before) if state in ("gave_up", "ended", "died") else []
             if who in [wait.process for wait in waits]:
                 closed = max(wait.mark.since for wait in waits)
-                rows.append((number, closed, time, who, words(waits), _led(run, number, closed)))
+                led = " ".join(played[: sum(turn <= closed for turn in taken)])
+                rows.append((number, closed, time, who, words(waits), led))
             before = marks
     return pd.DataFrame(rows, columns="round closed ended victim cycle schedule".split())
 
@@ -173,12 +173,3 @@ def _replay(run: Run, number: int) -> Iterator[tuple]:
         if more[0] in ("ended", "died"):
             marks = {one: own for one, own in marks.items() if one != who}
         yield time, who, more[0], marks
-
-
-def _led(run: Run, number: int, closed: float) -> str:
-    """Return the turns that a round had taken by then, each place by its first letters."""
-    steps = run.events[(run.events["round"] == number) & (run.events["state"] == "step")]
-    short, plan = orders.letters_of(steps["step"]), [*run.params["processes"]]
-    steps = steps[steps["start"] <= closed]
-    turns = zip(steps["process"], steps["step"], strict=True)
-    return " ".join(f"{plan.index(process) + 1}{short[step]}" for process, step in turns)

@@ -12,6 +12,7 @@ process held is free at once. Under a schedule each operation is one place.
 
 import math
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -47,10 +48,8 @@ def shared(*locks: str, setup: Callable = database.fresh, **others: int | deque)
     """
     found = dict.fromkeys(locks, 1) | others
     for name, what in found.items():
-        if not name[:1].isalpha() or name[0] in "xX":  # x: gives up
-            raise ValueError(
-                f"{name!r} cannot name what is shared: begin with a letter, not with x."
-            )
+        if not re.match(r"(?![xX])[^\W\d_]", str(name)):  # x: gives up
+            raise ValueError(f"{name!r} names nothing that is shared: begin with a letter, not x.")
         if not (isinstance(what, deque) or (type(what) is int and 0 < what <= 1000)):
             raise ValueError(f"{name} is {what!r}: give a deque, or how many there are (to 1,000).")
 
@@ -74,14 +73,14 @@ def hold(me: Me, name: str, *more: str, **options: Any) -> Iterator[int]:
             release(me, one)
 
 
-def take(me: Me, name: str, *more: str, units: int = 1, timeout_s: float | None = None) -> int:
-    """Wait until this process can hold all of these locks, and hold them; return which unit.
+def take(me: Me, name: str, *more: str, timeout_s: float | None = None) -> int:
+    """Wait until this process can hold all of these locks; hold them, return which unit (1, 2 ...).
 
-    units: how many of each; timeout_s: how long to wait, seconds (times the time scale), by default
-    for ever; 0: not at all. Raises TimeoutError if that was too short, Deadlock if it is for ever.
+    timeout_s: how long to wait, seconds (times the time scale), by default for ever; 0: not at all.
+    Raises TimeoutError if that was too short, Deadlock if it would be for ever.
     """
     names = [str(one) for one in (name, *more)]
-    unit = _ask(me, " and ".join(names), ("take", names, units), "", timeout_s)
+    unit = _ask(me, " and ".join(names), ("take", names), "", timeout_s)
     for one in names:
         me._recorder.mark("holding", None, one)
     return unit
@@ -91,7 +90,7 @@ def release(me: Me, name: str) -> None:
     """Give back what this process holds of a lock. Raises ValueError if it holds nothing."""
     _pass(me, f"release {name}")
     me._recorder.mark("done", None, name)
-    if isinstance(answer := _say(me, ("release", [name], 0)), Exception):
+    if isinstance(answer := _say(me, ("release", [name])), Exception):
         raise answer
 
 
@@ -103,7 +102,7 @@ def put(me: Me, name: str, item: object) -> None:
 
 def get(me: Me, name: str, *, timeout_s: float | None = None) -> Any:
     """Return the oldest item of a queue; wait until there is one. Raises as `take` does."""
-    number, item = _ask(me, f"get {name}", ("get", [name], 1), "an item", timeout_s)
+    number, item = _ask(me, f"get {name}", ("get", [name]), "an item", timeout_s)
     item = cloudpickle.loads(item)  # from another process of this run
     me.mark("done", None, name, f"got {number}: {item}")
     return item
@@ -111,13 +110,13 @@ def get(me: Me, name: str, *, timeout_s: float | None = None) -> Any:
 
 def join(me: Me, name: str, *, timeout_s: float | None = None) -> None:
     """Wait until a queue is empty. Raises as `take` does."""
-    _ask(me, f"join {name}", ("join", [name], 0), "its end", timeout_s)
+    _ask(me, f"join {name}", ("join", [name]), "its end", timeout_s)
     me.mark("done", None, name, "joined")
 
 
 def window(me: Me, name: str) -> list:
     """Return all that is in a window or queue now, the oldest first, and leave it there."""
-    found = _ask(me, f"window {name}", ("window", [name], 0))
+    found = _ask(me, f"window {name}", ("window", [name]))
     me.mark("done", None, name)
     return [cloudpickle.loads(item) for _, item in found]
 
@@ -184,8 +183,7 @@ def _say(me: Me, request: tuple, limit_s: float | None = None) -> Any:
     """Send a request to the parent; return its answer, None if that would be later."""
     if me._here != (os.getpid(), threading.get_ident()):
         raise RuntimeError("A thread or a copy of a worker shares nothing: let the worker do that.")
-    what, names, given = request
-    me._pipe.send((what, [*map(str, names)], given))
+    me._pipe.send((request[0], [*map(str, request[1])], *request[2:]))
     if not me._pipe.poll(limit_s):
         me._pipe.send(())  # it gives up; there is one answer in any case
     return me._pipe.recv()
@@ -199,12 +197,12 @@ class Broker:
     """
 
     def __init__(self, found: Mapping[str, int | deque] = MappingProxyType({})):
-        self.units = {name: count for name, count in found.items() if type(count) is int}
-        self.boxes = {name: deque(range(1, count + 1)) for name, count in self.units.items()}
-        for name in found.keys() - self.units.keys():
+        self.locks = {name for name, what in found.items() if type(what) is int}
+        self.boxes = {name: deque(range(1, found[name] + 1)) for name in self.locks}
+        for name in found.keys() - self.locks:
             items = [(0, cloudpickle.dumps(item)) for item in found[name]]
             self.boxes[name] = deque(items, found[name].maxlen)
-        self.held: dict[tuple[Process, str], list[int]] = {}  # which units
+        self.held: dict[tuple[Process, str], int] = {}  # which unit
         self.waiting: dict[Process, tuple] = {}  # the requests, first come first
         self.due, self._number, self._noted = math.inf, 0, ""  # due: the next look, if all run free
 
@@ -224,13 +222,10 @@ class Broker:
         """Free what a process holds that has ended its round."""
         self.waiting.pop(one, None)
         for name in [name for who, name in self.held if who is one]:
-            self.boxes[name].extend(self.held.pop((one, name)))
+            self.boxes[name].append(self.held.pop((one, name)))
             if self.due < math.inf or not one.alive:  # else its round was given up
-                what = deadlock.named(name)
-                yield (
-                    None,
-                    f"{one.name} ended and abandoned {what}, which it held: it is free again.",
-                )
+                said = f"{one.name} ended and abandoned {deadlock.named(name)}"
+                yield None, f"{said}, which it held: it is free again."
         yield from self.ask(one, ())
 
     def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:
@@ -248,12 +243,9 @@ class Broker:
                 for since, kind in zip(times, kinds, strict=True):
                     own = deadlock.after(own, since, kind.state, kind.resource, kind.detail)
             one.seen = own, size, at
-            marks[one.name] = {
-                name: mark
-                for name, mark in own.items()
-                if size == before
-                and (mark.state == "holding" or one in self.waiting or name not in self.boxes)
-            }
+            over = {} if one in self.waiting else self.boxes  # waits that have been answered
+            held = {n: mark for n, mark in own.items() if mark.state == "holding" or n not in over}
+            marks[one.name] = held if size == before else {}
         waits = deadlock.ring(marks)
         said, mark = deadlock.words(waits), {wait.process: wait.mark for wait in waits}
         asked = [one for one in self.waiting if one.name in mark]
@@ -266,41 +258,38 @@ class Broker:
             self._noted = said
             yield None, f"Deadlock: {said}; only a timeout ends that: take them in one order."
 
-    def _answer(self, one: Process, what: str, names: list[str], given: Any) -> object:
+    def _answer(self, one: Process, what: str, names: list[str], item: bytes = b"") -> object:
         """Return the answer to a request, an error if it cannot be met; None: it has to wait."""
-        if error := self._wrong(one, what, names, given):
+        if error := self._wrong(one, what, names):
             return error
         box = self.boxes[names[0]]
-        if what in ("take", "get"):
-            if any(len(self.boxes[name]) < given for name in names):
-                return None
-            found = {(one, n): [self.boxes[n].popleft() for _ in range(given)] for n in names}
-            self.held |= found if what == "take" else {}
-            return found[one, names[0]][0]
+        if what == "get" and box:
+            return box.popleft()
+        if what == "take" and all(self.boxes[name] for name in names):
+            self.held |= {(one, name): self.boxes[name].popleft() for name in names}
+            return self.held[one, names[0]]
         if what == "release":
-            box.extend(self.held.pop((one, names[0])))
+            box.append(self.held.pop((one, names[0])))
         if what == "put":
             self._number += 1
-            box.append((self._number, given))
+            box.append((self._number, item))
             return self._number
         if what == "window":
             return [*box]
-        return None if what == "join" and box else True
+        return True if what == "release" or (what == "join" and not box) else None
 
-    def _wrong(self, one: Process, what: str, names: list[str], given: Any) -> Exception | None:
+    def _wrong(self, one: Process, what: str, names: list[str]) -> Exception | None:
         """Return the error for a request that can never be met."""
         kind = "lock" if what in ("take", "release") else "queue or window"
         for name in names:
-            if name not in self.boxes or (name in self.units) != (kind == "lock"):
+            if name not in self.boxes or (name in self.locks) != (kind == "lock"):
                 said = f"No {kind} is named {name!r}: name it in resources.shared"
                 return ValueError(f"{said}, and give what that returns as setup.")
-            holders = [who.name for who, held in self.held if held == name]
-            if what == "take" and (one.name in holders or names.count(name) > 1):
+            mine, holders = (one, name) in self.held, [o.name for o, n in self.held if n == name]
+            if what == "take" and (mine or names.count(name) > 1):
                 said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
-                return Deadlock(f"{said}: take it once, with all the units that you need.")
-            if what == "take" and not (type(given) is int and 0 < given <= self.units[name]):
-                return ValueError(f"units is {given!r}: {name} has {self.units[name]} to hold.")
-            if what == "release" and one.name not in holders:
+                return Deadlock(f"{said}: take a lock once, and release it first.")
+            if what == "release" and not mine:
                 held = f"held by {' and '.join(holders) or 'nobody'}"
                 return ValueError(f"{one.name} releases {name}, {held}: take it first.")
         return None

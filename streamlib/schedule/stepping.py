@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streamlib import database, orders
+from streamlib import database, deadlock, orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +24,18 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
     if turn not in range(len(run.shared)):
         raise ValueError(f"There is no turn {turn!r}: step through 0 to {len(run.shared) - 1}.")
     events = run.events[(run.events["round"] == 1) & run.events["turn"].notna()]
+    events = events[events["state"] != "ended"]  # a round that broke off ends what is held
     rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
     for number, name in enumerate(run.params["processes"], start=1):
         over = "" if number in left else "no turn left" if run.stopped[0] else "ended"
-        marks = events[events["process"] == name].astype(object)
+        marks, held = events[events["process"] == name].astype(object), {}
         rows.append({"what": name, "last": "not begun", "holds": ""})
         rows[-1]["next"] = next(iter(marks["step"][marks["turn"] > turn]), over)
         for mark in marks[marks["turn"] <= turn].itertuples():
             if mark.state == "step":
                 rows[-1] |= {"last": mark.step, "turn": mark.turn}
-            elif mark.state in ("holding", "done", "gave_up"):
-                rows[-1]["holds"] = mark.resource if mark.state == "holding" else ""
+            held = deadlock.after(held, mark.start, mark.state, mark.resource, mark.detail)
+            rows[-1]["holds"] = ", ".join(n for n, m in held.items() if m.state == "holding")
             if mark.state == "gave_up":
                 rows[-1]["last"] = "gave up"
     for table, shared in run.shared[turn].items():

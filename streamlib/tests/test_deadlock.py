@@ -173,7 +173,7 @@ def test_the_graph_is_drawn_before_at_the_closing_edge_and_after_the_victim():
 
 def test_a_deadlock_of_many_processes_is_one_sentence_and_everyone_ends():
     """50 of them with STREAMLIB_DEADLOCKS."""
-    many = 50 if FULL else 10
+    many = 50 if FULL else 9
     forks = [f"fork {n}" for n in range(1, many + 1)]
 
     def eats(left, right):
@@ -349,7 +349,7 @@ def test_a_wait_for_an_item_that_a_timeout_ends_is_no_deadlock():
 def test_a_wait_for_a_process_that_only_takes_its_time_is_no_deadlock():
     def works(me):
         with resources.hold(me, "printer"):
-            me.hold(3)
+            me.hold(1.5)  # longer than two looks
 
     run = processes.run({"P1": works, "P2": works, "P3": works}, setup=DEVICES)
     assert run.problems == [] and deadlock.cycle(run) == ""

@@ -93,16 +93,6 @@ def test_two_printers_are_held_by_two_at_once_and_each_has_its_own():
     assert run.problems == [] and sorted(run.output["P3"].split()) == ["1", "2"]
 
 
-def test_both_units_are_taken_only_together():
-    def takes_both(me):
-        with resources.hold(me, "printer", units=2):
-            prints(me)
-
-    setup = resources.shared(printer=2)
-    verdict = schedule.explore({"P1": takes_both, "P2": takes_both}, are_whole, setup=setup)
-    assert (verdict.verdict, verdict.total) == ("holds", 2)
-
-
 def test_a_lock_is_handed_on_in_the_order_of_asking_and_never_held_twice():
     def takes(me):
         for _ in range(20):
@@ -229,25 +219,9 @@ BAD = {
     "a list": (lambda me: resources.take(me, ["printer"]), 'ValueError: No lock is named "['),
     "a list of queues": (lambda me: resources.get(me, ["jobs"]), "ValueError: No queue or window"),
     "no name": (lambda me: resources.take(me), "TypeError: take() missing 1 required positional"),
-    "half a unit": (
-        lambda me: resources.take(me, "scanner", units=0.5),
-        "ValueError: units is 0.5: scanner has 2 to hold.",
-    ),
-    "one unit, as a decimal": (
-        lambda me: resources.take(me, "scanner", units=1.0),
-        "ValueError: units is 1.0: scanner has 2 to hold.",
-    ),
     "twice at once": (
         lambda me: resources.take(me, "scanner", "scanner"),
-        "Deadlock: P1 waits for the scanner, held by P1: take it once, with all the units",
-    ),
-    "too many units": (
-        lambda me: resources.take(me, "scanner", units=3),
-        "ValueError: units is 3: scanner has 2 to hold.",
-    ),
-    "no units": (
-        lambda me: resources.take(me, "scanner", units=0),
-        "ValueError: units is 0: scanner has 2 to hold.",
+        "Deadlock: P1 waits for the scanner, held by P1: take a lock once",
     ),
     "a timeout that is none": (
         lambda me: resources.take(me, "printer", timeout_s=-1),
@@ -255,7 +229,7 @@ BAD = {
     ),
     "held already": (
         lambda me: resources.take(me, "fax") and resources.take(me, "fax"),
-        "Deadlock: P1 waits for the fax, held by P1: take it once, with all the units",
+        "Deadlock: P1 waits for the fax, held by P1: take a lock once",
     ),
 }
 
@@ -393,9 +367,9 @@ def test_a_thread_of_a_worker_shares_nothing():
 @pytest.mark.parametrize(
     ("things", "said"),
     [
-        ({"xerox": 1}, "'xerox' cannot name what is shared: begin with a letter, not with x."),
-        ({"2nd": 1}, "'2nd' cannot name what is shared: begin with a letter, not with x."),
-        ({"": 1}, "'' cannot name what is shared: begin with a letter, not with x."),
+        ({"xerox": 1}, "'xerox' names nothing that is shared: begin with a letter, not x."),
+        ({"2nd": 1}, "'2nd' names nothing that is shared: begin with a letter, not x."),
+        ({"": 1}, "'' names nothing that is shared: begin with a letter, not x."),
         ({"printer": 0}, "printer is 0: give a deque, or how many there are (to 1,000)."),
         ({"printer": True}, "printer is True: give a deque"),
         ({"printer": 10**9}, "printer is 1000000000: give a deque"),
@@ -406,6 +380,17 @@ def test_what_cannot_be_shared_is_refused_at_once(things, said):
     with pytest.raises(ValueError) as error:
         resources.shared(**things)
     assert str(error.value).startswith(said)
+
+
+def test_stepping_shows_all_that_each_holds_turn_by_turn():
+    def takes(me):
+        with resources.hold(me, "scanner"), resources.hold(me, "printer"):
+            pass
+
+    setup = resources.shared("printer", "scanner")
+    run = processes.run({"P1": takes}, schedule="1s 1p 1release_p", setup=setup)
+    held = [schedule.at(run, turn).loc["P1", "holds"] for turn in range(4)]
+    assert held == ["", "scanner", "scanner, printer", "scanner"]
 
 
 def test_a_setup_of_ones_own_comes_first():

@@ -21,10 +21,9 @@ def table(names, closed=True):
     return deadlock.as_table(marks, names)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 8, 9, 30, 50])
-@pytest.mark.parametrize("closed", [True, False])
-def test_all_names_can_be_read(count, closed):
-    ax = charts.waits(table([f"P{n}" for n in range(1, count + 1)], closed))
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 9, 50])
+def test_all_names_can_be_read(count):
+    ax = charts.waits(table([f"P{n}" for n in range(1, count + 1)]))
     named = {word for word in words(ax) if word.startswith(("P", "fork"))}
     assert len(named) == 2 * count and fits(ax)
     if count <= charts.drawing.FEW:
