@@ -6,13 +6,14 @@ import re
 import sys
 import time
 from contextlib import closing
+from unittest import mock
 
 import cloudpickle
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from streamlib import database, home, resources
+from streamlib import database, home, processes, resources
 from streamlib.exercises import lesson_fixes as fixes
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
@@ -177,46 +178,60 @@ def bad_setup(path):
 
 
 SECONDS = r"from \d+\.\d s to \d+\.\d s, longer than its timeout of 2\.0 s"  # those of the lesson
-REFUSED = "TypeError: The worker of mine cannot be sent to a process"
 WRONG = {
+    "hangs": (hangs, "hung", r"P1 was still running after 1 s, so the lab ended it\."),
     "raises": (raises, "raised", r"P1 raised KeyError: 'P1' \(line \d+\)\."),
-    "hangs": (hangs, "hung", r"P1 was still running after 0\.5 s, so the lab ended it\."),
-    "dies": (dies, "died", r"P1 ended early with exit code 0\."),
     "stores nothing": (stores_nothing, "lost", "2 of 2 rows are not there: store both .*"),
     "locks itself out": (locks_itself_out, "lost", f"P1 lost first of P1: .* {SECONDS}, .*"),
     "stores twice": (stores_twice, "extra", "2 rows too many are there: store each of .*"),
     "skips the work": (skips_the_work, "skipped", r"Two tasks took \d\.\d s, not 6: .*"),
     "drops the table": (drops_the_table, "lost", "2 of 2 rows are not there: store both .*"),
-    "leaves it locked": (leaves_it_locked, "raised", "P1 raised ValueError: and then .*"),
-    "yields": (yields, "refused", f"{REFUSED} .*yields.*"),
-    "is async": (waits, "refused", f"{REFUSED} .*async.*"),
-    "has no argument": (needs_nothing, "refused", f"{REFUSED} .*"),
-    "is none": (None, "refused", "TypeError: The worker of mine is None: .*"),
-    "is a text": ("text", "refused", f"{REFUSED} .*"),
-    "bad setup": (fixes.Entry(mine, setup=bad_setup), "refused", "RuntimeError: this setup fails"),
-    "bad writer": (fixes.Entry(mine, writer=bad_setup), "refused", "RuntimeError: .*"),
+    "dies": (dies, "died", r"P1 ended early with exit code 0\."),
+    "mine": (mine, "stored", ""),
+}
+UNSENT = "TypeError: The worker of mine cannot be sent to a process"
+REFUSED = {
+    "yields": (yields, f"{UNSENT} .*yields.*"),
+    "is async": (waits, f"{UNSENT} .*async.*"),
+    "has no argument": (needs_nothing, f"{UNSENT} .*"),
+    "is none": (None, "TypeError: The worker of mine is None: .*"),
+    "is a text": ("text", f"{UNSENT} .*"),
+    "bad setup": (fixes.Entry(mine, setup=bad_setup), "RuntimeError: this setup fails"),
+    "bad writer": (fixes.Entry(mine, writer=bad_setup), "RuntimeError: .*"),
 }
 
 
+@pytest.fixture(scope="module")
+def told():
+    """What the tournament tells of these: in one run those that start at all, the others alone."""
+    known = {name: fixes.Entry(worker) for name, (worker, *_) in WRONG.items()}
+
+    def play(plan, **options):
+        return processes.run(plan, **options | {"timeout_s": 1})
+
+    with mock.patch.multiple(fixes, ENTRIES=known | fixes.ENTRIES, run=play):
+        return fixes.tournament(known, 1).set_index("entry")
+
+
 @pytest.mark.parametrize("name", WRONG)
-def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(name, monkeypatch):
-    entry, verdict, why = WRONG[name]
-    run, limit = fixes.run, {"timeout_s": 0.5 if entry is hangs else 10}
-    monkeypatch.setattr(fixes, "run", lambda plan, **options: run(plan, **options | limit))
-    [row] = fixes.tournament({"mine": entry}, 1).to_dict("records")
+def test_an_entry_that_goes_wrong_is_told_in_one_word_and_a_sentence(name, told):
+    _, verdict, why = WRONG[name]
+    row = told.loc[name]
     assert (row["verdict"], row["rows"]) == (verdict, 2)
     assert re.fullmatch(why, row["why"]), row["why"]
 
 
-def test_a_hang_of_one_entry_leaves_those_after_it_their_turn(monkeypatch):
-    known = {"hangs": fixes.Entry(hangs), "mine": fixes.Entry(mine)}
-    monkeypatch.setattr(fixes, "ENTRIES", known | fixes.ENTRIES)  # so that both are in one run
-    run = fixes.run
-    monkeypatch.setattr(
-        fixes, "run", lambda plan, **options: run(plan, **options | {"timeout_s": 0.5})
-    )
-    table = fixes.tournament(known, [1])
-    assert table["verdict"].tolist() == ["hung", "stored"]
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_entry_is_refused(name):
+    entry, why = REFUSED[name]
+    [row] = fixes.tournament({"mine": entry}, 1).to_dict("records")
+    assert (row["verdict"], row["rows"], row["lost"]) == ("refused", 2, 2)
+    assert re.fullmatch(why, row["why"]), row["why"]
+
+
+def test_what_an_entry_leaves_locked_disturbs_no_other():
+    table = fixes.tournament({"leaves it locked": leaves_it_locked, "mine": mine}, 1)
+    assert table["verdict"].tolist() == ["raised", "stored"]
 
 
 def test_an_entry_may_bring_locks_of_its_own():
