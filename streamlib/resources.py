@@ -240,9 +240,9 @@ class Broker:
         for one in living:
             own, before, at = one.seen
             if (size := one.recording.stat().st_size) == before > at:
-                times, _, kinds, _, at = read(one.recording, at)
-                for since, kind in zip(times, kinds, strict=True):
-                    own = deadlock.after(own, since, kind.state, kind.resource, kind.detail)
+                found, _, at = read(one.recording, at)
+                for mark in found:
+                    own = deadlock.after(own, mark.t_ns, mark.state, mark.resource, mark.detail)
             one.seen = own, size, at
             over = {} if one in self.waiting else self.boxes  # waits that have been answered
             held = {n: mark for n, mark in own.items() if mark.state == "holding" or n not in over}

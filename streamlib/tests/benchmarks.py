@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 import types
-from contextlib import closing
+from collections import deque
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,7 +30,8 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 
-from streamlib import charts, database, home, orders, processes, schedule
+from streamlib import charts, database, home, orders, processes, resources, schedule
+from streamlib.exercises import lesson_fixes
 from streamlib.processes import events as trace
 from streamlib.processes.recorder import Recorder
 
@@ -375,6 +377,114 @@ def test_game(benchmark):
     benchmark.extra_info |= benchmark.pedantic(play, rounds=1)
 
 
+# Ways to share one database
+
+
+EIGHT = [f"P{n}" for n in range(1, 9)]
+
+
+def in_wal_mode(path):
+    database.fresh(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def connection_of(me):
+    """Open the database; in WAL mode as is usual there: a commit waits for no disk."""
+    connection = database.open(me, timeout_s=600)
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        connection.execute("PRAGMA synchronous = NORMAL")
+    return closing(connection)
+
+
+def commits_each(rows, held=lambda me: nullcontext()):
+    """Return a worker that commits each row, under `held`, and prints its longest wait."""
+
+    def worker(me):
+        longest = 0
+        with connection_of(me) as connection:
+            for number in range(rows):
+                before = time.perf_counter()
+                with held(me):
+                    connection.execute("BEGIN IMMEDIATE")
+                    longest = max(longest, time.perf_counter() - before)
+                    insert(connection, [(f"{me.name} {number}",)])
+        print(longest)
+
+    return worker
+
+
+def insert(connection, rows):
+    connection.executemany("INSERT INTO pets (name, process) VALUES (?, '')", rows)
+    connection.execute("COMMIT")
+
+
+def feeds(me):
+    """Put rows into the queue of the writer, so many at a time."""
+    for at in range(0, MANY, BATCH):
+        rows = [(f"{me.name} {number}",) for number in range(at, at + BATCH)]
+        resources.put(me, "rows", rows)
+    resources.put(me, "rows", None)
+
+
+def writes(me):
+    """Write what the eight put, each batch in a transaction of its own."""
+    with connection_of(me) as connection:
+        for _ in EIGHT:
+            while rows := resources.get(me, "rows"):
+                connection.execute("BEGIN IMMEDIATE")
+                insert(connection, rows)
+
+
+def shared(plan, rows, setup=database.fresh):
+    """Return rows a second, slowest over fastest finish, the longest wait, and rows lost."""
+    run = processes.run(plan, setup=setup, timeout_s=600)
+    ended = run.events[run.events["state"] == "ended"].groupby("process", observed=True)["start"]
+    at, lost = ended.max(), 8 * rows - len(run.rows) + len(run.problems)
+    longest = max(float(run.output[name] or 0) for name in EIGHT)
+    return len(run.rows) / at.max(), at[EIGHT].max() / at[EIGHT].min(), longest, lost
+
+
+FEW, MANY, BATCH = 100, 10_000, 500  # rows of each of the eight, in the default journal and in WAL
+
+
+@pytest.mark.benchmark(group="eight processes, one database")
+def test_sharing(benchmark):
+    """One writer fed by a queue, and a lock ahead, beside SQLite's own lock in both modes."""
+
+    def ahead(me):
+        return resources.hold(me, "database")
+
+    def compare():
+        plan, held = (dict.fromkeys(EIGHT, commits_each(FEW, *by)) for by in ([], [ahead]))
+        many = dict.fromkeys(EIGHT, commits_each(MANY))
+        queued = resources.shared(rows=deque(), setup=in_wal_mode)
+        journal, wal = shared(plan, FEW), shared(many, MANY, in_wal_mode)
+        lock = shared(held, FEW, resources.shared("database"))
+        writer = shared(dict.fromkeys(EIGHT, feeds) | {"writer": writes}, MANY, queued)
+        found.append(
+            {
+                "writer/wal": writer[0] / wal[0],
+                "writer/journal": writer[0] / journal[0],
+                "fairness ahead": lock[1],
+                "fairness own": journal[1],
+                "wait ahead/own": lock[2] / journal[2],
+                "rows lost in sharing": journal[3] + wal[3] + lock[3] + writer[3],
+            }
+        )
+
+    found = []
+    benchmark.pedantic(compare, rounds=3)
+    benchmark.extra_info |= pd.DataFrame(found).median().to_dict()
+
+
+@pytest.mark.benchmark(group="eight processes, one database")
+def test_tournament(benchmark):
+    """The whole tournament of fixes, with 1, 3 and 8 processes."""
+    table = benchmark.pedantic(lesson_fixes.tournament, rounds=1)
+    assert len(table) == 3 * len(lesson_fixes.ENTRIES)
+
+
 # Each target: what, a benchmark over another or a figure of its own, the limit (negative: at least)
 TARGETS = [
     ("one mark / one os.write of its line", "mark/write", None, 2),
@@ -394,6 +504,13 @@ TARGETS = [
     ("an undo (ms)", "undo ms", None, 500),
     ("a click that is refused (ms)", "refused ms", None, 500),
     ("10,000 turns (s; no limit)", "test_turn", None, math.inf),
+    ("8 processes: one writer's rows/s / WAL's", "writer/wal", None, -2),
+    ("the same, over the default journal's", "writer/journal", None, -100),
+    ("a lock ahead: slowest / fastest finish", "fairness ahead", None, 1.6),
+    ("SQLite's own lock: the same (no limit)", "fairness own", None, math.inf),
+    ("longest wait, a lock ahead / SQLite's own", "wait ahead/own", None, 1 / 5),
+    ("rows lost or errors in all of these", "rows lost in sharing", None, 0),
+    ("the whole tournament of fixes (s)", "test_tournament", None, 20),
     ("CSV-UDP-file, rows/s over a bare loop", "udp/bare", None, -0.75),
     ("the same, rows/s over iterrows", "udp/iterrows", None, -3),
     ("rows lost by ours", "lost", None, 0),
