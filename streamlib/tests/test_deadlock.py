@@ -100,7 +100,9 @@ def explored(plan, setup=DEVICES, **options):
     """Explore a plan; return how many interleavings ended, and after which all waited."""
     verdict = schedule.explore(plan, lambda path: True, setup=setup, **options)
     found = deadlock.found(processes.history("explore")[-1])
-    return verdict.explored, sorted(set(found["schedule"])), verdict
+    stuck = sorted(set(found["schedule"]))
+    assert stuck == sorted(one for one, how in verdict.ended.items() if how == "deadlock")
+    return verdict.explored - len(stuck), stuck, verdict
 
 
 def test_exploring_finds_each_beginning_that_ends_in_a_deadlock():

@@ -30,7 +30,10 @@ INSIDE = {
     "wire": ["endpoint", "file udp tcp", "__init__"],
     "stream": ["pasted", "fates", "sending receiving", "__init__"],
     "rows": ["encoding", "reading", "sorting", "__init__"],
-    "exercises": ["__init__", " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_puzzles lesson_fixes"],
+    "exercises": [
+        "__init__",
+        " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_puzzles lesson_fixes",
+    ],
     "charts": ["drawing", "happened waiting", "__init__"],
 }
 
