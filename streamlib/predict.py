@@ -17,11 +17,15 @@ WORD = re.compile(r"[^\W\d_]+")
 NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|-?\.\d+")
 COUNTS = "none one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 COUNTS = f"{COUNTS} fifteen sixteen seventeen eighteen nineteen twenty".split()
-OTHER = re.compile(r"%|\b(?:percent|but|half|dozen|hundred|thousand|million|less|fewer|more)\b")
-YES = re.compile(r"\b(?:y|yeah|yep|true|always|certainly|definitely|of course(?! n))\b")
+OTHER = r"%|[<>≤≥]|n't|\b(?:percent|but|half|dozen|hundred|thousand|million|less|fewer|more|"
+OTHER = re.compile(OTHER + r"not|minus|least|most|over|under|above|below|between)\b")
+NONE = re.compile(r"\b(?:zero|nothing|no(?= rows?\b))")
+YES = r"\b(?:y|yeah|yep|true|correct|always|certainly|definitely"
+YES = re.compile(YES + r"|(?:of course|it do\w+|it is|it will)(?! n))\b")
 NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
 UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b")
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
+DOTS = "put your answer in place of the dots"
 SURE = ["sure", "fairly", "guess"]
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
 Kind = str | list[str]  # what `ask` takes as such
@@ -41,7 +45,7 @@ class Prediction(NamedTuple):
     def required(self) -> None:
         """Raise NotPredicted while there is no answer."""
         if _kept(self.question).get("predicted") is None:
-            raise NotPredicted(f"{self.question} First {_wanted(self.kind)}")
+            raise NotPredicted(f"{self.question} First {DOTS}: {_wanted(self.kind)}")
 
     def answer(self, otherwise: object) -> object:
         """Return the learner's answer, or `otherwise` if it was skipped."""
@@ -87,9 +91,9 @@ def ask(question: str, answer: object, kind: Kind = "number", confidence: str = 
     kept = {"question": question, "predicted": predicted, "confidence": confidence, "first": first}
     home.replace_file(_path(question), json.dumps(kept))
     if given and predicted is None:
-        print(f"{question} {answer!r:.60} does not fit: {_wanted(kind)}")
+        print(f"{question} {answer!r:.60} does not fit; wanted: {_wanted(kind)}")
     elif not skipped:
-        print(f"Noted: {predicted}" if given else f"To predict, {_wanted(kind)}")
+        print(f"Noted: {predicted}" if given else f"To predict, {DOTS}: {_wanted(kind)}")
     return Prediction(question, kind)
 
 
@@ -109,10 +113,11 @@ def read(answer: object, kind: Kind) -> float | str | None:
     if plain == "skip" or kind == "text":
         return "skip" if plain == "skip" else text
     if kind == "number":
-        return _number(text.casefold().replace("zero", "none"))
+        return _number(NONE.sub("none", text.casefold()).partition(" of ")[0])
     if kind == "yes or no":
         kind, plain = ["yes", "no"], YES.sub("yes", NO.sub("no", plain))
     if isinstance(kind, list):
+        plain = plain.replace("can't", "cannot")
         return _one_of(kind, plain) or _one_of(kind, REASON.split(plain)[0].strip())
     return None if isinstance(answer, set) else _order(kind.removeprefix("order of "), text)
 
@@ -144,7 +149,7 @@ def _order(letters: str, text: str) -> str | None:
 
 def _wanted(kind: Kind) -> str:
     wanted = kind if isinstance(kind, str) else f"one of {', '.join(kind)}"
-    return f"put your answer in place of the dots: {wanted}{', in quotes' * (kind != 'number')}."
+    return f"{wanted}{', in quotes' * (kind != 'number')}."
 
 
 def _path(question: str) -> Path:  # a file for each, so that two kernels lose no answers

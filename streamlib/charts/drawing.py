@@ -89,7 +89,7 @@ def name_rows(ax: plt.Axes, names: Sequence[str], shared: Sequence[str] = ()) ->
 def draw_cells(ax: plt.Axes | None, colors: np.ndarray, words: np.ndarray, across: str) -> plt.Axes:
     """Draw a grid of colored cells, numbered along x, with words inside if they can be read."""
     rows, columns = words.shape
-    ax = ax or axes("", *np.clip((2 + 0.55 * columns, 1.3 + 0.3 * rows), (6.5, 2), (12, 8)))
+    ax = ax or axes("", *np.clip((2 + 0.55 * columns, 1.3 + 0.3 * rows), (6.5, 2), (12, 14)))
     ax.imshow(colors, aspect="auto", extent=(0.5, columns + 0.5, rows - 0.5, -0.5))
     ax.locator_params(axis="x", integer=True)
     ax.set_xlabel(across)

@@ -17,7 +17,7 @@ LOOKS = {  # marker and color of each fate
     "out of order": ("^", "#D55E00"),
     "altered": ("s", "#CC79A7"),
     "lost": ("|", "#000000"),
-    "not sent": ("|", "#BBBBBB"),
+    "not sent": ("|", "#767676"),
     "unknown": ("|", "#56B4E9"),
     "duplicated": ("o", "#E69F00"),
     "never in the source": ("X", "#CC79A7"),
@@ -132,7 +132,7 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     colors = drawing.tint(lanes, lanes >= 0)
     ax = drawing.draw_cells(ax, colors, labels.fillna("").to_numpy(), "position in the order")
     drawing.list_beside(ax, [drawing.short(n, 12) for n in names], drawing.tint(range(len(names))))
-    labelled = range(0, len(counts), -(-len(counts) // 40))
+    labelled = range(0, len(counts), -(-len(counts) // 70))
     ax.set_yticks(labelled, [f"×{counts[i]}" for i in labelled])
     most = f"the commonest {counts[0]:,} times" if counts[0] > 1 else "none twice"
     found = f"{len(counts):,} different order{'s' * (len(counts) > 1)} in {len(seen):,} rounds"

@@ -1,10 +1,12 @@
 """The exercises of notebook 04."""
 
+import contextlib
 import json
 from unittest import mock
 
 from streamlib.exercises import reason
 
+RAN = []  # what a decoder has run
 TEXTS = [
     "",
     ",",
@@ -36,9 +38,19 @@ def a_format_of_your_own(answer: object) -> str:
         "give both functions, as in (encode, decode); every list of texts must come back the same, "
         "[''] and ['a, b', '\\n'] too, and its line must be one line."
     )
+    if pair and _runs(answer[1]):
+        return "decode runs what it is given as Python code; so a stranger's line would be run."
     if pair and _is_json(*answer) and _comes_back(*answer):
         return "this works, but it is JSON; write a format of your own."
     return "" if pair and _comes_back(*answer) else hint
+
+
+def _runs(decode) -> bool:
+    """Whether it runs a line as Python code."""
+    RAN.clear()
+    with contextlib.suppress(Exception):  # whatever the learner's function raises
+        decode(f"__import__({__name__!r}, fromlist=['RAN']).RAN.append(1)")
+    return bool(RAN)
 
 
 def _is_json(*functions) -> bool:

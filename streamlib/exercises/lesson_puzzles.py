@@ -1,4 +1,4 @@
-"""The ladder of notebook 06: ten puzzles in which the learner is the scheduler."""
+"""The ladder of notebooks 06 and 07: puzzles in which the learner is the scheduler."""
 
 import inspect
 import sqlite3
@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlib import database, schedule
+from streamlib import database, resources, schedule
 
 
 def come_in(me):
@@ -97,6 +97,26 @@ def count_one_if_unchanged(me):
             counted = connection.execute(change, (old + 1, old)).rowcount
 
 
+def dine(me):
+    forks = {"Ann": ("a", "b"), "Ben": ("b", "c"), "Cleo": ("c", "a")}
+    for fork in forks[me.name]:
+        resources.take(me, fork)
+    for fork in forks[me.name]:
+        resources.release(me, fork)
+
+
+def print_the_list(me):
+    with closing(database.open(me)) as connection:
+        if me.name == "P1":
+            connection.execute("BEGIN IMMEDIATE")
+            resources.take(me, "printer")
+        else:
+            resources.take(me, "printer")
+            connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
+        resources.release(me, "printer")
+
+
 @dataclass(frozen=True)
 class Puzzle:
     """One rung of the ladder; `tables` and `reached` are SQL: to begin with, to ask at the end."""
@@ -107,13 +127,15 @@ class Puzzle:
     reached: str  # or "deadlock"
     hint: str
     debrief: str
+    locks: tuple[str, ...] = ()  # what is shared beside the database
 
-    def setup(self, path: Path) -> None:
-        """Make the tables anew."""
+    def setup(self, path: Path) -> resources.Broker:
+        """Make the tables anew; return what is shared."""
         with closing(sqlite3.connect(path)) as connection:
             for table in database.tables(path):
                 connection.execute(f"DROP TABLE {table}")
             connection.executescript(self.tables)
+        return resources.shared(*self.locks, setup=str)(path)
 
     def won(self, path: Path) -> bool:
         """Tell whether the goal is reached, when all have ended."""
@@ -121,7 +143,7 @@ class Puzzle:
             return connection.execute(self.reached).fetchone() == (1,)
 
 
-TO_BEAT = (3, 4, 5, 4, 8, 2, 7, 5, 6, 0)  # turns; nothing wins the last puzzle
+TO_BEAT = (3, 4, 5, 4, 8, 2, 7, 5, 6, 0, 3, 2)  # turns; nothing wins the tenth puzzle
 ONE_NUMBER = "CREATE TABLE pets (number); INSERT INTO pets VALUES (0)"
 PUZZLES = [
     Puzzle(
@@ -215,6 +237,26 @@ PUZZLES = [
         "What does the UPDATE do if the number is no longer the old one?",
         "The update happens only if the number is still the one that was read; if not, the loop\n"
         "reads it again. This is called compare-and-swap, and no interleaving breaks it.",
+    ),
+    Puzzle(
+        "Three philosophers sit at a table with three forks: let all of them starve.",
+        {"Ann": dine, "Ben": dine, "Cleo": dine},
+        "",
+        "deadlock",
+        "Each needs two forks. What if each has one?",
+        "Each holds one fork and waits for the next: a circle of three.\n"
+        "Let one of them take the forks in the other order, and it cannot close.",
+        locks=("a", "b", "c"),
+    ),
+    Puzzle(
+        "A list is printed from the database: let both processes wait forever.",
+        {"P1": print_the_list, "P2": print_the_list},
+        "",
+        "deadlock",
+        "One takes the write lock first, the other the printer.",
+        "The circle goes through two kinds of resource: SQLite knows nothing of the printer, and\n"
+        "the printer nothing of SQLite. One order for all of them would avoid it.",
+        locks=("printer",),
     ),
 ]
 

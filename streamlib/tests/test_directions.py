@@ -32,7 +32,7 @@ INSIDE = {
     "rows": ["encoding", "reading", "sorting", "__init__"],
     "exercises": [
         "__init__",
-        " ".join(f"lesson_0{n}" for n in range(7)) + " lesson_puzzles lesson_fixes",
+        " ".join(f"lesson_0{n}" for n in range(9)) + " lesson_puzzles lesson_fixes",
     ],
     "charts": ["drawing", "happened waiting", "__init__"],
 }

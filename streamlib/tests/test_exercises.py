@@ -26,6 +26,7 @@ from streamlib import (
     network,
     processes,
     programs,
+    resources,
     rows,
     schedule,
     stream,
@@ -38,11 +39,15 @@ from streamlib.exercises import (
     lesson_04,
     lesson_05,
     lesson_06,
+    lesson_07,
+    lesson_08,
+    lesson_fixes,
 )
 from streamlib.tests import shipped
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as the functions of a notebook are
 LESSONS = [lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06]
+LESSONS += [lesson_07, lesson_08]
 EXERCISES = [name for lesson in LESSONS for name in lesson.EXERCISES]
 
 
@@ -125,7 +130,7 @@ def test_what_is_no_number_is_told_that_a_number_is_wanted(exercise, check):
 
 
 REASONS = {"00.2": "ac", "01.3": "ac", "02.3": "abd", "03.3": "acd", "04.3": "acd", "05.5": "acd"}
-REASONS |= {"06.4": "acd"}
+REASONS |= {"06.4": "acd", "07.3": "acd", "08.2": "acd", "08.3": "acd"}
 
 
 def test_each_lesson_asks_for_a_reason():
@@ -625,6 +630,64 @@ def test_06_3_wants_two_processes_and_all_interleavings(check):
         dict.fromkeys(("P1", "P2", "P3"), late), is_two, setup=counter, bound=9
     )
     assert check("06.3", three) == "not yet; explore two processes, without a bound."
+
+
+def test_04_1_refuses_a_decoder_that_runs_what_it_is_given(check):
+    for pair in ((str, eval), (repr, lambda line: list(eval(line)))):
+        assert check("04.1", pair).startswith("not yet; decode runs what it is given")
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        ("a c d", "correct."),
+        ("(a), (c) and (d)", "correct."),
+        (["d", "c", "a"], "correct."),
+        ("a c", "not yet; there is at least one more"),
+        ("a b c d", "not yet; a lock that is held for long"),
+        ("a c d e", "not yet; quick processes"),
+        ("all", "not yet; name the true ones by their letters"),
+        (7, "not yet; name the true ones by their letters"),
+    ],
+)
+def test_07_1_wants_all_that_is_true_of_a_deadlock(answer, said, check):
+    assert check("07.1", answer).startswith(said)
+
+
+def dines(first, second, fails=False):
+    def worker(me):
+        with resources.hold(me, first), resources.hold(me, second):
+            if fails:
+                raise ValueError("no appetite")
+
+    return worker
+
+
+def test_07_2_wants_a_table_that_cannot_deadlock(check):
+    forks = lesson_07.FORKS
+    table = {f"P{n + 1}": dines(forks[n], forks[(n + 1) % 5]) for n in range(5)}
+    assert check("07.2", table).startswith("not yet; it can still deadlock: 1fork_0 2fork_1")
+    assert check("07.2", table | {"P5": dines(forks[0], forks[4])}) == "correct."
+    one_fork = table | {"P5": dines(forks[0], forks[1])}
+    assert check("07.2", one_fork).startswith("not yet; let each of the five take the two forks")
+    raises = table | {"P5": dines(forks[0], forks[4], fails=True)}
+    assert check("07.2", raises).startswith("not yet; it does not run to its end: P5 raised")
+    for odd in (5, {"P1": dines(*forks[:2])}, list(table.values()), dict.fromkeys(table, 1)):
+        assert check("07.2", odd).startswith("not yet; give the plan")
+
+
+def test_08_1_wants_an_entry_of_ones_own_that_loses_nothing(check):
+    def table(entry, verdict, processes=8):
+        row = {"entry": entry, "processes": processes, "lost": 0, "verdict": verdict, "why": "so"}
+        return pd.DataFrame([row])
+
+    assert check("08.1", table("mine", "stored")) == "correct."
+    assert check("08.1", table("mine", "lost")) == "not yet; mine lost: so"
+    for none in (table("mine", "stored", 3), table("WAL", "stored")):
+        assert check("08.1", none) == "not yet; let an entry of your own run with 8 processes."
+    for odd in (table("mine", "stored")["lost"], pd.DataFrame({"a": [1]}), "mine", 0):
+        assert check("08.1", odd).startswith("not yet; give the table")
+    assert set(lesson_fixes.ENTRIES) == set(lesson_08.OURS)
 
 
 def test_05_3_the_same_line_sent_twice_is_not_a_window():

@@ -133,9 +133,21 @@ ANSWERS = {  # kind: what an answer means, and how people write it
             [2],
             np.int64(2),
             "02",
+            "2 of 6",
+            "two of the six rows",
         ],
         4320: ["4320", "4,320", "about 4,320 rows", "4320.0", "4.32e3", 4320.0],
-        0: [0, "zero", "0 of them", "none", "None of them", "-0", np.float64(0)],
+        0: [
+            0,
+            "zero",
+            "nothing",
+            "no rows",
+            "0 of them",
+            "none",
+            "None of them",
+            "-0",
+            np.float64(0),
+        ],
         0.5: [0.5, ".5", "0.5 s", "50e-2"],
         -9: [-9, "-9", "\u22129", "exit code -9", "it is -9."],
     },
@@ -159,9 +171,14 @@ ANSWERS = {  # kind: what an answer means, and how people write it
             "yes, but only sometimes",
             "Yes: it is refused, not ignored",
             "yes; no doubt",
+            "it does",
+            "It will.",
+            "correct",
         ],
         "no": [
             "no",
+            "it does not",
+            "it will not",
             "No.",
             "n",
             "NO",
@@ -255,6 +272,12 @@ UNUSABLE = {
         "1/2",
         "3-4",
         "nan",
+        "not 2",
+        "isn't two",
+        "> 2",
+        "at least 2",
+        "under 5",
+        "minus one",
         "no idea",
     ],
     "yes or no": [
@@ -318,7 +341,7 @@ def test_an_unusable_answer_is_refused_at_once(kind, folder, capsys):
     for answer in UNUSABLE[kind]:
         asked = predict.ask(QUESTION, answer, wanted)
         said = capsys.readouterr().out.rstrip()
-        assert f"{answer!r} does not fit: put your answer in place of the dots: " in said
+        assert f"{answer!r} does not fit; wanted: " in said
         stopped(asked.check, 8713)
 
 

@@ -86,8 +86,8 @@ def test_a_debrief_has_two_sentences_and_a_hint_is_given(number, capsys):
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("number", [0, 11, "3", None])
-def test_there_are_ten_puzzles(number):
+@pytest.mark.parametrize("number", [0, 13, "3", None])
+def test_there_are_twelve_puzzles(number):
     for call in (ladder.play, ladder.hint, ladder.proof):
         with pytest.raises(ValueError, match="There is no puzzle") as refused:
             call(number)
