@@ -351,7 +351,7 @@ def test_many_draws_hundreds_of_orders_a_row_each():
     ax = charts.many(pd.Series(seen), OWNERS)
     assert len(ax.images[0].get_array()) == len(set(seen))
     assert 20 <= len(ax.get_yticks()) <= 70
-    assert ax.figure.get_figheight() <= 12 and overlapping(ax) == []
+    assert ax.figure.get_figheight() <= 14 and overlapping(ax) == []
 
 
 def test_discovery_counts_distinct_orders():
