@@ -509,8 +509,8 @@ def test_alike_groups_the_interleavings_by_what_they_led_to():
     ax = charts.alike(ended)
     assert title(ax) == "Of 20 interleavings, 18 led to counter: 1; 2 led to counter: 2"
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "counter: 1  ×18",
-        "counter: 2  ×2",
+        "18 led to counter: 1",
+        "2 led to counter: 2",
     ]
     shown = words(ax)
     assert [" ".join(shown[6 * n : 6 * n + 6]) for n in (18, 19)] == [schedules[0], schedules[-1]]
