@@ -139,24 +139,23 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     return drawing.entitle(ax, f"{found}; {most}")
 
 
-def alike(ended: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+def alike(outcomes: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
     """Show which interleavings led to the same: a row each, turn by turn, grouped by outcome.
 
-    `ended` has the outcome of each schedule, as a verdict's `ended`. Returns the Axes.
+    `outcomes` has the schedules that led to each, as those of a verdict. Returns the Axes.
     """
-    drawing.need(ended)
-    outcomes, counts = zip(*Counter(ended.values()).most_common(), strict=True)
-    rows = sorted(ended, key=lambda schedule: outcomes.index(ended[schedule]))
-    turns = pd.Series(rows).str.split(expand=True).fillna("")
+    drawing.need(outcomes)
+    led = pd.Series(outcomes)
+    turns = led.explode().str.split(expand=True).fillna("")
     lanes = turns.replace(r"\D.*", "", regex=True).replace("", "0").to_numpy(int) - 1
-    ax = ax or drawing.axes("", 9, np.clip(1.5 + 0.25 * len(rows), 2.5, 8))
+    ax = ax or drawing.axes("", 9, np.clip(1.5 + 0.25 * len(turns), 2.5, 8))
     drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), turns.to_numpy(), "turn")
-    said = [f"{counts[i]:,} led to {drawing.short(one, 25)}" for i, one in enumerate(outcomes)]
-    ends, few = np.cumsum(counts) - 0.5, slice(None, None, -(-len(said) // 20))
+    said = [f"{n:,} led to {drawing.short(one, 25)}" for one, n in led.str.len().items()]
+    ends, few = led.str.len().cumsum() - 0.5, slice(None, None, -(-len(said) // 20))
     ax.hlines(ends[:-1], 0.5, turns.shape[1] + 0.5, "black", linewidth=3)
-    ax.set_yticks((ends - np.divide(counts, 2))[few], said[few], parse_math=False)
+    ax.set_yticks((ends - led.str.len() / 2)[few], said[few], parse_math=False)
     said[3:] = [f"{len(said) - 3:,} more outcomes"] * (len(said) > 3)
-    return drawing.entitle(ax, f"Of {len(rows):,} interleavings, {'; '.join(said)}")
+    return drawing.entitle(ax, f"Of {len(turns):,} interleavings, {'; '.join(said)}")
 
 
 def discovery(seen: Sequence[str], total: int, *, ax: Axes | None = None) -> Axes:
