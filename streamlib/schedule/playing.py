@@ -53,8 +53,7 @@ class Game:
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
         self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
         _open.append(self)
-        self.again()
-        for n in self._next:  # a first step is known once one has been there
+        for n, _ in enumerate(plan, start=1):  # a first step is known once one has been there
             why = self._go([orders.Turn(n, "")])
             self._first[n] = "".join([] if why else self._round.taken[0].steps) or "start"
         self.again()
