@@ -177,8 +177,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}".encode("utf-8", "replace"))
         error = _run(worker, me)
-        while places.opened:
-            places.opened.pop().close()  # nobody else may have
+        for connection in [*places.opened]:
+            connection.close()  # nobody else may have
         recorder.mark("ended")
         if error:
             status = 1
