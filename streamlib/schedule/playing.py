@@ -88,7 +88,9 @@ class Game:
         """End the processes, and keep the run."""
         with self._lock:
             _open[:] = [game for game in _open if game is not self]
-            self._leave()
+            if self._thread.is_alive():
+                self._more.put(False)
+                self._thread.join()
 
     def _stand(self, wanted: list[orders.Turn], said: str) -> str:
         """Play these turns, if need be; note, say and show how the game stands after them."""
@@ -150,18 +152,14 @@ class Game:
         if round:
             self._more.put(True)
         else:
-            self._leave()
+            self.close()
+            _open.append(self)
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
         if isinstance(begun := self._begun.get(), BaseException):
             raise begun
         return begun
-
-    def _leave(self) -> None:
-        if self._thread.is_alive():
-            self._more.put(False)
-            self._thread.join()
 
     def _keep_open(self) -> None:
         """Run the plan, in a thread; hand over each round, which lasts until more are wanted."""
