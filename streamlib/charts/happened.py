@@ -139,32 +139,23 @@ def many(seen: Sequence[str], owners: Mapping[str, str], *, ax: Axes | None = No
     return drawing.entitle(ax, f"{found}; {most}")
 
 
-def alike(ended: Mapping[str, str], *, ax: Axes | None = None) -> Axes:
+def alike(outcomes: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
     """Show which interleavings led to the same: a row each, turn by turn, grouped by outcome.
 
-    `ended` has the outcome of each schedule, as a verdict's `ended`. Returns the Axes.
+    `outcomes` has the schedules that led to each, as those of a verdict. Returns the Axes.
     """
-    drawing.need(ended)
-    counts = Counter(ended.values())
-    rows = sorted(ended, key=lambda schedule: [*counts].index(ended[schedule]))
-    rows.sort(key=lambda schedule: -counts[ended[schedule]])
-    turns = pd.Series(rows).str.split(expand=True).fillna("")
-    lanes = turns.replace(r"\D.*", "", regex=True).replace("", "0").astype(int).to_numpy() - 1
-    ax = ax or drawing.axes("", 9, np.clip(1.5 + 0.25 * len(rows), 2.5, 8))
+    drawing.need(outcomes)
+    led = pd.Series(outcomes)
+    turns = led.explode().str.split(expand=True).fillna("")
+    lanes = turns.replace(r"\D.*", "", regex=True).replace("", "0").to_numpy(int) - 1
+    ax = ax or drawing.axes("", 9, np.clip(1.5 + 0.25 * len(turns), 2.5, 8))
     drawing.draw_cells(ax, drawing.tint(lanes, lanes >= 0), turns.to_numpy(), "turn")
-    processes = range(lanes.max() + 1)
-    drawing.list_beside(ax, [f"P{n + 1}" for n in processes], drawing.tint(processes))
-    outcomes = list(dict.fromkeys(ended[schedule] for schedule in rows))
-    each = np.array([counts[outcome] for outcome in outcomes])
-    ends = np.cumsum(each) - 0.5
+    said = [f"{n:,} led to {drawing.short(one, 25)}" for one, n in led.str.len().items()]
+    ends, few = led.str.len().cumsum() - 0.5, slice(None, None, -(-len(said) // 20))
     ax.hlines(ends[:-1], 0.5, turns.shape[1] + 0.5, "black", linewidth=3)
-    shown = slice(None, None, -(-len(outcomes) // 20))
-    labels = [f"{drawing.short(outcome, 30)}  ×{counts[outcome]:,}" for outcome in outcomes]
-    ax.set_yticks((ends - each / 2)[shown], labels[shown], parse_math=False)
-    said = [f"{counts[one]:,} led to {drawing.short(one, 40)}" for one in outcomes[:3]]
-    finding = f"Of {len(rows):,} interleavings, {'; '.join(said)}"
-    more = f"; {len(outcomes) - 3:,} more outcomes" * (len(outcomes) > 3)
-    return drawing.entitle(ax, finding + more)
+    ax.set_yticks((ends - led.str.len() / 2)[few], said[few], parse_math=False)
+    said[3:] = [f"{len(said) - 3:,} more outcomes"] * (len(said) > 3)
+    return drawing.entitle(ax, f"Of {len(turns):,} interleavings, {'; '.join(said)}")
 
 
 def discovery(seen: Sequence[str], total: int, *, ax: Axes | None = None) -> Axes:

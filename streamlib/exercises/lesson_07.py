@@ -31,7 +31,7 @@ def a_table_that_cannot_deadlock(answer: object) -> str:
 
     setup = resources.shared(*FORKS)
     verdict = schedule.explore(answer, lambda path: True, setup=setup, bound=BOUND)
-    if "deadlock" in verdict.ended.values():
+    if "deadlock" in verdict.outcomes:
         return f"it can still deadlock: {verdict.schedule}."
     if verdict.broken:
         return f"it does not run to its end: {verdict.why}."

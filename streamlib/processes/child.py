@@ -40,7 +40,6 @@ class Answer:
     place: str | None = None  # where it waits, a step or an SQL command; None if its worker ended
     command: bool = False  # whether that is an SQL command
     refused: str = ""  # by a lock: it "waits" to try again, or it "gave up" where others wait
-    holds: str | None = None  # the resource that it has marked as held
     locks: list[str] = field(default_factory=list)  # as `places.locks` tells them
     unmixed: dict[str, None] = field(default_factory=dict)  # sentences, each once
     ran: list[tuple] = field(default_factory=list)  # (connection, path, SQL command), the new ones
@@ -101,8 +100,6 @@ class Me:
         resource: what is shared; detail: in words.
         """
         self._recorder.mark(state, item, resource, detail)
-        if state in ("holding", "done", "gave_up"):
-            self._answer.holds = resource if state == "holding" else None
 
     def hold(self, seconds: float) -> None:
         """Take time as a slow task does: sleep for `seconds` times the time scale."""
@@ -184,8 +181,8 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
         recorder.mark("started", seq=gate_ns)
         me.rng.seed(f"{settings['seed']}/{me.name}/{me.round}".encode("utf-8", "replace"))
         error = _run(worker, me)
-        while places.opened:
-            places.opened.pop().close()  # nobody else may have
+        for connection in [*places.opened]:
+            connection.close()  # nobody else may have
         recorder.mark("ended")
         if error:
             status = 1
@@ -199,7 +196,7 @@ def main(settings: dict, pipe: Connection, pickled: bytes) -> None:
 def _run(worker: Callable[[Me], object], me: Me) -> str:
     """Run the worker once; return what went wrong, a sentence or ""."""
     try:
-        me._place, me._room, me._abandoned, me._answer.holds = "", False, False, None
+        me._place, me._room, me._abandoned = "", False, False
         if me._scheduled:
             me._ask()
         returned = worker(me)

@@ -1,6 +1,5 @@
 """Where a turn may end beside the steps: at SQL commands, told by SQLite; what is not mixed."""
 
-import contextlib
 import functools
 import os
 import re
@@ -21,7 +20,7 @@ SHARED = re.compile(r"mmap|socket\.(bind|connect)")  # also when it is made at t
 UNSEEN = (os.devnull, resources.PAPER)  # a page is printed in a turn of its own
 WRITING = {"begin", "insert", "update", "delete", "replace", "create", "drop", "alter"}
 SAFE = re.compile(r"os\.(f?walk|list|scan|get|put|unset|chdir|add)|(socket|msvcrt)\.(_|get|open)")
-opened: list[sqlite3.Connection] = []  # in the present round
+opened: dict[sqlite3.Connection, None] = {}  # in the present round, and not closed
 _me: Any = None  # the `child.Me` whose turns the commands of this process take
 
 
@@ -81,10 +80,6 @@ def _noted(method: Callable) -> Callable:
     return lambda *args, **kwargs: _me._note(said) or method(*args, **kwargs)
 
 
-def _rolls_back(method: Callable) -> Callable:
-    return lambda self: self._ran("ROLLBACK") or method(self)
-
-
 def _by_a_cursor(method: Callable) -> Callable:
     return lambda self, *args: getattr(self.cursor(), method.__name__)(*args)
 
@@ -107,7 +102,7 @@ class Connection(sqlite3.Connection):
         super().create_function("streamlib_idle", 0, int)
         super().set_trace_callback(self._tell)
         self.file = os.path.abspath(os.fsdecode(database))
-        opened.extend([self] * _me._takes_turns())
+        opened.update({self: None} if _me._takes_turns() else {})
 
     def _tell(self, command: str) -> None:
         """Let the process's turn end here; SQLite calls this before it runs a command."""
@@ -145,18 +140,20 @@ class Connection(sqlite3.Connection):
         """Return a cursor whose commands wait where a lock refuses them."""
         return super().cursor(factory)
 
+    def close(self) -> None:
+        """Close it; what is not committed is rolled back."""
+        opened.pop(self, None)
+        self._ran("ROLLBACK")
+        super().close()
+
     def __exit__(self, kind: type | None, *_: object) -> None:
         (self.rollback if kind else self.commit)()
 
 
 def locks() -> list[str]:
     """Return which databases the transactions of this process have locked, and for what."""
-    found = []
-    for one in opened:
-        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
-            if one.in_transaction and one.ran:
-                found.append(f"{os.path.basename(one.file)} ({'write' if one.writes else 'read'})")
-    return found
+    held = [one for one in opened if one.in_transaction and one.ran]
+    return [f"{os.path.basename(one.file)} ({'write' if one.writes else 'read'})" for one in held]
 
 
 def _ignore_timeouts(_: int, name: str, value: str | None, *__: object) -> int:
@@ -167,7 +164,6 @@ for _class, _made, _names in [
     (Cursor, _waiting, "execute executemany executescript fetchone fetchmany fetchall __next__"),
     (Connection, _by_a_cursor, "execute executemany executescript"),
     (Connection, _waiting, "commit rollback"),
-    (Connection, _rolls_back, "close"),
     (Connection, _noted, "backup blobopen deserialize serialize set_trace_callback"),
 ]:
     for _name in set(_names.split()) & set(dir(_class)):

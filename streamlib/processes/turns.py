@@ -121,8 +121,9 @@ class Round:
             if name in asked.split(" and "):
                 return f"{one.name} holds {deadlock.named(name)}"
         for holder, at in self.waiting.items():
-            if at.holds:
-                said = f"{self._child(holder).name} holds the write lock of {at.holds}"
+            held = next((lock for lock in at.locks if lock.endswith("(write)")), "")
+            if held and holder != self.taken[-1].turn.process:
+                said = f"{self._child(holder).name} holds the write lock of {held[:-8]}"
                 coming = list(enumerate(self.coming, start=1))[len(self.taken) :]
                 steps = ((n, turn.step or "c") for n, turn in coming if turn.process == holder)
                 return said + next((f" until turn {n}" for n, step in steps if step[0] == "c"), "")

@@ -1,25 +1,24 @@
 """What went wrong in an interleaving, by its name: from the SQL commands of its turns.
 
-All commands of a process are one unit of work. They run again, on copies of the databases, where
-triggers tell what is written. A read missed a change if it finds something else once that is made,
-too. Names as in H. Berenson and others, A Critique of ANSI SQL Isolation Levels, 1995.
+All commands of a process are one unit of work. They run once more, where triggers tell what is
+written. A read missed a change if it finds something else once that is made, too. Names as in
+H. Berenson and others, A Critique of ANSI SQL Isolation Levels, 1995.
 """
 
+import os
 import re
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 from streamlib import database
 from streamlib.processes import places, turns
 
 MOST, MOST_BYTES = 100, 500_000  # commands, and bytes of a database: of more, no name is looked for
-READS = re.compile(r"\b(with|select)\b.*", re.IGNORECASE | re.DOTALL)
+READS = re.compile(r"\b(?:with|select)\b.*", re.IGNORECASE | re.DOTALL)
 TABLES = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 TRIGGER = """CREATE TEMP TRIGGER IF NOT EXISTS "{0} {1[0]} {2}" AFTER {1} ON main."{0}"
     BEGIN SELECT noted({3}, '{0}', '{2}', {4}); END"""
@@ -27,22 +26,18 @@ TRIGGER = """CREATE TEMP TRIGGER IF NOT EXISTS "{0} {1[0]} {2}" AFTER {1} ON mai
 
 def deadlock(round: turns.Round, names: list[str]) -> str:
     """Say who locked what in which turn, where all that are left wait."""
-    held: dict[tuple[int, str], int] = {}
+    held: dict[str, dict[str, int]] = {}  # process -> lock -> since which turn
     for turn, one in enumerate(round.taken, start=1):
-        others = {key: at for key, at in held.items() if key[0] != one.turn.process}
-        own = [(one.turn.process, lock) for lock in one.answer.locks]
-        held = others | {key: held.get(key, turn) for key in own}
-    said = [f"{names[n - 1]} locked {lock} in turn {turn}" for (n, lock), turn in held.items()]
+        before = held.pop(who := names[one.turn.process - 1], {})
+        held[who] = {lock: before.get(lock, turn) for lock in one.answer.locks}
+    locks = [(who, *lock) for who, own in held.items() for lock in own.items()]
+    said = [f"{who} locked {lock} in turn {turn}" for who, lock, turn in locks]
     return f"deadlock: {', '.join(said)}, and now all wait"
 
 
-def files(round: turns.Round, db: Path) -> list[str]:
-    """Return the databases of a round: the shared one, and then what else the workers opened."""
-    return [*dict.fromkeys([str(db), *(file for *_, file, _ in round.ran)])]
-
-
-def outcome(files: Iterable[str | Path]) -> str:
-    """Return what the tables in these databases hold, the first rows of each, in one line."""
+def outcome(round: turns.Round, db: Path) -> str:
+    """Return what the tables of all databases hold after it, the first rows, in one line."""
+    files = dict.fromkeys([str(db), *(file for *_, file, _ in round.ran)])
     tables = [table for file in files for table in database.tables(file).items()]
     rows = [(name, [" ".join(map(str, row.values())) for row in found]) for name, found in tables]
     return "; ".join(f"{name}: {', '.join(found) or 'no rows'}" for name, found in rows)
@@ -51,40 +46,31 @@ def outcome(files: Iterable[str | Path]) -> str:
 def name(round: turns.Round, tables: str, names: list[str], setup: Callable, db: Path) -> str:
     """Return the anomaly of a round, and in which turns what collides; "" if it has no name.
 
-    tables: the outcome of the round, if there was no error; setup: makes the database db.
+    tables: the outcome of the round, if there was no error; setup: makes the database db anew.
     """
     if round.waiting:
         return deadlock(round, names)
-    with (
-        suppress(Exception),  # a setup may raise anything where it is given another path
-        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        ExitStack() as stack,
-    ):
-        copies = {file: Path(folder, Path(file).name) for file in files(round, db)}
-        setup(copies[str(db)])
-        for file, copy in copies.items():
-            if not copy.exists() and Path(file).is_file():  # it stands elsewhere
-                shutil.copy(file, copy)
-        sizes = [copy.stat().st_size for copy in copies.values() if copy.exists()]
-        small = len(round.ran) <= MOST and max(sizes, default=0) <= MOST_BYTES
-        steps = _again(round.ran, names, copies, stack) if small else []
-        if outcome(copies.values()) == tables:  # else the commands do not tell all that was done
-            return _named([s for s in steps if s.found is not None], [s for s in steps if s.cells])
+    with suppress(Exception), ExitStack() as stack:  # another program may have locked it, and more
+        setup(db)
+        size = max((os.path.getsize(file) for *_, file, _ in round.ran), default=0)
+        if len(round.ran) <= MOST and size <= MOST_BYTES:
+            steps = _again(round.ran, names, stack)
+            if outcome(round, db) == tables:  # else the commands do not tell all that was done
+                return _named(steps)
     return ""
 
 
-def _again(ran: list[tuple], names: list[str], copies: dict, stack: ExitStack) -> list:
+def _again(ran: list[tuple], names: list[str], stack: ExitStack) -> list:
     """Run the commands again; return what each read or wrote, from which state, and until when."""
     steps, opened = [], {}
     for at, (turn, process, number, file, sql) in enumerate(ran):
         if (process, number) not in opened:
-            db = sqlite3.connect(copies[file], timeout=0, isolation_level=None)
-            db.set_authorizer(lambda action, *_: action == sqlite3.SQLITE_ATTACH)  # 1 denies it
+            db = sqlite3.connect(file, timeout=0, isolation_level=None)
             opened[process, number] = stack.enter_context(closing(db)), []
         db, own = opened[process, number]  # own: the commands of the present transaction
-        one = SimpleNamespace(who=names[process - 1], turn=turn, at=at, file=file, sql=sql)
+        one = SimpleNamespace(who=names[process - 1], turn=turn, at=at, seen=at, file=file, sql=sql)
         one.since, one.image, one.cells = own[0].at if own else at, db.serialize(), {}
-        one.query = "".join(match[0] for match in READS.finditer(sql))
+        one.query = "".join(READS.findall(sql))
         one.found = _found(one.image, one.query) if one.query else None
         _watch(db, one.cells)
         try:
@@ -127,22 +113,23 @@ def _found(image: bytes, query: str, change: str = "") -> list[dict] | None:
     return None
 
 
-def _named(reads: list, writes: list) -> str:
+def _named(steps: list) -> str:
     """Return the first anomaly that there is, by its name, and its steps in order."""
-    pairs = [(r, w) for r, w in product(reads, writes) if r.who != w.who and r.file == w.file]
+    pairs = [(r, w) for r, w in product(steps, steps) if r.who != w.who and r.file == w.file]
+    pairs = [(r, w) for r, w in pairs if r.found is not None and w.cells]
     missed = [(r, w) for r, w in pairs if r.since < w.seen]
     missed = [(r, w) for r, w in missed if _found(r.image, r.query, w.sql) not in (None, r.found)]
     saw = [(r, w) for r, w in pairs if r.since > w.seen]
     saw = [(r, w) for r, w in saw if _found(w.image, r.query) != _found(w.image, r.query, w.sql)]
-    for over, (r, w) in product(writes, missed[::-1]):
+    for over, (r, w) in product(steps, missed[::-1]):
         later = over.who == r.who and r.at < over.at and w.seen < over.seen and _same(w, over)
         if later and not any((q.who, v) == (r.who, w) and q.at < over.at for q, v in saw):
             return _said("lost update", r, w) + f", {over.who} wrote over it in turn {over.turn}"
     for (r, w), (q, v) in product(missed, missed):
         if (r.who, q.who) == (v.who, w.who) and r.at < v.at and q.at < w.at:
             return _said("write skew", r, w, q, v)
-    both = [(*one, *two) for one, two in product(missed, saw)]
-    both = [(r, w, q, v) for r, w, q, v in both if (r.who, w.who) == (q.who, v.who)]
+    both = [(*one, *two) for one, two in product(missed, saw) if one[0].who == two[0].who]
+    both = [(r, w, q, v) for r, w, q, v in both if w.who == v.who]
     for r, w, q, v in both:
         if r is not q and (r.query == q.query or (w is v and len(w.cells) == 1)):
             return _said("non-repeatable read", r, w, q, v)

@@ -1,18 +1,15 @@
 """Play every interleaving of a plan; say whether an invariant holds in each."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streamlib import database, orders, processes
 from streamlib.orders import Turn
 from streamlib.processes import child, runner, turns
 from streamlib.schedule import anomaly
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_TURNS = 2000  # in one round: a process that asks again and again never comes to an end
 ENOUGH = 5  # rounds, at least, to see whether a worker is the same in each
@@ -21,7 +18,10 @@ PATIENCE = "each process waits for a lock as long as it takes; gives_up=True tri
 
 @dataclass(frozen=True)
 class Verdict:
-    """What exploring found; its run is `processes.history("explore")[-1]`."""
+    """What exploring found; its run is `processes.history("explore")[-1]`.
+
+    An outcome: the first 20 rows of each shared table at the end, an error, or a deadlock.
+    """
 
     verdict: str  # `holds`, `broken`, or `unknown`: none found broken, but not all was seen
     schedule: str  # the broken one with the fewest switches between processes
@@ -32,7 +32,7 @@ class Verdict:
     broken: list[str]  # the schedules that break the invariant, simplest first
     why: str  # what failed, why it is unknown, or what "holds" takes for granted
     anomaly: str  # what went wrong in `schedule`: its name, and what collides in which turns; or ""
-    ended: dict[str, str]  # each interleaving and its outcome, simplest first
+    outcomes: dict[str, list[str]]  # each, the commonest first -> what led to it, simplest first
 
     def __repr__(self) -> str:
         total = f"{self.total:,}" if self.total else "an unknown number of"
@@ -41,19 +41,6 @@ class Verdict:
         many = f", {len(self.broken):,} broken, the simplest is   {self.schedule}"
         said += many * bool(self.broken) + (f" ({self.why})" if self.why else "")
         return said + f"\n{self.anomaly}" * bool(self.anomaly)
-
-    @property
-    def outcomes(self) -> "pd.DataFrame":
-        """How many interleavings led to each outcome, and the simplest of them; most first.
-
-        An outcome: the first 20 rows of each shared table at the end, an error, or a deadlock.
-        """
-        import pandas as pd  # here, because the children of a script import this module
-
-        table = pd.DataFrame({"outcome": self.ended.values(), "simplest": self.ended.keys()})
-        found = table.groupby("outcome", sort=False)["simplest"].agg(["size", "first"])
-        found.columns = ["interleavings", "simplest"]
-        return found.sort_values("interleavings", ascending=False, kind="stable").reset_index()
 
 
 def explore(
@@ -112,8 +99,7 @@ class _Search:
 
     def __init__(self, invariant: Callable, bound: int, seed: int, gives_up: bool):
         self.invariant, self.bound, self.seed, self.gives_up = invariant, bound, seed, gives_up
-        self.results: dict[str, str | None] = {}  # schedule -> what went wrong; None: nothing did
-        self.ended: dict[str, str] = {}  # schedule -> its outcome
+        self.results: dict[str, tuple] = {}  # schedule -> what went wrong or None, its outcome
         self.simplest: list[tuple[turns.Round, str]] = []  # of the broken: it, and its tables
         self.sampled = self.left = 0  # interleavings drawn at random; rounds without an end
         self.waited = self.changed = False  # did one wait for a lock; did a worker change
@@ -129,7 +115,7 @@ class _Search:
             if not children.able or self.changed or not (more or played < ENOUGH):
                 break
             self.dice = dice if played >= max(1, self.bound // 2) else None
-            known, round = len(self.results), session.play(self._walk)
+            round = session.play(self._walk)
             if not children.able:
                 self.unclear, self.left = {round.stopped: None}, 1
             elif not round.waiting:
@@ -138,9 +124,8 @@ class _Search:
                     held = not error and asked(self.invariant, "invariant", session.db)
                 except AssertionError:
                     held = False
-                tables = anomaly.outcome(anomaly.files(round, session.db))
+                tables = anomaly.outcome(round, session.db)
                 self._keep(round, None if held else error, error or tables, tables)
-            self.sampled += bool(self.dice) * (len(self.results) - known)
             for node in reversed(self.path):
                 node.open = any(after is None or after.open for after in node.next.values())
 
@@ -179,27 +164,28 @@ class _Search:
 
     def _keep(self, round: turns.Round, wrong: str | None, ended: str, tables: str) -> None:
         """Keep what a round showed: what went wrong, or None, its outcome, and the tables."""
-        self.results[round.schedule], self.ended[round.schedule] = wrong, ended
+        self.sampled += bool(self.dice) and round.schedule not in self.results
+        self.results[round.schedule] = wrong, ended
         if wrong is not None:
             found = [*self.simplest, (round, tables)]
             self.simplest = sorted(found, key=lambda one: _plain(one[0].schedule))[:1]
 
     def verdict(self, names: list[str], setup: Callable) -> Verdict:
         """Sum up."""
-        results, total, why = self.results, None, next(iter(self.unclear), "")
-        broken = [schedule for schedule, result in results.items() if result is not None]
-        broken.sort(key=_plain)
+        results, order = self.results, sorted(self.results, key=_plain)
+        broken = [schedule for schedule in order if results[schedule][0] is not None]
+        total, why, name = None, next(iter(self.unclear), ""), ""
         complete = bool(results) and not (self.root.open or self.left or self.changed)
         verdict = "holds" if complete and not self.unclear else "unknown"
         if complete:
             total, why = len(results), why or PATIENCE * (self.waited and not self.gives_up)
         if self.changed:
-            total, broken, why = None, [], "the worker is not the same in each round"
-        first, name = "".join(broken[:1]), ""
+            broken, why = [], "the worker is not the same in each round"
         if broken:
-            verdict, why = "broken", results[first]
+            verdict, why = "broken", results[broken[0]][0]
             name = anomaly.name(*self.simplest[0], names, setup, self.db)
         why = why or "no interleaving was played to its end" * (not results)
-        ended = dict(sorted(self.ended.items(), key=lambda item: _plain(item[0])))
-        found = (verdict, first, len(results), self.sampled, self.seed, total, broken, why)
-        return Verdict(*found, name, ended)
+        counts = Counter(results[schedule][1] for schedule in order).most_common()
+        led = {one: [text for text in order if results[text][1] == one] for one, _ in counts}
+        found = (verdict, "".join(broken[:1]), len(results), self.sampled, self.seed, total, broken)
+        return Verdict(*found, why, name, led)

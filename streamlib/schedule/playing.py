@@ -53,8 +53,7 @@ class Game:
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
         self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
         _open.append(self)
-        self.again()
-        for n in self._next:  # a first step is known once one has been there
+        for n, _ in enumerate(plan, start=1):  # a first step is known once one has been there
             why = self._go([orders.Turn(n, "")])
             self._first[n] = "".join([] if why else self._round.taken[0].steps) or "start"
         self.again()
@@ -89,7 +88,9 @@ class Game:
         """End the processes, and keep the run."""
         with self._lock:
             _open[:] = [game for game in _open if game is not self]
-            self._leave()
+            if self._thread.is_alive():
+                self._more.put(False)
+                self._thread.join()
 
     def _stand(self, wanted: list[orders.Turn], said: str) -> str:
         """Play these turns, if need be; note, say and show how the game stands after them."""
@@ -151,18 +152,14 @@ class Game:
         if round:
             self._more.put(True)
         else:
-            self._leave()
+            self.close()
+            _open.append(self)
             self._begun, self._more = SimpleQueue(), SimpleQueue()
             self._thread = Thread(target=self._keep_open, daemon=True)
             self._thread.start()
         if isinstance(begun := self._begun.get(), BaseException):
             raise begun
         return begun
-
-    def _leave(self) -> None:
-        if self._thread.is_alive():
-            self._more.put(False)
-            self._thread.join()
 
     def _keep_open(self) -> None:
         """Run the plan, in a thread; hand over each round, which lasts until more are wanted."""

@@ -39,9 +39,8 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
             if mark.state == "gave_up":
                 rows[-1]["last"] = "gave up"
     for table, shared in run.shared[turn].items():
-        for row in shared:
-            rows.append({"what": table, "last": ", ".join(f"{k} = {v}" for k, v in row.items())})
-        if len(shared) == database.SHOWN:
-            rows.append({"what": table, "last": f"(no more than {len(shared)} rows are shown)"})
+        said = [", ".join(f"{k} = {v}" for k, v in row.items()) for row in shared]
+        said += [f"(no more than {len(said)} rows are shown)"] * (len(said) == database.SHOWN)
+        rows += [{"what": table, "last": row} for row in said]
     found = pd.DataFrame(rows, columns=["what", "last", "turn", "holds", "next"]).set_index("what")
     return found.fillna({"holds": "", "next": ""}).astype({"turn": "Int64"})

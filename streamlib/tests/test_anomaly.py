@@ -819,3 +819,32 @@ def test_the_bugs_are_of_five_kinds():
         "deadlock",
     }
     assert min(kinds.values()) >= 6 and sum(kinds.values()) >= 30 and len(SOUND) >= 10
+
+
+def test_an_anomaly_in_a_file_elsewhere_has_its_name(tmp_path):
+    def adds(me):
+        with closing(sqlite3.connect(tmp_path / "far.db", isolation_level=None)) as connection:
+            (value,) = connection.execute("SELECT value FROM counter").fetchone()
+            connection.execute("UPDATE counter SET value = ?", (value + 1,))
+
+    def elsewhere(path):
+        makes(COUNTER)(tmp_path / "far.db")
+
+    def is_two(path):
+        return is_true("SELECT value = 2 FROM counter")(tmp_path / "far.db")
+
+    verdict = schedule.explore({"P1": adds, "P2": adds}, is_two, setup=elsewhere)
+    assert verdict.schedule == "1s 2s 2u 1u" and verdict.anomaly.startswith("lost update: P1 read")
+
+
+def test_a_database_in_memory_costs_the_name_and_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def adds(me):
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute("CREATE TABLE own (value)")
+        runs(ADDS)(me)
+
+    asks = is_true("SELECT value = 2 FROM counter")
+    verdict = schedule.explore({"P1": adds, "P2": adds}, asks, setup=makes(COUNTER))
+    assert (verdict.verdict, verdict.anomaly) == ("broken", "") and not list(tmp_path.iterdir())

@@ -101,7 +101,7 @@ def explored(plan, setup=DEVICES, **options):
     verdict = schedule.explore(plan, lambda path: True, setup=setup, **options)
     found = deadlock.found(processes.history("explore")[-1])
     stuck = sorted(set(found["schedule"]))
-    assert stuck == sorted(one for one, how in verdict.ended.items() if how == "deadlock")
+    assert stuck == sorted(verdict.outcomes.get("deadlock", []))
     return verdict.explored - len(stuck), stuck, verdict
 
 

@@ -166,7 +166,7 @@ def test_a_command_that_a_lock_refuses_stops_the_schedule_unless_it_gives_up():
     run = processes.run(plan, schedule="1b 1s 2b 1u 1c", setup=counter)
     assert run.problems[0].startswith("P2 raised sqlite3.OperationalError: database is locked")
     assert run.problems[1:] == [
-        "Turn 3 (2b): P2 cannot go on here because another process holds a lock of the database."
+        "Turn 3 (2b): P2 cannot go on here because P1 holds the write lock of lab.db until turn 5."
     ]
     for text in ("1b 1s 2xb 1u 1c", "1b 1s 2x 1u 1c"):
         run = processes.run(plan, schedule=text, setup=counter)
