@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -229,33 +229,24 @@ class Broker:
                 yield None, f"{said}, which it held: it is free again."
         yield from self.ask(one, ())
 
-    def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:
-        """End a deadlock of processes that have marked nothing since the last look.
-
-        The one whose wait closed it is answered with an error. read: `recorder.read`.
-        """
+    def look(self, living: Sequence[Process]) -> Iterator[tuple]:
+        """End a deadlock: the process whose wait closed it is answered with an error."""
         if time.monotonic() < self.due:
             return
-        self.due, marks = time.monotonic() + LOOK_S, {}
-        for one in living:
-            own, before, at = one.seen
-            if (size := one.recording.stat().st_size) == before > at:
-                found, _, at = read(one.recording, at)
-                for mark in found:
-                    own = deadlock.after(own, mark.t_ns, mark.state, mark.resource, mark.detail)
-            one.seen = own, size, at
-            over = {} if one in self.waiting else self.boxes  # waits that have been answered
-            held = {n: mark for n, mark in own.items() if mark.state == "holding" or n not in over}
-            marks[one.name] = held if size == before else {}
-        waits = deadlock.ring(marks)
-        said, mark = deadlock.words(waits), {wait.process: wait.mark for wait in waits}
-        asked = [one for one in self.waiting if one.name in mark]
-        if asked and not any("timeout" in (mark[one.name].detail or "") for one in asked):
-            last = max(asked, key=lambda one: mark[one.name].since)
+        self.due = time.monotonic() + LOOK_S
+        marks = [mark for one in living for mark in one.standing()]
+        marks.sort(key=lambda mark: mark.start)
+        waits = deadlock.ring(marks, [one.name for one in living])
+        asked, said = {one.name: one for one in self.waiting}, deadlock.words(waits)
+        ours = [wait for wait in waits if wait.resource in self.boxes]
+        if not waits or any(wait.process not in asked for wait in ours):  # not yet, or no longer
+            return
+        if ours and not any("timeout" in (wait.detail or "") for wait in ours):
+            last = asked[max(ours, key=lambda wait: wait.start).process]
             del self.waiting[last]
-            advice = "take what you need in one order" if waits[-1].whom else "do not wait for it"
+            advice = "take what you need in one order" if len(waits) > 1 else "do not wait for it"
             yield last, Deadlock(f"{said}: {advice}.")
-        elif said and said != self._noted:
+        elif said != self._noted:
             self._noted = said
             yield None, f"Deadlock: {said}; only a timeout ends that: take them in one order."
 

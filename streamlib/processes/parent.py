@@ -7,12 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import guard, home, resources
+from streamlib import deadlock, guard, home, resources
 from streamlib.processes import child, recorder
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
@@ -44,7 +44,18 @@ class Child:
     pipe: Connection
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
-    seen: tuple = ({}, -1, 0)  # what it holds, as a look for deadlocks has read its recording
+    seen: int = 0  # how much of it a look for deadlocks has
+    size: int = -1  # how long it was at the last look
+    marks: list[Event] = field(default_factory=list)  # what it holds and waits for, as seen
+
+    def standing(self) -> list[Event]:
+        """Return what it holds and waits for, if it has marked nothing since it was last asked."""
+        before, self.size = self.size, self.recording.stat().st_size
+        if self.size == before > self.seen:
+            new, _, self.seen = recorder.read(self.recording, self.seen)
+            for mark in new:
+                self.marks = deadlock.after(self.marks, Event(mark.t_ns, *mark[3:]))
+        return self.marks if self.size == before else []
 
 
 class Children:
@@ -154,7 +165,7 @@ class Children:
                     self._reply(self.shared.leave(waiting[pipe]))
                 del waiting[pipe]
             with contextlib.suppress(OSError):  # a recording is gone
-                self._reply(self.shared.look(waiting.values(), recorder.read))
+                self._reply(self.shared.look([*waiting.values()]))
             self._show()
             self._show_bar([one.name for one in waiting.values()])
         return answers
