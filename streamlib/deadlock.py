@@ -38,15 +38,16 @@ def after(marks: list[Mark], new: Mark) -> list[Mark]:
 def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Mark]:
     """Return the waits of a deadlock, each up to the process of the next; [] if there is none.
 
-    marks: what stands, in the order of the marking; living: who has not ended, in plan order.
+    marks: what is held and waited for; living: who has not ended, in plan order.
     """
-    waits, before = {m: _up_to(m, marks, living) for m in marks if m.state == "waiting"}, None
+    held = {(mark.process, mark.resource) for mark in marks if mark.state == "holding"}
+    waits, before = {m: _up_to(m, held, living) for m in marks if m.state == "waiting"}, None
     while waits != before:
         before, stuck = waits, {wait.process for wait in waits}
         waits = {wait: whom for wait, whom in waits.items() if stuck.issuperset(whom)}
     hopeless = {wait.process: wait for wait in waits}  # one of each process
     try:
-        TopologicalSorter({one: waits[wait] for one, wait in hopeless.items()}).prepare()
+        TopologicalSorter({p: waits[hopeless[p]] for p in living if p in hopeless}).prepare()
     except CycleError as error:
         found = error.args[1][:0:-1]  # each waits for the next one, the last for the first
         at = found.index(min(found, key=living.index))
@@ -54,12 +55,11 @@ def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Mark]:
     return []
 
 
-def _up_to(wait: Mark, marks: Sequence[Mark], living: Sequence[str]) -> list[str | None]:
+def _up_to(wait: Mark, held: set[tuple], living: Sequence[str]) -> list[str | None]:
     """Return who can end a wait: None is somebody unknown, itself nobody else who is left."""
     if wait.detail in QUEUE:
         return [one for one in living if one != wait.process] or [wait.process]
-    held = ("holding", wait.resource)
-    return [mark.process for mark in marks if (mark.state, mark.resource) == held] or [None]
+    return [one for one in living if (one, wait.resource) in held] or [None]
 
 
 def words(waits: list[Mark]) -> str:
