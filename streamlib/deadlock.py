@@ -25,21 +25,12 @@ def named(resource: str) -> str:
     return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
-def after(marks: list[Mark], new: Mark) -> list[Mark]:
-    """Return what is held and waited for after one more mark; it ends marks as it ends spans."""
-    bound = new.state in ("started", "ended", "died")
-    left = [
-        m for m in marks if m.process != new.process or not (bound or m.resource == new.resource)
-    ]
-    stands = new.state in ("waiting", "holding") and isinstance(new.resource, str)
-    return [*left, new] if stands else left
-
-
 def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Mark]:
     """Return the waits of a deadlock, each up to the process of the next; [] if there is none.
 
-    marks: what is held and waited for; living: who has not ended, in plan order.
+    marks: the last of each process about each resource; living: who has not ended, in plan order.
     """
+    marks = [mark for mark in marks if isinstance(mark.resource, str)]
     held = {(mark.process, mark.resource) for mark in marks if mark.state == "holding"}
     waits, before = {m: _up_to(m, held, living) for m in marks if m.state == "waiting"}, None
     while waits != before:
@@ -114,7 +105,8 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     if at is None:
         at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
     if at is None:
-        at = max(events["start"], key=lambda time: len(_standing(run, events, time)[0]), default=0)
+        times = events["start"][events["end"] > events["start"]]
+        at = max(times, key=lambda time: len(_standing(run, events, time)[0]), default=0)
     marks, living = _standing(run, events, at)
     waits = ring(marks, living)
     pairs = pairwise([*waits, *waits[:1]])

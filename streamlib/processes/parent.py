@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlib import deadlock, guard, home, resources
+from streamlib import guard, home, resources
 from streamlib.processes import child, recorder
 
 START_S = 60  # for an interpreter to start and to import what the worker needs
@@ -46,7 +46,7 @@ class Child:
     shown: int = 0  # how much of its recording the watcher has seen
     seen: int = 0  # how much of it a look for deadlocks has
     size: int = -1  # how long it was at the last look
-    marks: list[Event] = field(default_factory=list)  # what it holds and waits for, as seen
+    marks: dict = field(default_factory=dict)  # resource -> its last mark, as seen
 
     def send(self, message: object) -> None:
         """Send it something, if it is not gone: whoever reads its pipe next learns that."""
@@ -54,13 +54,14 @@ class Child:
             self.pipe.send(message)
 
     def standing(self) -> list[Event]:
-        """Return what it holds and waits for, if it has marked nothing since it was last asked."""
+        """Return its last marks, one a resource, if there is none since it was last asked."""
         before, self.size = self.size, self.recording.stat().st_size
         if self.size == before > self.seen:
             new, _, self.seen = recorder.read(self.recording, self.seen)
             for mark in new:
-                self.marks = deadlock.after(self.marks, Event(mark.t_ns, *mark[3:]))
-        return self.marks if self.size == before else []
+                kept = self.marks if mark.state not in ("started", "ended") else {}
+                self.marks = kept | {mark.resource: Event(mark.t_ns, *mark[3:])}
+        return [*self.marks.values()] if self.size == before else []
 
 
 class Children:

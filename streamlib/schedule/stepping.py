@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streamlib import database, deadlock, orders
+from streamlib import database, orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +28,14 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
     rows, left = [], [orders.process_of(word) for word in run.schedule.split()[turn:]]
     for number, name in enumerate(run.params["processes"], start=1):
         over = "" if number in left else "no turn left" if run.stopped[0] else "ended"
-        marks, held = events[events["process"] == name].astype(object), []
+        marks, held = events[events["process"] == name].astype(object), {}
         rows.append({"what": name, "last": "not begun", "holds": ""})
         rows[-1]["next"] = next(iter(marks["step"][marks["turn"] > turn]), over)
         for mark in marks[marks["turn"] <= turn].itertuples():
             if mark.state == "step":
                 rows[-1] |= {"last": mark.step, "turn": mark.turn}
-            held = deadlock.after(held, mark)
-            rows[-1]["holds"] = ", ".join(m.resource for m in held if m.state == "holding")
+            held |= {mark.resource: mark.state}
+            rows[-1]["holds"] = ", ".join(n for n, state in held.items() if state == "holding")
             if mark.state == "gave_up":
                 rows[-1]["last"] = "gave up"
     for table, shared in run.shared[turn].items():
