@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Run = Any  # `processes.result.Run`: it stands above this module
 Mark = Any  # `processes.parent.Event`, or a row of the table of events
+Wait = tuple[Mark, str]  # of a process, and whom it is up to
 QUEUE = {"an item": "an item in", "its end": "the end of"}  # what a process waits for at a queue
 
 
@@ -25,7 +26,7 @@ def named(resource: str) -> str:
     return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
-def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Mark]:
+def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Wait]:
     """Return the waits of a deadlock, each up to the process of the next; [] if there is none.
 
     marks: the last of each process about each resource; living: who has not ended, in plan order.
@@ -42,7 +43,8 @@ def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Mark]:
     except CycleError as error:
         found = error.args[1][:0:-1]  # each waits for the next one, the last for the first
         at = found.index(min(found, key=living.index))
-        return [hopeless[one] for one in [*found[at:], *found[:at]]]
+        found = [*found[at:], *found[: at + 1]]
+        return [(hopeless[one], whom) for one, whom in pairwise(found)]
     return []
 
 
@@ -53,18 +55,18 @@ def _up_to(wait: Mark, held: set[tuple], living: Sequence[str]) -> list[str | No
     return [one for one in living if (one, wait.resource) in held] or [None]
 
 
-def words(waits: list[Mark]) -> str:
+def words(waits: list[Wait]) -> str:
     """Return a cycle in words, a long one without its middle."""
     texts, left_out = [], len(waits) - 6
-    for wait, following in pairwise([*waits, *waits[:1]]):
+    for wait, whom in waits:
         if what := QUEUE.get(wait.detail):
-            by = following.process if len(waits) > 1 else "nobody who is left"
+            by = whom if whom != wait.process else "nobody who is left"
             texts.append(f"waits for {what} {wait.resource}, which is up to {by}")
         else:
-            texts.append(f"waits for {named(wait.resource)}, held by {following.process}")
+            texts.append(f"waits for {named(wait.resource)}, held by {whom}")
     if left_out > 2:
-        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3].process}"]
-    return f"{waits[0].process} {', which '.join(texts)}" if waits else ""
+        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3][0].process}"]
+    return f"{waits[0][0].process} {', which '.join(texts)}" if waits else ""
 
 
 def cycle(run: Run) -> str:
@@ -84,8 +86,8 @@ def found(run: Run) -> "pd.DataFrame":
     for number, events in run.events.groupby("round"):
         for end in events[events["state"].isin(["gave_up", "ended", "died"])].itertuples():
             waits = ring(*_standing(run, events, math.nextafter(end.start, -1)))
-            if end.process in [wait.process for wait in waits]:
-                closed = max(wait.start for wait in waits)
+            if end.process in [wait.process for wait, _ in waits]:
+                closed = max(wait.start for wait, _ in waits)
                 turns = (events["state"] == "step") & (events["start"] <= closed)
                 led = " ".join(schedules[number - 1][: turns.sum()])
                 rows.append((number, closed, end.start, end.process, words(waits), led))
@@ -109,10 +111,7 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
         at = max(times, key=lambda time: len(_standing(run, events, time)[0]), default=0)
     marks, living = _standing(run, events, at)
     waits = ring(marks, living)
-    pairs = pairwise([*waits, *waits[:1]])
-    around = [
-        (one.process, wait.resource) for wait, following in pairs for one in (wait, following)
-    ]
+    around = [(one, wait.resource) for wait, whom in waits for one in (wait.process, whom)]
     rows = {(m.process, m.resource): (m.process, m.state, m.resource, m.start) for m in marks}
     rows = [(*rows[key], key in around) for key in dict.fromkeys([*around, *rows]) if key in rows]
     table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())

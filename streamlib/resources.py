@@ -161,12 +161,10 @@ def _ask(me: Me, place: str, request: tuple, wants="", timeout_s: float | None =
     detail = ", ".join(filter(None, [wants, f"timeout of {limit_s:g} s" if limit_s else ""]))
     for name in request[1] if timeout_s != 0 else ():
         me.mark("waiting", None, name, detail or None)
-    answer, turn = None, -1
-    while number := me._ask(place) if me._takes_turns() else -1:
-        turn, answer = number, _say(me, request, limit_s if number < 0 else 0)
-        if answer is not None or number < 0 or timeout_s == 0:
-            break
-        me._answer.refused = "waits"  # this process may have another turn here
+    turn = me._ask(place) if me._takes_turns() else -1
+    answer = _say(me, request, limit_s if turn < 0 else 0)
+    while answer is None and turn > 0 and timeout_s != 0 and me._waits("waits"):
+        answer = _say(me, request, 0)  # in another turn
     me._recorder.mark("step", None, None, place, turn)
     me._room = False
     if answer is None:
@@ -237,7 +235,7 @@ class Broker:
         self.due = time.monotonic() + LOOK_S
         marks = [mark for one in living for mark in one.standing()]
         waits = deadlock.ring(marks, [one.name for one in living])
-        ours = [wait for wait in waits if wait.resource in self.locks | self.queues]
+        ours = [wait for wait, _ in waits if wait.resource in self.locks | self.queues]
         asked, said = {one.name: one for one in self.waiting}, deadlock.words(waits)
         if not waits or any(wait.process not in asked for wait in ours):
             return ""  # or one of them has been answered
