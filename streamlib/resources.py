@@ -137,6 +137,7 @@ def passed(run: Any) -> "pd.DataFrame":
     """Return what went through the queues of a run, a row an item, in the order of the putting.
 
     Columns: round, resource, putter, put, number, item, getter, got, waited; times in seconds.
+    An item can be got before its putter has noted that it is put: then it has not waited.
     """
     pattern = r"(?s)^(?P<what>put|got) (?P<number>\d+): (?P<item>.*)"
     texts = run.events["detail"].astype(str).str.extract(pattern).dropna()
@@ -146,7 +147,7 @@ def passed(run: Any) -> "pd.DataFrame":
     table = put.merge(got.drop(columns="item"), "left", on=["round", "resource", "number"])
     table.columns = "round resource putter put number item getter got".split()
     table = table.astype({"number": int}).sort_values(["round", "number"], ignore_index=True)
-    return table.assign(waited=table["got"] - table["put"])
+    return table.assign(waited=(table["got"] - table["put"]).clip(lower=0))
 
 
 def _pass(me: Me, place: str) -> None:
