@@ -122,7 +122,7 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
 
 def _standing(run: Run, events: "pd.DataFrame", at: float) -> tuple[list[Mark], list[str]]:
     """Return what is held and waited for at a time of a round, and who has not ended by then."""
-    spans = events[(events["start"] <= at) & (events["end"] > at)]
+    spans = events[(events["start"] <= at) & (events["end"] > at)].dropna(subset="resource")
     ends = events[events["state"].isin(["ended", "died"]) & (events["start"] <= at)]
     living = [one for one in run.params["processes"] if one not in {*ends["process"]}]
     return [*spans[spans["state"].isin(["waiting", "holding"])].itertuples()], living

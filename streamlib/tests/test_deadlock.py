@@ -40,12 +40,13 @@ DEVICES = resources.shared("printer", "scanner")
 @pytest.fixture(scope="module")
 def copied():
     """ROUNDS of two copiers; the environment variable STREAMLIB_DEADLOCKS asks for more."""
-    return processes.run(COPIERS, rounds=ROUNDS, think_s=0.004, seed=1, setup=DEVICES)
+    run = processes.run(COPIERS, rounds=ROUNDS, think_s=0.004, seed=1, setup=DEVICES)
+    return run, deadlock.found(run)
 
 
 def test_every_deadlock_of_two_resources_is_named_and_no_other(copied):
-    run = copied
-    found, holds = deadlock.found(run), run.events[run.events["state"] == "holding"]
+    run, found = copied
+    holds = run.events[run.events["state"] == "holding"]
     assert set(found["cycle"]) == {CYCLE} and found["round"].is_unique
     for number in range(1, ROUNDS + 1):
         # Both are lost if both hold their first device before one of them has got its second.
@@ -59,8 +60,9 @@ def test_every_deadlock_of_two_resources_is_named_and_no_other(copied):
 
 
 def test_the_process_that_closed_it_gives_way(copied):
-    waiting = copied.events[copied.events["state"] == "waiting"]
-    for row in deadlock.found(copied).itertuples():
+    run, found = copied
+    waiting = run.events[run.events["state"] == "waiting"]
+    for row in found.itertuples():
         waits = waiting[waiting["round"] == row.round]
         last = waits.loc[waits["start"] == row.closed]
         assert list(last["process"]) == [row.victim]
@@ -351,6 +353,18 @@ def test_a_wait_for_an_item_that_a_timeout_ends_is_no_deadlock():
     plan = {"P1": waits, "P2": looks_now_and_then}
     run = processes.run(plan, setup=resources.shared(jobs=deque(), mail=deque()))
     assert run.problems == [] and deadlock.cycle(run) == ""
+
+
+def test_what_names_no_resource_is_in_no_cycle_and_not_drawn():
+    def marks_alone(me):
+        me.mark("holding")
+        me.mark("waiting")
+        with resources.hold(me, "printer"):
+            me.mark("waiting")
+
+    run = processes.run({"P1": marks_alone, "P2": marks_alone}, setup=DEVICES)
+    assert run.problems == [] and deadlock.cycle(run) == ""
+    assert set(deadlock.graph(run)["resource"]) == {"printer"}
 
 
 def test_a_wait_for_a_process_that_only_takes_its_time_is_no_deadlock():
