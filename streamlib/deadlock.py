@@ -5,42 +5,19 @@ What is left over is a deadlock, and `graphlib` names its cycle. E. G. Coffman, 
 A. Shoshani, System Deadlocks, 1971.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Run = Any  # `processes.result.Run`: it stands above this module
+Mark = Any  # `processes.parent.Event`, or a row of the table of events
+Wait = tuple[Mark, str]  # of a process, and whom it is up to
 QUEUE = {"an item": "an item in", "its end": "the end of"}  # what a process waits for at a queue
-
-
-class Mark(NamedTuple):
-    """What a process last marked about a resource, waiting or holding, and since when."""
-
-    state: str
-    detail: str | None
-    since: float
-
-
-Marks = dict[str, Mark]  # resource -> the last mark of one process
-
-
-class Wait(NamedTuple):
-    """A process of a cycle and what it waits for; whom: the next one, None if nobody is left."""
-
-    process: str
-    resource: str
-    whom: str | None
-    mark: Mark
-
-    def __str__(self) -> str:
-        if what := QUEUE.get(self.mark.detail):
-            by = f"which is up to {self.whom or 'nobody who is left'}"
-            return f"waits for {what} {self.resource}, {by}"
-        return f"waits for {named(self.resource)}, held by {self.whom}"
 
 
 def named(resource: str) -> str:
@@ -49,59 +26,47 @@ def named(resource: str) -> str:
     return f"{'the write lock of ' * file}{'the ' * resource.isalpha()}{resource}"
 
 
-def after(own: Marks, since: float, state: str, resource: str, detail: str | None) -> Marks:
-    """Return what a process holds and waits for, after one more mark."""
-    if state in ("started", "ended", "died"):
-        return {}
-    if state in ("waiting", "holding"):
-        return own | {resource: Mark(state, detail, since)}
-    ends = state in ("done", "gave_up")
-    return {name: mark for name, mark in own.items() if name != resource} if ends else own
+def ring(marks: Sequence[Mark], living: Sequence[str]) -> list[Wait]:
+    """Return the waits of a deadlock, each up to the process of the next; [] if there is none.
 
-
-def ring(marks: dict[str, Marks]) -> list[Wait]:
-    """Return the waits of a deadlock, each for the process of the next; [] if there is none.
-
-    marks: what each process holds and waits for that has not ended, in plan order.
+    marks: the last of each process about each resource; living: who has not ended, in plan order.
     """
-    left, stuck = {one: _waits(one, marks) for one in marks}, {}
-    while left != stuck:
-        stuck, left = left, {}
-        for one, waits in stuck.items():
-            hopeless = {name: whom for name, whom in waits.items() if {*whom} <= stuck.keys()}
-            left |= {one: hopeless} if hopeless else {}
+    marks = [mark for mark in marks if isinstance(mark.resource, str)]
+    held = {(mark.process, mark.resource) for mark in marks if mark.state == "holding"}
+    waits, before = {m: _up_to(m, held, living) for m in marks if m.state == "waiting"}, None
+    while waits != before:
+        before, stuck = waits, {wait.process for wait in waits}
+        waits = {wait: whom for wait, whom in waits.items() if stuck.issuperset(whom)}
+    hopeless = {wait.process: wait for wait in waits}  # one of each process
     try:
-        TopologicalSorter({one: chain(*waits.values()) for one, waits in stuck.items()}).prepare()
-        pairs = [(one, None) for one, waits in stuck.items() if [] in waits.values()][:1]
+        TopologicalSorter({p: waits[hopeless[p]] for p in living if p in hopeless}).prepare()
     except CycleError as error:
         found = error.args[1][:0:-1]  # each waits for the next one, the last for the first
-        at = found.index(min(found, key=[*marks].index))
-        pairs = pairwise([*found[at:], *found[: at + 1]])
-    waits = []
-    for one, whom in pairs:
-        name = next(name for name, of in stuck[one].items() if whom in of or not of)
-        waits.append(Wait(one, name, whom, marks[one][name]))
-    return waits
+        at = found.index(min(found, key=living.index))
+        found = [*found[at:], *found[: at + 1]]
+        return [(hopeless[one], whom) for one, whom in pairwise(found)]
+    return []
 
 
-def _waits(one: str, marks: dict[str, Marks]) -> dict[str, list[str | None]]:
-    """Return what a process waits for, and who can end that: None is somebody unknown."""
-    found = {}
-    for name, mark in marks[one].items():
-        if mark.state == "waiting" and mark.detail in QUEUE:
-            found[name] = [other for other in marks if other != one]
-        elif mark.state == "waiting":
-            holders = [p for p, own in marks.items() if own.get(name, mark).state == "holding"]
-            found[name] = holders or [None]
-    return found
+def _up_to(wait: Mark, held: set[tuple], living: Sequence[str]) -> list[str | None]:
+    """Return who can end a wait: None is somebody unknown, itself nobody else who is left."""
+    if wait.detail in QUEUE:
+        return [one for one in living if one != wait.process] or [wait.process]
+    return [one for one in living if (one, wait.resource) in held] or [None]
 
 
 def words(waits: list[Wait]) -> str:
     """Return a cycle in words, a long one without its middle."""
-    texts, left_out = [str(wait) for wait in waits], len(waits) - 6
+    texts, left_out = [], len(waits) - 6
+    for wait, whom in waits:
+        if what := QUEUE.get(wait.detail):
+            by = whom if whom != wait.process else "nobody who is left"
+            texts.append(f"waits for {what} {wait.resource}, which is up to {by}")
+        else:
+            texts.append(f"waits for {named(wait.resource)}, held by {whom}")
     if left_out > 2:
-        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3].process}"]
-    return f"{waits[0].process} {', which '.join(texts)}" if waits else ""
+        texts[2:-3] = [f"{texts[2]}, and so on for {left_out} more, to {waits[-3][0].process}"]
+    return f"{waits[0][0].process} {', which '.join(texts)}" if waits else ""
 
 
 def cycle(run: Run) -> str:
@@ -118,16 +83,14 @@ def found(run: Run) -> "pd.DataFrame":
     import pandas as pd  # here, because children import this module
 
     rows, schedules = [], run.orders()["schedule"].str.split()
-    for number, played in enumerate(schedules, start=1):
-        before, taken = {}, []  # taken: when each turn was
-        for time, who, state, marks in _replay(run, number):
-            taken += [time] if state == "step" else []
-            waits = ring(before) if state in ("gave_up", "ended", "died") else []
-            if who in [wait.process for wait in waits]:
-                closed = max(wait.mark.since for wait in waits)
-                led = " ".join(played[: sum(turn <= closed for turn in taken)])
-                rows.append((number, closed, time, who, words(waits), led))
-            before = marks
+    for number, events in run.events.groupby("round"):
+        for end in events[events["state"].isin(["gave_up", "ended", "died"])].itertuples():
+            waits = ring(*_standing(run, events, math.nextafter(end.start, -1)))
+            if end.process in [wait.process for wait, _ in waits]:
+                closed = max(wait.start for wait, _ in waits)
+                turns = (events["state"] == "step") & (events["start"] <= closed)
+                led = " ".join(schedules[number - 1][: turns.sum()])
+                rows.append((number, closed, end.start, end.process, words(waits), led))
     return pd.DataFrame(rows, columns="round closed ended victim cycle schedule".split())
 
 
@@ -135,41 +98,31 @@ def graph(run: Run, at: float | None = None, number: int = 1) -> "pd.DataFrame":
     """Return who held and waited for what, one a row: process, state, resource, since, in_cycle.
 
     at: seconds since the start gate of that round, by default when its first deadlock closed, or
-    else when most was held and waited for. `attrs["cycle"]` has the cycle in words.
+    else when most was held and waited for. The rows of a cycle come first, around it;
+    `attrs["cycle"]` has it in words.
     """
-    if at is None:
-        at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
-    stood = [{}, *(marks for time, *_, marks in _replay(run, number) if at is None or time <= at)]
-    marks = max(stood, key=lambda marks: sum(map(len, marks.values()))) if at is None else stood[-1]
-    return as_table(marks, run.params["processes"])
-
-
-def as_table(marks: dict[str, Marks], names: list[str]) -> "pd.DataFrame":
-    """Return a row for each of these marks, as `graph` does, those of a cycle first, around it."""
     import pandas as pd
 
-    waits = ring(marks)
-    first = [(one, wait.resource) for wait in waits for one in (wait.process, wait.whom) if one]
-    rows = [
-        (one, mark.state, name, mark.since, (one, name) in first)
-        for one, name in dict.fromkeys(first + [(one, n) for one in marks for n in marks[one]])
-        if (mark := marks[one].get(name))  # nobody holds a queue
-    ]
+    events = run.events[run.events["round"] == number]
+    if at is None:
+        at = next((row.closed for row in found(run).itertuples() if row.round == number), None)
+    if at is None:
+        times = events["start"][events["end"] > events["start"]]
+        at = max(times, key=lambda time: len(_standing(run, events, time)[0]), default=0)
+    marks, living = _standing(run, events, at)
+    waits = ring(marks, living)
+    around = [(one, wait.resource) for wait, whom in waits for one in (wait.process, whom)]
+    rows = {(m.process, m.resource): (m.process, m.state, m.resource, m.start) for m in marks}
+    rows = [(*rows[key], key in around) for key in dict.fromkeys([*around, *rows]) if key in rows]
     table = pd.DataFrame(rows, columns="process state resource since in_cycle".split())
-    table["process"] = pd.Categorical(table["process"], names)
+    table["process"] = pd.Categorical(table["process"], run.params["processes"])
     table.attrs["cycle"] = words(waits)
     return table
 
 
-def _replay(run: Run, number: int) -> Iterator[tuple]:
-    """Yield the time, process and state of each mark of a round, and all marks that then stand."""
-    events = run.events[run.events["round"] == number].astype(object)
-    events = events.where(events.notna(), None)
-    marks = {one: {} for one in run.params["processes"] if one in set(events["process"])}
-    columns = ["start", "process", "state", "resource", "detail"]
-    for time, who, *more in events[columns].itertuples(index=False, name=None):
-        if who in marks:
-            marks = marks | {who: after(marks[who], time, *more)}
-        if more[0] in ("ended", "died"):
-            marks = {one: own for one, own in marks.items() if one != who}
-        yield time, who, more[0], marks
+def _standing(run: Run, events: "pd.DataFrame", at: float) -> tuple[list[Mark], list[str]]:
+    """Return what is held and waited for at a time of a round, and who has not ended by then."""
+    spans = events[(events["start"] <= at) & (events["end"] > at)].dropna(subset="resource")
+    ends = events[events["state"].isin(["ended", "died"]) & (events["start"] <= at)]
+    living = [one for one in run.params["processes"] if one not in {*ends["process"]}]
+    return [*spans[spans["state"].isin(["waiting", "holding"])].itertuples()], living

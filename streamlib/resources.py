@@ -16,10 +16,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -137,18 +136,18 @@ def paper(db: Path, unit: int = 1) -> Path:
 def passed(run: Any) -> "pd.DataFrame":
     """Return what went through the queues of a run, a row an item, in the order of the putting.
 
-    Columns: round, resource, number, item, putter, put, getter, got, waited (all in seconds).
+    Columns: round, resource, putter, put, number, item, getter, got, waited; times in seconds.
+    An item can be got before its putter has noted that it is put: then it has not waited.
     """
-    import pandas as pd  # here, because children import this module
-
-    texts = run.events["detail"].astype(str).str.extract(r"(?s)^(put|got) (\d+): (.*)")
-    marks = run.events[["round", "resource", "process", "end"]].assign(item=texts[2])
-    marks["number"] = pd.to_numeric(texts[1])
-    put, got = (marks[texts[0] == what] for what in ("put", "got"))
-    put = put.rename(columns={"process": "putter", "end": "put"})
-    got = got.rename(columns={"process": "getter", "end": "got"}).drop(columns="item")
-    table = put.merge(got, "left").sort_values(["round", "number"], ignore_index=True)
-    return table.astype({"number": int}).assign(waited=table["got"] - table["put"])
+    pattern = r"(?s)^(?P<what>put|got) (?P<number>\d+): (?P<item>.*)"
+    texts = run.events["detail"].astype(str).str.extract(pattern).dropna()
+    marks = run.events[["round", "resource", "process", "end"]].join(texts, how="right")
+    what = marks.pop("what")
+    put, got = marks[what == "put"], marks[what == "got"]
+    table = put.merge(got.drop(columns="item"), "left", on=["round", "resource", "number"])
+    table.columns = "round resource putter put number item getter got".split()
+    table = table.astype({"number": int}).sort_values(["round", "number"], ignore_index=True)
+    return table.assign(waited=(table["got"] - table["put"]).clip(lower=0))
 
 
 def _pass(me: Me, place: str) -> None:
@@ -163,12 +162,10 @@ def _ask(me: Me, place: str, request: tuple, wants="", timeout_s: float | None =
     detail = ", ".join(filter(None, [wants, f"timeout of {limit_s:g} s" if limit_s else ""]))
     for name in request[1] if timeout_s != 0 else ():
         me.mark("waiting", None, name, detail or None)
-    answer, turn = None, -1
-    while number := me._ask(place) if me._takes_turns() else -1:
-        turn, answer = number, _say(me, request, limit_s if number < 0 else 0)
-        if answer is not None or number < 0 or timeout_s == 0:
-            break
-        me._answer.refused = "waits"  # this process may have another turn here
+    turn = me._ask(place) if me._takes_turns() else -1
+    answer = _say(me, request, limit_s if turn < 0 else 0)
+    while answer is None and turn > 0 and timeout_s != 0 and me._waits("waits"):
+        answer = _say(me, request, 0)  # in another turn
     me._recorder.mark("step", None, None, place, turn)
     me._room = False
     if answer is None:
@@ -191,83 +188,82 @@ def _say(me: Me, request: tuple, limit_s: float | None = None) -> Any:
 
 
 class Broker:
-    """What is shared in one round, and who waits for it, as the parent of the processes has it.
+    """What is shared in one round, and who waits for it, as the parent of the processes has it."""
 
-    A lock is a box of the numbers of its units. What methods yield is whom to answer, and what; or
-    None, and what to note.
-    """
-
-    def __init__(self, found: Mapping[str, int | deque] = MappingProxyType({})):
-        self.locks = {name for name, what in found.items() if type(what) is int}
-        self.boxes = {name: deque(range(1, found[name] + 1)) for name in self.locks}
-        for name in found.keys() - self.locks:
-            items = [(0, cloudpickle.dumps(item)) for item in found[name]]
-            self.boxes[name] = deque(items, found[name].maxlen)
+    def __init__(self, found: Mapping[str, int | deque]):
+        self.locks, self.queues = {}, {}  # the numbers of the units that nobody holds; the items
+        for name, what in found.items():
+            if isinstance(what, int):
+                self.locks[name] = deque(range(1, what + 1))
+            else:
+                items = ((0, cloudpickle.dumps(item)) for item in what)
+                self.queues[name] = deque(items, what.maxlen)
         self.held: dict[tuple[Process, str], int] = {}  # which unit
         self.waiting: dict[Process, tuple] = {}  # the requests, first come first
-        self.due, self._number, self._noted = math.inf, 0, ""  # due: the next look, if all run free
+        self.due, self._number = math.inf, 0  # due: the next look, if all run free
 
-    def ask(self, one: Process, request: tuple) -> Iterator[tuple]:
-        """Take a request of a process, or () if it gives up; answer those that need not wait."""
+    def ask(self, one: Process, request: tuple) -> None:
+        """Take a request of a process, or () if it gives up; answer whoever need not wait."""
         if self.waiting.pop(one, None) and not request:
-            yield one, None
+            one.send(None)
         self.waiting |= {one: request} if request else {}
         served = True
         while served:
             answers = {who: self._answer(who, *asked) for who, asked in self.waiting.items()}
             served = {who: answer for who, answer in answers.items() if answer is not None}
-            self.waiting = {who: r for who, r in self.waiting.items() if who not in served}
-            yield from served.items()
+            for who, answer in served.items():
+                del self.waiting[who]
+                who.send(answer)
 
-    def leave(self, one: Process) -> Iterator[tuple]:
-        """Free what a process holds that has ended its round."""
+    def leave(self, one: Process) -> list[str]:
+        """Free what a process holds that has ended its round; return a sentence for each."""
         self.waiting.pop(one, None)
-        for name in [name for who, name in self.held if who is one]:
-            self.boxes[name].append(self.held.pop((one, name)))
-            if self.due < math.inf or not one.alive:  # else its round was given up
-                said = f"{one.name} ended and abandoned {deadlock.named(name)}"
-                yield None, f"{said}, which it held: it is free again."
-        yield from self.ask(one, ())
+        names = [name for who, name in self.held if who is one]
+        for name in names:
+            self.locks[name].append(self.held.pop((one, name)))
+        self.ask(one, ())
+        given_up = self.due == math.inf and one.alive
+        said = "{} ended and abandoned {}, which it held: it is free again."
+        return [said.format(one.name, deadlock.named(name)) for name in names if not given_up]
 
-    def look(self, living: Iterable[Process], read: Callable) -> Iterator[tuple]:
-        """End a deadlock of processes that have marked nothing since the last look.
+    def look(self, living: Sequence[Process]) -> str:
+        """End a deadlock of these processes, or return a sentence about it; "" if there is none.
 
-        The one whose wait closed it is answered with an error. read: `recorder.read`.
+        The one whose wait closed it gets an error, unless only a timeout is to end it.
         """
         if time.monotonic() < self.due:
-            return
-        self.due, marks = time.monotonic() + LOOK_S, {}
-        for one in living:
-            own, before, at = one.seen
-            if (size := one.recording.stat().st_size) == before > at:
-                found, _, at = read(one.recording, at)
-                for mark in found:
-                    own = deadlock.after(own, mark.t_ns, mark.state, mark.resource, mark.detail)
-            one.seen = own, size, at
-            over = {} if one in self.waiting else self.boxes  # waits that have been answered
-            held = {n: mark for n, mark in own.items() if mark.state == "holding" or n not in over}
-            marks[one.name] = held if size == before else {}
-        waits = deadlock.ring(marks)
-        said, mark = deadlock.words(waits), {wait.process: wait.mark for wait in waits}
-        asked = [one for one in self.waiting if one.name in mark]
-        if asked and not any("timeout" in (mark[one.name].detail or "") for one in asked):
-            last = max(asked, key=lambda one: mark[one.name].since)
-            del self.waiting[last]
-            advice = "take what you need in one order" if waits[-1].whom else "do not wait for it"
-            yield last, Deadlock(f"{said}: {advice}.")
-        elif said and said != self._noted:
-            self._noted = said
-            yield None, f"Deadlock: {said}; only a timeout ends that: take them in one order."
+            return ""
+        self.due = time.monotonic() + LOOK_S
+        marks = [mark for one in living for mark in one.standing()]
+        waits = deadlock.ring(marks, [one.name for one in living])
+        ours = [wait for wait, _ in waits if wait.resource in self.locks | self.queues]
+        asked, said = {one.name: one for one in self.waiting}, deadlock.words(waits)
+        if not waits or any(wait.process not in asked for wait in ours):
+            return ""  # or one of them has been answered
+        if not ours or any("timeout" in (wait.detail or "") for wait in ours):
+            return f"Deadlock: {said}; only a timeout ends that: take them in one order."
+        last = asked[max(ours, key=lambda wait: wait.start).process]
+        advice = "take what you need in one order" if len(waits) > 1 else "do not wait for it"
+        del self.waiting[last]
+        last.send(Deadlock(f"{said}: {advice}."))
+        return ""
 
     def _answer(self, one: Process, what: str, names: list[str], item: bytes = b"") -> object:
-        """Return the answer to a request, an error if it cannot be met; None: it has to wait."""
-        if error := self._wrong(one, what, names):
-            return error
-        box = self.boxes[names[0]]
-        if what == "get" and box:
-            return box.popleft()
-        if what == "take" and all(self.boxes[name] for name in names):
-            self.held |= {(one, name): self.boxes[name].popleft() for name in names}
+        """Return the answer to a request, an error if it can never be met; None: it has to wait."""
+        kind = "lock" if what in ("take", "release") else "queue or window"
+        for name in names:
+            if name not in (boxes := self.locks if kind == "lock" else self.queues):
+                said = f"No {kind} is named {name!r}: name it in resources.shared"
+                return ValueError(f"{said}, and give what that returns as setup.")
+            if what == "take" and ((one, name) in self.held or names.count(name) > 1):
+                said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
+                return Deadlock(f"{said}: take a lock once, and release it first.")
+            if what == "release" and (one, name) not in self.held:
+                holders = " and ".join(o.name for o, held in self.held if held == name) or "nobody"
+                return ValueError(f"{one.name} releases {name}, held by {holders}: take it first.")
+        box = boxes[names[0]]
+        if what == "take" and all(boxes[name] for name in names):
+            self.held |= {(one, name): boxes[name].popleft() for name in names}
             return self.held[one, names[0]]
         if what == "release":
             box.append(self.held.pop((one, names[0])))
@@ -275,22 +271,8 @@ class Broker:
             self._number += 1
             box.append((self._number, item))
             return self._number
+        if what == "get" and box:
+            return box.popleft()
         if what == "window":
             return [*box]
         return True if what == "release" or (what == "join" and not box) else None
-
-    def _wrong(self, one: Process, what: str, names: list[str]) -> Exception | None:
-        """Return the error for a request that can never be met."""
-        kind = "lock" if what in ("take", "release") else "queue or window"
-        for name in names:
-            if name not in self.boxes or (name in self.locks) != (kind == "lock"):
-                said = f"No {kind} is named {name!r}: name it in resources.shared"
-                return ValueError(f"{said}, and give what that returns as setup.")
-            mine, holders = (one, name) in self.held, [o.name for o, n in self.held if n == name]
-            if what == "take" and (mine or names.count(name) > 1):
-                said = f"{one.name} waits for {deadlock.named(name)}, held by {one.name}"
-                return Deadlock(f"{said}: take a lock once, and release it first.")
-            if what == "release" and not mine:
-                held = f"held by {' and '.join(holders) or 'nobody'}"
-                return ValueError(f"{one.name} releases {name}, {held}: take it first.")
-        return None

@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +44,24 @@ class Child:
     pipe: Connection
     alive: bool = True
     shown: int = 0  # how much of its recording the watcher has seen
-    seen: tuple = ({}, -1, 0)  # what it holds, as a look for deadlocks has read its recording
+    seen: int = 0  # how much of it a look for deadlocks has
+    size: int = -1  # how long it was at the last look
+    marks: dict = field(default_factory=dict)  # resource -> its last mark, as seen
+
+    def send(self, message: object) -> None:
+        """Send it something, if it is not gone: whoever reads its pipe next learns that."""
+        with contextlib.suppress(OSError):
+            self.pipe.send(message)
+
+    def standing(self) -> list[Event]:
+        """Return its last marks, one a resource, if there is none since it was last asked."""
+        before, self.size = self.size, self.recording.stat().st_size
+        if self.size == before > self.seen:
+            new, _, self.seen = recorder.read(self.recording, self.seen)
+            for mark in new:
+                kept = self.marks if mark.state not in ("started", "ended") else {}
+                self.marks = kept | {mark.resource: Event(mark.t_ns, *mark[3:])}
+        return [*self.marks.values()] if self.size == before else []
 
 
 class Children:
@@ -58,7 +75,7 @@ class Children:
         quiet = watch or os.environ.get("STREAMLIB_PREDICT") == "skip"
         self._bar, self._bar_due = None, math.inf if quiet else time.monotonic() + SOON_S
         self._rounds, self._done = rounds, 0  # how many are to be played, 0 if unknown
-        self.shared = resources.Broker()
+        self.shared = resources.Broker({})
         self.mark = f"{guard.mark()}_{time.time_ns()}"  # of what the workers start
 
     def start(self, settings: dict, pickled: bytes) -> None:
@@ -87,18 +104,18 @@ class Children:
         self._done = number - 1
         self._gate_ns = time.perf_counter_ns()
         for one in self.all:
-            _send(one, (number, self._gate_ns))
+            one.send((number, self._gate_ns))
 
     def turn(self, one: Child, number: int) -> child.Answer:
         """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
-        _send(one, number)
+        one.send(number)
         limit = f"{TURN_S:g} s (does it wait for another process?)"
         return self._answers([one], TURN_S, f"did not finish turn {number} within {limit}")[0]
 
     def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:
         """End the round for these processes, which wait for a turn; or the run for all."""
         for one in waiting:
-            _send(one, None)
+            one.send(None)
         self._expect(waiting, LEAVE_S, late)
 
     def end(self) -> None:
@@ -124,8 +141,9 @@ class Children:
             self._bar.close()
 
     def note(self, *problems: str) -> None:
-        """Keep what went wrong in the present round; skip empty texts."""
-        self.problems += [self._where + problem for problem in problems if problem]
+        """Keep what went wrong in the present round, once; skip empty texts."""
+        new = dict.fromkeys(self._where + problem for problem in problems if problem)
+        self.problems += [problem for problem in new if problem not in self.problems]
 
     def _expect(self, children: list[Child], limit_s: float, late: str) -> None:
         self.note(*(answer.error for answer in self._answers(children, limit_s, late)))
@@ -142,7 +160,7 @@ class Children:
             for pipe in wait(list(waiting), min(left, LOOK_S)):
                 try:
                     if isinstance(message := pipe.recv(), tuple):
-                        self._reply(self.shared.ask(waiting[pipe], message))
+                        self.shared.ask(waiting[pipe], message)
                         continue
                     answers.append(child.Answer(*message))
                 except (EOFError, OSError):
@@ -151,18 +169,13 @@ class Children:
                         continue
                     answers.append(self._bury(waiting[pipe]))
                 if answers[-1].place is None:
-                    self._reply(self.shared.leave(waiting[pipe]))
+                    self.note(*self.shared.leave(waiting[pipe]))
                 del waiting[pipe]
             with contextlib.suppress(OSError):  # a recording is gone
-                self._reply(self.shared.look(waiting.values(), recorder.read))
+                self.note(self.shared.look([*waiting.values()]))
             self._show()
             self._show_bar([one.name for one in waiting.values()])
         return answers
-
-    def _reply(self, answers: Iterable[tuple[Child | None, object]]) -> None:
-        """Send what `resources.Broker` answers, or note it."""
-        for one, answer in answers:
-            _send(one, answer) if one else self.note(answer)
 
     def _bury(self, one: Child, late: str = "") -> child.Answer:
         """End a process that is late, or gone; return the answer that it cannot give."""
@@ -208,8 +221,3 @@ def exit_words(code: int | None) -> str:
     with contextlib.suppress(TypeError, ValueError):  # it has none yet, or it is not a signal's
         return f"signal {-code} ({signal.Signals(-code).name})"
     return f"exit code {code}"
-
-
-def _send(one: Child, message: object) -> None:
-    with contextlib.suppress(OSError):  # it is gone: whoever reads its pipe next learns that
-        one.pipe.send(message)

@@ -76,7 +76,7 @@ class Session:
         """Make the database ready for the next round; return the round's number."""
         self.count()  # what the round before this one has stored
         made = self._setup(self.db)
-        self.children.shared = made if isinstance(made, resources.Broker) else resources.Broker()
+        self.children.shared = made if isinstance(made, resources.Broker) else resources.Broker({})
         self._new_pets()  # those that are there before the round are not the run's own
         self.kept["rounds_run"] += 1
         return self.kept["rounds_run"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streamlib import database, deadlock, orders
+from streamlib import database, orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,8 @@ def at(run: "Run", turn: int) -> "pd.DataFrame":
         for mark in marks[marks["turn"] <= turn].itertuples():
             if mark.state == "step":
                 rows[-1] |= {"last": mark.step, "turn": mark.turn}
-            held = deadlock.after(held, mark.start, mark.state, mark.resource, mark.detail)
-            rows[-1]["holds"] = ", ".join(n for n, m in held.items() if m.state == "holding")
+            held |= {mark.resource: mark.state}
+            rows[-1]["holds"] = ", ".join(n for n, state in held.items() if state == "holding")
             if mark.state == "gave_up":
                 rows[-1]["last"] = "gave up"
     for table, shared in run.shared[turn].items():

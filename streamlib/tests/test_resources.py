@@ -69,10 +69,9 @@ def test_pages_of_two_jobs_are_mixed_only_without_a_lock(plan, things, count):
     verdict = schedule.explore(plan, are_whole, setup=setup)
     assert count in (None, (len(verdict.broken), verdict.total))
     assert verdict.verdict == ("broken" if things == {} else "holds")
-    run = processes.run(plan, setup=setup, rounds=2)
-    assert run.problems == [] and (things == {} or are_whole(run.db))
+    run = processes.run(plan, schedule=verdict.schedule or None, setup=setup)
+    assert run.problems == [] and are_whole(run.db) == (verdict.verdict == "holds")
     if verdict.broken:
-        run = processes.run(plan, schedule=verdict.schedule, setup=setup)
         assert jobs(run.db) in (["P1", "P2", "P2", "P1"], ["P1", "P2", "P1", "P2"])
 
 
@@ -130,7 +129,7 @@ def test_who_got_which_item_and_how_long_it_waited_can_be_read():
     got = resources.passed(run)
     assert got["number"].tolist() == [1, 2, 3, 4] and sorted(got["item"]) == list("AABB")
     assert set(got["putter"]) == {"P1", "P2"} and set(got["getter"]) <= {"P3", "P4"}
-    assert (got["waited"] == got["got"] - got["put"]).all()
+    assert (got["waited"] == (got["got"] - got["put"]).clip(lower=0)).all()
     assert run.problems == []
 
 
@@ -244,12 +243,17 @@ BAD = {
 
 
 def test_what_cannot_be_is_one_sentence():
-    plan = {f"P{n}": worker for n, (worker, _) in enumerate(BAD.values(), start=1)}
-    run = processes.run(plan, setup=resources.shared("printer", "fax", scanner=2, jobs=deque()))
-    said = {problem.split()[0]: problem for problem in run.problems if " raised " in problem}
-    assert said.keys() == plan.keys()
-    for name, (_, expected) in zip(plan, BAD.values(), strict=True):
-        assert said[name].startswith(f"{name} raised {expected.replace('P1', name)}")
+    def tries_all(me):
+        for worker, _ in BAD.values():
+            try:
+                worker(me)
+            except Exception as error:
+                print(f"{type(error).__name__}: {error}")
+
+    setup = resources.shared("printer", "fax", scanner=2, jobs=deque())
+    said = processes.run({"P1": tries_all}, setup=setup).output["P1"].splitlines()
+    for line, (_, expected) in zip(said, BAD.values(), strict=True):
+        assert line.startswith(expected)
 
 
 def test_what_cannot_be_costs_its_process_one_turn_under_a_schedule():
@@ -332,12 +336,14 @@ def test_under_a_schedule_nobody_waits_and_who_holds_is_said():
             takes(me)
 
     plan, setup = {"P1": takes, "P2": gives_up}, resources.shared("printer")
-    run = processes.run(plan, schedule="1p 2x 1r", setup=setup)
-    assert (run.schedule, run.problems) == ("1p 2x 1r", [])
-    run = processes.run(plan, schedule="1p 2p 1r 2r", setup=setup)
-    assert run.stopped == ["Turn 2 (2p): P2 cannot go on here because P1 holds the printer."]
-    run = processes.run(plan, schedule="2x 1p 1r", setup=setup)
-    assert run.stopped == ["Turn 1 (2x): P2 did not give up, for nobody held what it wanted."]
+    run = processes.run(plan, schedule=["1p 2x 1r", "1p 2p 1r 2r", "2x 1p 1r"], setup=setup)
+    assert run.schedule == "1p 2x 1r"
+    assert run.stopped == [
+        "",
+        "Turn 2 (2p): P2 cannot go on here because P1 holds the printer.",
+        "Turn 1 (2x): P2 did not give up, for nobody held what it wanted.",
+    ]
+    assert len(run.problems) == 2
     verdict = schedule.explore(plan, lambda path: True, setup=setup, gives_up=True)
     assert verdict.verdict == "broken" and "TimeoutError" in verdict.why  # P1 raises it
 
