@@ -207,7 +207,8 @@ class Run:
 
     def why(self) -> list[str]:
         """One sentence for each row that was lost, and for each other problem."""
-        gave_up = self.events[self.events["state"] == "gave_up"].to_dict("records")
+        theirs = self.events["detail"].isin(["TimeoutError", "Deadlock"])  # of `resources`: raised
+        gave_up = self.events[(self.events["state"] == "gave_up") & ~theirs].to_dict("records")
         said = [(event["round"], self._why_locked(event)) for event in gave_up]
         lost = self.items[(self.items["outcome"] == "lost") & (not self._uncounted())]
         for number, process, item in lost[["round", "process", "item"]].itertuples(index=False):
