@@ -76,8 +76,8 @@ def hold(me: Me, name: str, *more: str, **options: Any) -> Iterator[int]:
 def take(me: Me, name: str, *more: str, timeout_s: float | None = None) -> int:
     """Wait until this process can hold all of these locks; hold them, return which unit (1, 2 ...).
 
-    timeout_s: how long to wait, seconds (times the time scale), by default for ever; 0: not at all.
-    Raises TimeoutError if that was too short, Deadlock if it would be for ever.
+    timeout_s: how long to wait, seconds (times the time scale), by default forever; 0: not at all.
+    Raises TimeoutError if that was too short, Deadlock if it would be forever.
     """
     names = [str(one) for one in (name, *more)]
     unit = _ask(me, " and ".join(names), ("take", names), "", timeout_s)
@@ -241,9 +241,9 @@ class Broker:
         if not waits or any(wait.process not in asked for wait in ours):
             return ""  # or one of them has been answered
         if not ours or any("timeout" in (wait.detail or "") for wait in ours):
-            return f"Deadlock: {said}; only a timeout ends that: take them in one order."
+            return f"Deadlock: {said}; only a timeout ends that."
         last = asked[max(ours, key=lambda wait: wait.start).process]
-        advice = "take what you need in one order" if len(waits) > 1 else "do not wait for it"
+        advice = "take what you need in one order" if len(waits) > 1 else "let another process put or take what is missing"
         del self.waiting[last]
         last.send(Deadlock(f"{said}: {advice}."))
         return ""

@@ -135,7 +135,7 @@ class _Search:
         while round.waiting:
             choices = [turn for turn, after in node.next.items() if after is None or after.open]
             if not node.next or len(round.taken) == MOST_TURNS:
-                stuck = f"after {round.schedule or 'the start'} all wait for a lock for ever"
+                stuck = f"after {round.schedule or 'the start'} all wait for a lock forever"
                 long = f"a round was left after {MOST_TURNS:,} turns: let each process end"
                 if not node.next and any(at.locks for at in round.waiting.values()):
                     self._keep(round, stuck, "deadlock", "")

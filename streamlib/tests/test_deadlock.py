@@ -264,7 +264,7 @@ def test_two_databases_locked_in_opposite_order_are_told_while_they_stand():
         "P1 waits for the write lock of b.db, held by P2, which waits for the write lock of a.db, "
         "held by P1"
     )
-    assert run.problems == [f"Deadlock: {cycle}; only a timeout ends that: take them in one order."]
+    assert run.problems == [f"Deadlock: {cycle}; only a timeout ends that."]
 
 
 def upgrades(me):
@@ -322,7 +322,7 @@ def test_a_queue_joined_before_it_is_drained_is_told():
     cycle = "P1 waits for the end of jobs, which is up to nobody who is left"
     assert deadlock.cycle(run) == cycle
     [problem] = run.problems
-    assert problem.startswith(f"P1 raised Deadlock: {cycle}: do not wait for it")
+    assert problem.startswith(f"P1 raised Deadlock: {cycle}: let another process put or take")
 
 
 def test_two_that_wait_for_each_others_items_are_told():

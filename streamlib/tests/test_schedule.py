@@ -398,7 +398,7 @@ def waits_for_itself(me):
 def test_a_process_that_waits_for_itself_is_a_deadlock():
     verdict = schedule.explore({"P1": waits_for_itself}, lambda db: True)
     assert (verdict.verdict, verdict.broken, verdict.total) == ("broken", ["1b"], 1)
-    assert verdict.why == "after 1b all wait for a lock for ever"
+    assert verdict.why == "after 1b all wait for a lock forever"
     assert verdict.anomaly == "deadlock: P1 locked lab.db (write) in turn 1, and now all wait"
 
 
@@ -412,7 +412,7 @@ def test_a_lock_that_another_program_holds_is_no_deadlock():
 
         verdict = schedule.explore({"P1": waits}, lambda db: True)
     assert (verdict.verdict, verdict.explored, verdict.anomaly) == ("unknown", 0, "")
-    assert verdict.why == "after the start all wait for a lock for ever"
+    assert verdict.why == "after the start all wait for a lock forever"
 
 
 def test_if_no_interleaving_comes_to_its_end_it_is_unknown(monkeypatch):
@@ -436,7 +436,7 @@ def test_a_deadlock_of_two_files_is_no_interleaving_that_holds():
     verdict = schedule.explore({"P1": crossed, "P2": crossed}, lambda db: True, setup=counter)
     assert (verdict.verdict, verdict.explored, verdict.total) == ("broken", 4, 4)
     assert verdict.broken == ["1b 2b", "2b 1b"]
-    assert verdict.why == "after 1b 2b all wait for a lock for ever"
+    assert verdict.why == "after 1b 2b all wait for a lock forever"
 
 
 def test_patience_is_said_and_giving_up_can_be_tried():
