@@ -243,7 +243,8 @@ class Broker:
         if not ours or any("timeout" in (wait.detail or "") for wait in ours):
             return f"Deadlock: {said}; only a timeout ends that."
         last = asked[max(ours, key=lambda wait: wait.start).process]
-        advice = "take what you need in one order" if len(waits) > 1 else "let another process put or take what is missing"
+        alone = "let another process put or take what is missing"
+        advice = alone if len(waits) == 1 else "take what you need in one order"
         del self.waiting[last]
         last.send(Deadlock(f"{said}: {advice}."))
         return ""
