@@ -25,6 +25,7 @@ YES = re.compile(YES + r"|(?:of course|it do\w+|it is|it will)(?! n))\b")
 NO = re.compile(r"\b(?:n(?!/a)|nope|not|never|false|cannot|\w+n't)\b")
 UNSURE = re.compile(r"\b(?:not|\w+n't|idea|clue|maybe|perhaps|know|say|tell|sure|certain)\b")
 REASON = re.compile(r"[,.;:!?\n]|\b(?:but|because|since)\b")  # what follows gives the reasons
+KINDS = re.compile("number|yes or no|text|order of ")
 DOTS = "put your answer in place of the dots"
 SURE = ["sure", "fairly", "guess"]
 OUTCOMES = ["right", "wrong", "sure and wrong", "skipped"]  # the second has the third in it
@@ -79,7 +80,7 @@ def ask(question: str, answer: object, kind: Kind = "number", confidence: str = 
 
     An answer of another kind is none: this says so, and what needs it will stop.
     """
-    if kind in SURE:  # where the kind is a number, and so not named
+    if isinstance(kind, str) and not KINDS.match(kind):  # it is a number, and so not named
         kind, confidence = "number", kind
     if confidence and (confidence := str(confidence).casefold()) not in SURE:
         print(f"{confidence!r} is not how sure you are: write sure, fairly or guess.")

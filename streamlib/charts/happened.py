@@ -56,7 +56,8 @@ def interleaving(events: pd.DataFrame, *, at: int | None = None, ax: Axes | None
     colors = drawing.tint(np.arange(len(names))[:, None], strength)
     ax = drawing.draw_cells(ax, colors, grid.fillna(" ").to_numpy(), "turn")
     drawing.name_rows(ax, names)
-    finding = f"{last:,} turns, {(np.diff(steps['lane']) != 0).sum():,} switches between processes"
+    switches = int((np.diff(steps["lane"]) != 0).sum())
+    finding = f"{last:,} turns, {switches:,} switch{'es' * (switches != 1)} between processes"
     return drawing.entitle(ax, finding + f"; after turn {at}" * (at is not None) + note)
 
 

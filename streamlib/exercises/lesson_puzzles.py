@@ -216,7 +216,7 @@ PUZZLES = [
         {"P1": count_one_in_a_transaction, "P2": count_one_in_a_transaction},
         f"PRAGMA journal_mode = WAL; {ONE_NUMBER}",
         "SELECT number <> 2 FROM pets",
-        "SQLite doesn't wait where waiting can't help: when what a process read is out of date.",
+        "A plain BEGIN is no turn. SQLite doesn't wait where what a process read is out of date.",
         "A transaction that has read can't write once another has: what it read is stale, and\n"
         "waiting wouldn't make it fresh. BEGIN IMMEDIATE asks for the write lock before reading.",
     ),
@@ -262,7 +262,7 @@ PUZZLES = [
 
 
 def play(number: int) -> schedule.play:
-    """Print a puzzle: its goal, its code, and the turns to beat; return its game."""
+    """Print a puzzle: its goal and its code; return its game, which tells the turns to beat."""
     puzzle, least = _rung(number)
 
     def debrief(turns: int) -> str:
@@ -271,11 +271,17 @@ def play(number: int) -> schedule.play:
 
     print(f"Puzzle {number}. {puzzle.goal}\n")
     print(*map(inspect.getsource, dict.fromkeys(puzzle.plan.values())), sep="\n")
-    print(f"Turns to beat: {least or 'nobody has won it yet'}")
     print(f"Stuck? ladder.hint({number})   No schedule does it? ladder.proof({number})")
     goal = puzzle.won if puzzle.reached != "deadlock" else "deadlock"
     game = schedule.play(puzzle.plan, setup=puzzle.setup, goal=goal)
     game.debrief = debrief
+
+    def turn(turns: int | str) -> str:
+        if "x" in str(turns):
+            raise ValueError("On the ladder nobody gives up: choose turns that can be taken.")
+        return schedule.play.turn(game, turns)
+
+    game.turn = turn
     return game
 
 

@@ -109,7 +109,7 @@ class Children:
     def turn(self, one: Child, number: int) -> child.Answer:
         """Let one process go on (see `Me._ask`); its answer's error tells if it is gone."""
         one.send(number)
-        limit = f"{TURN_S:g} s (does it wait for another process?)"
+        limit = f"{TURN_S:g} s (does it loop, or wait for another process?)"
         return self._answers([one], TURN_S, f"did not finish turn {number} within {limit}")[0]
 
     def give_up(self, waiting: list[Child], late: str = "did not leave a round") -> None:

@@ -52,6 +52,7 @@ class Game:
         self._names, self._goal, self._lock = [*plan], goal, RLock()
         self._run = partial(processes.run, dict(plan), setup=setup, label="play")
         self._first, self._buttons, self._round, self._thread = {}, [], None, Thread()
+        self._box = None
         _open.append(self)
         for n, _ in enumerate(plan, start=1):  # a first step is known once one has been there
             why = self._go([orders.Turn(n, "")])
@@ -63,7 +64,7 @@ class Game:
         with self._lock:
             for turn in orders.parse(str(turns), self._names):
                 step, here = turn.step or "", self._next.get(turn.process, "")
-                said = f"Turn {len(self._turns) + 1} ({turn}): {self._names[turn.process - 1]}"
+                said = f"Turn {len(self._turns) + 1}: {self._names[turn.process - 1]}"
                 if here and not orders.slug(here).startswith(step.removeprefix("x")):
                     raise ValueError(f"{said} has no such step here: its next step is {here}.")
                 wanted = [*self._turns, orders.Turn(turn.process, "x" * step.startswith("x"))]
@@ -71,8 +72,9 @@ class Game:
                     why = f"{said} would wait at {here} for {self._who(wanted)}: nothing changes."
                 if why:
                     return self._stand(self._turns, why)
-                error = self._round.taken[-1].answer.error
-                self._stand(wanted, error or f"{said} went through {here}.")
+                error = self._round.taken[-1].answer.error.split(" (line ")[0]  # of no use here
+                came = f"Turn {len(wanted)}: {error}" if error else f"{said} went through {here}"
+                self._stand(wanted, came.rstrip(".") + ".")
             return self.said
 
     def undo(self) -> str:
@@ -182,7 +184,7 @@ class Game:
             button.description = f"{name}: {self._next.get(n, 'ended')}"
             button.disabled = n not in self._next
         if self._buttons:
-            self._text.value = f"<pre>{escape(repr(self))}</pre>"
+            self._text.value = f'<pre style="white-space: pre">{escape(repr(self))}</pre>'
         return said
 
     def __repr__(self) -> str:
@@ -205,9 +207,14 @@ class Game:
         plain = {"text/plain": f"{self!r}\n{BY_CODE}"}
         if not find_spec("ipywidgets"):
             return plain
+        self._box = self._box or self._widgets()
+        return self._box._repr_mimebundle_() | plain
+
+    def _widgets(self) -> object:
+        """Return the buttons and the text, the same ones wherever the game is shown."""
         import ipywidgets
 
-        self._text, self._buttons = ipywidgets.HTML(), []
+        self._text = ipywidgets.HTML()
         calls = [*(partial(self.turn, n) for n in range(1, len(self._names) + 1))]
         calls += [self.undo, self.again]
         for name, call in zip([*self._names, "Undo", "Start again"], calls, strict=True):
@@ -215,7 +222,7 @@ class Game:
             self._buttons[-1].on_click(partial(self._click, call))
         self._show(self.said)
         row = ipywidgets.HBox(self._buttons, layout={"flex_flow": "row wrap"})
-        return ipywidgets.VBox([row, self._text])._repr_mimebundle_() | plain
+        return ipywidgets.VBox([row, self._text])
 
     def _click(self, call: Callable, _: object) -> None:
         try:

@@ -148,7 +148,7 @@ def test_an_upgrade_that_fails_is_no_write_lock(play):
 def test_a_click_on_one_that_would_wait_says_for_whom_and_changes_nothing(pets):
     pets.turn("1b 1i")
     before = repr(pets).splitlines()[1:]
-    assert pets.turn(2) == "Turn 3 (2): P2 would wait at begin for P1: nothing changes."
+    assert pets.turn(2) == "Turn 3: P2 would wait at begin for P1: nothing changes."
     assert repr(pets).splitlines()[1:] == before
     pets.turn("1c 2b")
     assert pets.schedule == "1b 1i 1c 2b"
@@ -173,7 +173,7 @@ def test_a_commit_that_readers_hold_up_waits_for_each_of_them_and_is_undone(play
     game.turn("1b 1u 2s 4s")
     assert "P1 would wait at commit for P2 and P4" in game.turn(1)
     assert "P3 went through select" in game.turn(3)  # a COMMIT that waits keeps new readers out
-    assert game.turn("2c 3c 4c 1c").startswith("Turn 9 (1c): P1 went through commit.")
+    assert game.turn("2c 3c 4c 1c").startswith("Turn 9: P1 went through commit.")
     assert game.schedule == "1b 1u 2s 4s 3s 2c 3c 4c 1c" and value(game) == 7
 
 
@@ -245,7 +245,7 @@ PHILOSOPHERS = {"P1": two_locks("a.db", "b.db"), "P2": two_locks("b.db", "a.db")
 def test_a_deadlock_is_a_goal_and_its_schedule_says_where_it_stands(play):
     game = play(PHILOSOPHERS, two_files, goal="deadlock")
     game.turn("1f 1s")
-    assert not game.won and game.turn(2).startswith("Turn 3 (2): P2 would wait at first for P1")
+    assert not game.won and game.turn(2).startswith("Turn 3: P2 would wait at first for P1")
     game.undo()
     said = game.turn("2f")
     assert game.won and said.endswith("The goal is reached in 2 turns: 1f 2f")
@@ -278,7 +278,7 @@ def test_a_deadlock_is_none_as_long_as_one_can_go_on(play):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("1w", "Turn 1 (1w): P1 has no such step here: its next step is read."),
+        ("1w", "Turn 1: P1 has no such step here: its next step is read."),
         ("3", "names process 3: the plan has 1 (P1), 2 (P2)."),
         ("", "The schedule is empty"),
         ("x", "is not a turn"),
@@ -355,7 +355,7 @@ def test_a_worker_that_raises_is_said(play):
 
     game = play(TWO | {"P3": raises})
     game.turn("3r")
-    assert game.turn("3f").startswith("P3 raised KeyError: 'no such pet' (line ")
+    assert game.turn("3f") == "Turn 2: P3 raised KeyError: 'no such pet'."
     assert game.turn("1r 1a 1w").endswith("P1 went through write.") and value(game) == 1
     game.close()
     assert processes.history("play")[-1].workers["exit"].tolist() == [0, 0, 1]
@@ -551,6 +551,8 @@ def test_the_buttons_show_the_next_steps_and_play(play):
     assert (first.description, first.disabled, second.disabled) == ("P1: ended", True, False)
     undo.click()
     assert (first.description, first.disabled) == ("P1: write", False)
+    game._repr_mimebundle_()  # shown a second time, it has the same buttons
+    assert game._buttons[0] is first
     assert "schedule: 1r 1a" in game._text.value
     again.click()
     assert game.schedule == "" and "By code" not in game._text.value
