@@ -15,7 +15,7 @@ from streamlib.processes import parent, turns
 from streamlib.tests.conftest import PETS, add_one, counter
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "30"))
+COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "10"))
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
 
