@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -58,17 +59,24 @@ def drawn_in(image, color):
     return (np.abs(image - np.round(255 * np.array(to_rgb(color)))).max(axis=-1) <= 1).sum()
 
 
+def draw(ax):
+    """Draw a chart, unless it is as it was drawn last."""
+    if ax.figure.stale:
+        ax.figure.canvas.draw()
+
+
 def fits(ax):
     """Whether all that is drawn, each text too, is inside the figure and leaves the chart room."""
-    ax.figure.canvas.draw()
+    draw(ax)
     box, whole = ax.get_tightbbox(), ax.figure.bbox
+    ax.figure.stale = False  # to measure it changes nothing
     inner = min(box.x0, box.y0) >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
     return inner and min(ax.bbox.size) > 50
 
 
 def overlapping(ax):
     """The pairs of words, titles and row names in a chart that overlap each other."""
-    ax.figure.canvas.draw()
+    draw(ax)
     texts = [*ax.texts, *ax.get_yticklabels(), *ax.get_xticklabels(), ax._left_title]
     texts = [text for text in texts if text.get_text().strip() and text.get_visible()]
     boxes = [text.get_window_extent() for text in texts]
@@ -187,6 +195,40 @@ def run(*words, cwd=home.root, **environment):
         encoding="utf-8",
         timeout=DEADLINE_S,
     )
+
+
+# Python starts once and runs each command line that it is given as `python -m streamlib` does.
+SEVERAL = """
+import contextlib, io, json, runpy, sys
+done = []
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_module("streamlib", run_name="__main__")
+        except SystemExit as left:
+            done.append([left.code or 0])
+        sys.stdout.flush(), sys.stderr.flush()
+    done[-1] += [one.buffer.getvalue().decode() for one in (out, err)]
+print(json.dumps(done))
+"""
+
+
+def run_each(*lines, cwd=home.root, **environment):
+    """Run programs of the lab one after another in one Python; return what each of them did."""
+    given = json.dumps([[str(word) for word in words] for words in lines])
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, given],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(home.root)} | environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for words, (status, *said) in zip(lines, json.loads(done.stdout), strict=True):
+        yield subprocess.CompletedProcess(words, status, *said)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """about.py names each fault in a sentence, and the command that it gives for it mends it."""
 
 import ast
+import functools
 import json
 import os
 import re
@@ -29,13 +30,29 @@ OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python")) +
 )
 
 
-REAL_PORT_STATE = about.port_state
+REAL_PORT_STATE, REAL_CLOCK, REAL_OUTPUT_OF = about.port_state, about.clock, about.output_of
 
 
-@pytest.fixture(autouse=True)
-def free_ports(monkeypatch):
-    """All ports are free: a real one may be taken by another program at any moment."""
-    monkeypatch.setattr(about, "port_state", lambda kind, port: "free")
+@functools.cache
+def version_of(*command):
+    """What a Python on this machine says of its version; each is asked once."""
+    return REAL_OUTPUT_OF(*command)
+
+
+def output_of(*command, **options):
+    """As about.output_of."""
+    ask = version_of if command[1:2] == ("-c",) and not options else REAL_OUTPUT_OF
+    return ask(*command, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def at_rest():
+    """All ports are free, which any program may take; no clock is read, and no version twice."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(about, "port_state", lambda kind, port: "free")
+        patched.setattr(about, "clock", lambda name: "a clock")
+        patched.setattr(about, "output_of", output_of)
+        yield
 
 
 def fill(folder):
@@ -131,7 +148,8 @@ def test_a_sound_lab_has_nothing_wrong(run):
     assert run() == (0, ["Nothing."])
 
 
-def test_the_report_has_every_fact(lab):
+def test_the_report_has_every_fact(lab, monkeypatch):
+    monkeypatch.setattr(about, "clock", REAL_CLOCK)
     known = about.facts(lab)
     text = about.report(known)
     assert re.search(rf"^Python +{re.escape(sys.version.split()[0])}$", text, re.M)
@@ -145,13 +163,60 @@ def test_the_report_has_every_fact(lab):
 # The lab's own Python: each fault for real, and its command typed
 
 
-def test_an_environment_that_is_there_is_sound_whichever_python_looks_at_it(whole):
-    make_venv(whole)
-    assert wrong(whole) == []
-    known = about.facts(whole)
-    assert known["environment"] == f"venv {whole / '.venv'}"
-    assert known["streamlib"] == str(whole / "streamlib")
-    assert Path(known["kernel"]) == whole / OWN
+def make_wheel(folder):
+    """Make a package there that pip can install: tiny, version 1.5."""
+    info = "tiny-1.5.dist-info"
+    with zipfile.ZipFile(folder / "tiny-1.5-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.5\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory):
+    """An environment with three faults, which the commands for them mend one after another.
+
+    A package is missing; then the kernel is another Python, and the package of another copy of the
+    lab is found. What was wrong `first` and `then`, and the facts `afterward`.
+    """
+    whole = fill(tmp_path_factory.mktemp("mended") / "a lab")
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("STREAMLIB_OUTPUTS", "PYTHONPATH"):
+            patched.delenv(name, raising=False)
+        site_packages = make_venv(whole, path_file="../../../../another")
+        (whole / "another" / "streamlib").mkdir(parents=True)
+        (whole / "another" / "streamlib" / "__init__.py").touch()
+        kernel = whole / ".venv" / "share" / "jupyter" / "kernels" / "python3"
+        kernel.mkdir(parents=True)
+        other = str(whole / "elsewhere" / "python")
+        command = [other, "-m", "ipykernel_launcher"]
+        (kernel / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "Python"}))
+        make_wheel(whole.parent)
+        (whole / "requirements.txt").write_text("tiny==1.5\n")
+        first = wrong(whole)
+        type_in(whole, first[0].command, PIP_FIND_LINKS=str(whole.parent))
+        then = wrong(whole)
+        type_in(whole, then[0].command + " --version")
+        afterward = about.facts(whole)
+    return SimpleNamespace(
+        lab=whole,
+        site_packages=site_packages,
+        other=other,
+        first=first,
+        then=then,
+        afterward=afterward,
+    )
+
+
+def test_an_environment_that_is_there_is_sound_whichever_python_looks_at_it(mended):
+    known = mended.afterward
+    assert about.problems(known) == []
+    assert known["environment"] == f"venv {mended.lab / '.venv'}"
+    assert known["streamlib"] == str(mended.lab / "streamlib")
+    assert Path(known["kernel"]) == mended.lab / OWN
 
 
 def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
@@ -167,26 +232,25 @@ def test_no_environment_is_made_by_readmes_line(whole, monkeypatch):
         assert re.sub(r"^python\S*", "python3", make) == line
 
 
-@pytest.mark.parametrize("fault", ["moved away", "not a program", "ends at once"])
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links and shell scripts")
-def test_a_python_that_does_not_run_is_made_anew(whole, fault):
+def test_a_python_that_does_not_run_is_made_anew(whole):
     make_venv(whole)
     python = whole / OWN
-    python.unlink()
-    if fault == "moved away":
-        python.symlink_to(whole / "no-such-python")
-    else:
-        python.write_text("#!/bin/sh\necho 'no stdlib' >&2; exit 3\n")
-        python.chmod(0o755 if fault == "ends at once" else 0o644)
-    (problem,) = wrong(whole)
-    assert problem.stops and "the Python in .venv does not run: no (" in problem.reason
-    assert ("no stdlib" in problem.reason) == (fault == "ends at once")
-    make, install, opening = problem.command.split(" && ")
-    if fault == "moved away":
-        type_in(whole, make)
-        assert about.facts(whole)["it runs"] == "yes"
-    assert install == f"{OWN} -m pip install -q -r requirements.txt"
-    assert opening == f"{OWN} -m streamlib lab"
+    for fault, mode in (("ends at once", 0o755), ("not a program", 0o644), ("moved away", None)):
+        python.unlink()
+        if fault == "moved away":
+            python.symlink_to(whole / "no-such-python")
+        else:
+            python.write_text("#!/bin/sh\necho 'no stdlib' >&2; exit 3\n")
+            python.chmod(mode)
+        (problem,) = wrong(whole)
+        assert problem.stops and "the Python in .venv does not run: no (" in problem.reason, fault
+        assert ("no stdlib" in problem.reason) == (fault == "ends at once")
+        make, install, opening = problem.command.split(" && ")
+        assert install == f"{OWN} -m pip install -q -r requirements.txt"
+        assert opening == f"{OWN} -m streamlib lab"
+    type_in(whole, make + " --without-pip")  # which takes long, and is not what did not run
+    assert about.facts(whole)["it runs"] == "yes"
 
 
 def test_a_missing_pip_is_installed_by_ensurepip(whole):
@@ -215,28 +279,11 @@ def test_a_debian_python_without_ensurepip_is_told_the_package(found, run):
     assert "; type: sudo apt install python3-venv && python" in lines[0]
 
 
-def test_a_missing_package_is_installed(whole):
-    site_packages = make_venv(whole)
-    with zipfile.ZipFile(whole.parent / "tiny-1.5-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tiny.py", "")
-        wheel.writestr(
-            "tiny-1.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.5\n"
-        )
-        wheel.writestr(
-            "tiny-1.5.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr("tiny-1.5.dist-info/RECORD", "")
-    (whole / "requirements.txt").write_text("tiny==1.5\n")
-    (problem,) = wrong(whole)
-    assert problem == (
-        True,
-        "tiny is missing",
-        f"{OWN} -m pip install -r requirements.txt",
-    )
-    type_in(whole, problem.command, PIP_FIND_LINKS=str(whole.parent))
-    assert wrong(whole) == []
-    assert (site_packages / "tiny.py").is_file()
+def test_a_missing_package_is_installed(mended):
+    install = f"{OWN} -m pip install -r requirements.txt"
+    assert mended.first == [(True, "tiny is missing", install)]
+    assert not any("missing" in problem.reason for problem in mended.then)
+    assert (mended.site_packages / "tiny.py").is_file()
 
 
 def test_a_package_that_notebooks_do_not_find_stops_the_lab(found, run):
@@ -246,29 +293,20 @@ def test_a_package_that_notebooks_do_not_find_stops_the_lab(found, run):
     assert "notebooks do not find the lab's package, streamlib: MISSING" in lines[0]
 
 
-def test_the_package_of_another_copy_is_left_once_the_lab_was_opened(whole):
-    site_packages = make_venv(whole, path_file="../../../../another")
-    (whole / "another" / "streamlib").mkdir(parents=True)
-    (whole / "another" / "streamlib" / "__init__.py").touch()
-    (problem,) = wrong(whole)
+def test_the_package_of_another_copy_is_left_once_the_lab_was_opened(mended):
+    kernel, problem = mended.then
     assert problem.stops and "notebooks do not find the lab's package, streamlib" in problem.reason
     assert problem.command == f"{OWN} -m streamlib lab"
-    type_in(whole, problem.command + " --version")
-    assert (site_packages / "lab.pth").is_file()
-    assert wrong(whole) == []
+    assert kernel.command.endswith(f" && {problem.command}")  # so the lab was opened by it
+    assert (mended.site_packages / "lab.pth").is_file()
+    assert about.problems(mended.afterward) == []
 
 
-def test_a_kernel_that_is_another_python_is_replaced(whole):
-    make_venv(whole)
-    kernel = whole / ".venv" / "share" / "jupyter" / "kernels" / "python3"
-    kernel.mkdir(parents=True)
-    command = [str(whole / "elsewhere" / "python"), "-m", "ipykernel_launcher"]
-    (kernel / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "Python"}))
-    (problem,) = wrong(whole)
+def test_a_kernel_that_is_another_python_is_replaced(mended):
+    problem = mended.then[0]
     assert problem.stops
-    assert problem.reason == f"notebooks do not run in the lab's Python, but in {command[0]}"
-    type_in(whole, problem.command + " --version")
-    assert wrong(whole) == []
+    assert problem.reason == f"notebooks do not run in the lab's Python, but in {mended.other}"
+    assert about.problems(mended.afterward) == []
 
 
 def test_a_notebook_in_another_python_is_told_so(lab, run, monkeypatch):

@@ -27,6 +27,7 @@ from streamlib.tests.conftest import (
     is_one_sentence,
     received_counts,
     run,
+    run_each,
     stored,
     until,
 )
@@ -51,11 +52,11 @@ def outputs(tmp_path, monkeypatch):
 # what there is
 
 
-def options(name):
-    """Return the options of a program, as its --help lists them."""
-    done = run(name, "--help", COLUMNS="200")
-    assert (done.returncode, done.stderr) == (0, "")
-    return set(re.findall(r"(?<![\w-])--[a-z-]+", done.stdout))
+def options(*names):
+    """Yield the options of each of the programs, as its --help lists them."""
+    for done in run_each(*([name, "--help"] for name in names), COLUMNS="200"):
+        assert (done.returncode, done.stderr) == (0, "")
+        yield set(re.findall(r"(?<![\w-])--[a-z-]+", done.stdout))
 
 
 def test_readme_has_each_program_and_only_options_that_it_has():
@@ -73,38 +74,32 @@ def test_readme_has_each_program_and_only_options_that_it_has():
             code = line if line.startswith("python") else in_table
             used[found[1]] |= set(re.findall(r"(?<!\S)--[a-z-]+", code))
     assert sum(map(len, used.values())) > 15
-    for name, its in used.items():
-        assert its <= options(name), name
+    for (name, its), there in zip(used.items(), options(*used), strict=True):
+        assert its <= there, name
 
 
-def test_help_has_a_line_for_each_program():
-    done = run("--help")
-    assert done.returncode == 0
+def test_help_has_a_line_for_each_program_and_after_its_name_is_its_own():
+    done, its = run_each(["--help"], ["send", "--help"])
+    assert done.returncode == its.returncode == 0
     for name, program in terminal.PROGRAMS.items():
         assert re.search(rf"^  {name} +{re.escape(program.__doc__)}$", done.stdout, re.MULTILINE)
+    assert its.stdout.startswith("usage: python -m streamlib send [-h] --to TO")
+    assert terminal.send.__doc__ in its.stdout and "--oldest-first" in its.stdout
 
 
-def test_help_after_a_programs_name_is_that_programs_help():
-    done = run("send", "--help")
-    assert done.stdout.startswith("usage: python -m streamlib send [-h] --to TO")
-    assert terminal.send.__doc__ in done.stdout and "--oldest-first" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
+def test_a_command_line_that_makes_no_sense_is_one_sentence_and_exit_status_2():
+    cases = [
         ([], "python -m streamlib: the following arguments are required: program"),
         (["nonsense"], "python -m streamlib: argument program: invalid choice: 'nonsense'"),
         (["receive"], "python -m streamlib receive: the following arguments are required: url"),
         (["send", "--nonsense"], "python -m streamlib send: "),
         (["pets", "--hold", "x"], "python -m streamlib pets: argument --hold: invalid float"),
-    ],
-)
-def test_a_command_line_that_makes_no_sense_is_one_sentence_and_exit_status_2(words, sentence):
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(sentence) and done.stderr.count("\n") == 1
-    assert done.stderr.endswith(" --help.\n")
+    ]
+    each = run_each(*(words for words, _ in cases))
+    for done, (_, sentence) in zip(each, cases, strict=True):
+        assert (done.returncode, done.stdout) == (2, ""), done.args
+        assert done.stderr.startswith(sentence) and done.stderr.count("\n") == 1
+        assert done.stderr.endswith(" --help.\n")
 
 
 def test_what_stands_behind_lab_goes_on_to_jupyterlab(monkeypatch):
@@ -302,10 +297,10 @@ def test_a_sender_that_is_stopped_by_hand_ends_its_stream(start, tmp_path, numbe
 
 def test_compare_finds_a_source_that_was_sent_oldest_first(tmp_path, numbers):
     out = tmp_path / "out99.txt"
-    sent = run("send", numbers, "--to", f"file:{out}", "--oldest-first", "--limit", 500)
+    sending = ["send", numbers, "--to", f"file:{out}", "--oldest-first", "--limit", 500]
+    sent, done = run_each(sending, ["compare", numbers, out])
     assert (sent.returncode, sent.stderr) == (0, "")
     assert "500 rows sent; limit reached." in sent.stdout
-    done = run("compare", numbers, out)
     assert done.returncode == 0 and "The rows came oldest first." in done.stdout
     assert done.stdout.endswith("All 500 rows arrived once, unaltered and in order; 500 more of "
                                 "the source were not sent.\n")  # fmt: skip
@@ -318,9 +313,8 @@ def test_a_sender_with_a_pace_tells_of_each_row_that_it_sent_the_last_one_too(nu
     assert told == ["sent 1", "sent 2", "sent 3"]
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
+def test_sending_and_its_exit_status(numbers, tmp_path):
+    cases = [
         (["--limit", "0"], 2, "limit is 0: give a whole number of rows, 1 or more."),
         (["--limit", "2", "--every", "0", "0.1", "--seed", "1"], 0, "2 rows sent; limit reached."),
         (["--limit", "2", "--format", "course"], 0, "2 rows sent; limit reached."),
@@ -331,51 +325,51 @@ def test_a_sender_with_a_pace_tells_of_each_row_that_it_sent_the_last_one_too(nu
         (["--to", "udp://localhost:70000"], 2, "a port from 0 to 65535"),
         (["--to", "file:."], 2, "cannot be written ("),
         (["--format", "xml"], 2, "invalid choice: 'xml'"),
-    ],
-)
-def test_sending_and_its_exit_status(numbers, tmp_path, words, status, said):
-    out = tmp_path / "out9.txt"
-    done = run("send", numbers, "--to", f"file:{out}", *words)
-    assert done.returncode == status
-    assert said in (done.stderr if status else done.stdout) and "Traceback" not in done.stderr
-    if "course" in words:
-        assert out.read_text(encoding="utf-8") == "[0, 2999-01-01]\n[1, 2998-01-01]\n"
+    ]
+    outs = [tmp_path / f"out9-{number}.txt" for number in range(len(cases))]
+    to = zip(outs, cases, strict=True)
+    each = run_each(*(["send", numbers, "--to", f"file:{out}", *case[0]] for out, case in to))
+    for done, out, (words, status, said) in zip(each, outs, cases, strict=True):
+        assert done.returncode == status, words
+        assert said in (done.stderr if status else done.stdout) and "Traceback" not in done.stderr
+        if "course" in words:
+            assert out.read_text(encoding="utf-8") == "[0, 2999-01-01]\n[1, 2998-01-01]\n"
 
 
 def test_a_csv_file_is_read_as_the_options_say_when_it_is_sent_and_when_it_is_compared(tmp_path):
     source, out = tmp_path / "source.csv", tmp_path / "out9.txt"
     source.write_bytes("1|Sch\u00f6n, Anna\n2|Jos\u00e9\n".encode("cp1252"))
     reading = ["--encoding", "cp1252", "--delimiter", "|", "--no-header"]
-    assert run("send", source, "--to", f"file:{out}", *reading).returncode == 0
+    done = run_each(
+        ["send", source, "--to", f"file:{out}", *reading],
+        ["compare", source, out, *reading],
+        ["compare", source, out, "--header"],
+    )
+    assert [one.returncode for one in done] == [0, 0, 1]
     rows = [list(one["row"].values()) for one in stored(out) if "row" in one]
     assert rows == [["1", "Sch\u00f6n, Anna"], ["2", "Jos\u00e9"]]
-    assert run("compare", source, out, *reading).returncode == 0
-    assert run("compare", source, out, "--header").returncode == 1
 
 
-@pytest.mark.parametrize("way", ["its name", "another path", "a hard link", "a symbolic link"])
-def test_a_file_is_not_sent_into_itself(tmp_path, way):
-    source, to = tmp_path / "s.txt", tmp_path / "t.txt"
-    source.write_text("Day,Town,Temp\n2024-01-01,Ames,3\n", encoding="utf-8")
-    if way == "a hard link":
-        to.hardlink_to(source)
-    elif way == "a symbolic link":
-        to.symlink_to(source)
-    else:
-        to = source if way == "its name" else tmp_path / ".." / tmp_path.name / "s.txt"
-    done = run("send", source, "--to", f"file:{to}")
-    assert done.returncode == 2 and "something other than a stream: give another" in done.stderr
-    assert source.read_text(encoding="utf-8") == "Day,Town,Temp\n2024-01-01,Ames,3\n"
+def test_a_file_is_not_sent_into_itself(tmp_path):
+    source, content = tmp_path / "s.txt", "Day,Town,Temp\n2024-01-01,Ames,3\n"
+    source.write_text(content, encoding="utf-8")
+    hard, symbolic = tmp_path / "hard.txt", tmp_path / "symbolic.txt"
+    hard.hardlink_to(source)
+    symbolic.symlink_to(source)
+    ways = (source, tmp_path / ".." / tmp_path.name / "s.txt", hard, symbolic)
+    for done in run_each(*(["send", source, "--to", f"file:{to}"] for to in ways)):
+        assert done.returncode == 2, done.args
+        assert "something other than a stream: give another" in done.stderr
+    assert source.read_text(encoding="utf-8") == content
 
 
-@pytest.mark.parametrize("program", ["send", "receive"])
-def test_nothing_of_a_learners_is_overwritten(tmp_path, program):
+def test_nothing_of_a_learners_is_overwritten(tmp_path):
     mine = tmp_path / "my.ipynb"
     mine.write_text('{\n "cells": []\n}\n', encoding="utf-8")
-    words = {"send": [home.data / "penguins.csv", "--to", f"file:{mine}"],
-             "receive": ["udp://localhost:0", "--out", mine]}[program]  # fmt: skip
-    done = run(program, *words)
-    assert done.returncode == 2 and "my.ipynb holds something other than a stream" in done.stderr
+    sending = ["send", home.data / "penguins.csv", "--to", f"file:{mine}"]
+    for done in run_each(sending, ["receive", "udp://localhost:0", "--out", mine]):
+        assert done.returncode == 2, done.args
+        assert "my.ipynb holds something other than a stream" in done.stderr
     assert mine.read_text(encoding="utf-8") == '{\n "cells": []\n}\n'
 
 
@@ -447,22 +441,22 @@ def test_compare_ends_with_its_verdict_whoever_reads_it(tmp_path, numbers, capfd
 ESCAPES = "\x1b[31m\u202e"
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
+def test_names_and_values_reach_the_screen_without_escape_sequences(tmp_path):
+    """Even a file of what strangers sent can be a source."""
+    cases = [
         (["--oldest-first"], 0, r"Oldest first, by day\x1b[31m\u202e (time as"),
         (["--by", "n"], 2, r"choose from day\x1b[31m\u202e, v."),
         (["--by", "v"], 2, r"('\x1b[31m\u202e' in line 3)"),
-    ],
-)
-def test_names_and_values_reach_the_screen_without_escape_sequences(tmp_path, words, status, said):
-    """Even a file of what strangers sent can be a source."""
+    ]
     source = tmp_path / "theirs.csv"
     lines = [f"day{ESCAPES},v", "2024-01-02,1", f"2024-01-01,{ESCAPES}", ""]
     source.write_text("\n".join(lines), encoding="utf-8")
-    done = run("send", source, "--to", f"file:{tmp_path / 'out9.txt'}", *words)
-    told = done.stdout + done.stderr
-    assert done.returncode == status and said in told and told.replace("\n", "").isprintable()
+    sending = ["send", source, "--to", f"file:{tmp_path / 'out9.txt'}"]
+    each = run_each(*([*sending, *words] for words, *_ in cases))
+    for done, (_, status, said) in zip(each, cases, strict=True):
+        told = done.stdout + done.stderr
+        assert done.returncode == status and said in told, done.args
+        assert told.replace("\n", "").isprintable()
 
 
 def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
@@ -472,9 +466,8 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
     assert "of the rows: start a receiver first." in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
+def test_bad_use_is_one_sentence_and_exit_status_2(outputs):
+    cases = [
         (["receive", "udp://localhost:0", "--out", "."], "cannot be written ("),
         (["receive", "udp://localhost:0"], "the following arguments are required: --out"),
         (["receive", "file:x", "--out", "x"], "You cannot listen on"),
@@ -488,11 +481,11 @@ def test_sending_to_nobody_has_exit_status_1(numbers, nobody):
         (["clear", "nothing.ipynb"], "nothing.ipynb is not a notebook, or is missing"),
         (["compare", "nothing.csv", "out9.txt"], "nothing.csv does not exist"),
         (["compare", home.data / "penguins.csv", "nothing.txt"], "nothing.txt does not exist"),
-    ],
-)
-def test_bad_use_is_one_sentence_and_exit_status_2(words, said, outputs):
-    done = run(*words, cwd=outputs)
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    ]
+    each = run_each(*(words for words, _ in cases), cwd=outputs)
+    for done, (words, said) in zip(each, cases, strict=True):
+        assert done.returncode == 2 and said in done.stderr, words
+        assert "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_is_one_sentence_and_exit_status_2(tmp_path):
@@ -515,9 +508,8 @@ TOWNS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("received", "status", "told"),
-    [
+def test_compare_tells_what_is_known_and_fails_only_for_that(tmp_path):
+    cases = [
         (
             "[2024-01-01, Ames, 3]\n[2024-01-02, Bern, 4]\n",
             0,
@@ -547,15 +539,16 @@ TOWNS = (
         ),
         ("x\n" * 30, 1, "... and 10 more that are not well."),
         ("", 1, "Nothing was received: the file is empty"),
-    ],
-    ids=["the first", "all", "reversed", "altered", "lost", "header", "many", "empty"],
-)
-def test_compare_tells_what_is_known_and_fails_only_for_that(received, status, told, tmp_path):
-    (tmp_path / "src.csv").write_text(TOWNS, encoding="utf-8")
-    (tmp_path / "out9.txt").write_text(received, encoding="utf-8")
-    done = run("compare", tmp_path / "src.csv", tmp_path / "out9.txt")
-    assert (done.returncode, done.stderr) == (status, "") and told in done.stdout
-    assert "\n\n" not in done.stdout
+    ]
+    source = tmp_path / "src.csv"
+    source.write_text(TOWNS, encoding="utf-8")
+    outs = [tmp_path / f"out9-{number}.txt" for number in range(len(cases))]
+    for out, (received, *_) in zip(outs, cases, strict=True):
+        out.write_text(received, encoding="utf-8")
+    each = run_each(*(["compare", source, out] for out in outs))
+    for done, (_, status, told) in zip(each, cases, strict=True):
+        assert (done.returncode, done.stderr) == (status, "") and told in done.stdout
+        assert "\n\n" not in done.stdout
 
 
 def test_compare_bears_what_is_nested_deeply(tmp_path, numbers):
@@ -597,21 +590,18 @@ def test_the_bad_network_tells_its_url_first_and_its_counts_at_ctrl_c(start, lis
     assert program.lines[1:] == ["5 came, 5 repeated"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_bad_network_that_makes_no_sense_is_refused_in_one_sentence():
+    cases = [
         ["udp://localhost:0", "--to", "udp://localhost:9", "--loss", 2],
         ["udp://localhost:0", "--to", "udp://localhost:9", "--delay", -1],
         ["udp://localhost:0", "--to", "tcp://localhost:9", "--rate", 10],
         ["file:out9.txt", "--to", "udp://localhost:9"],
         ["localhost", "--to", "udp://localhost:9"],
-    ],
-)
-def test_a_bad_network_that_makes_no_sense_is_refused_in_one_sentence(words):
-    done = run("impair", *words)
-    assert (done.returncode, done.stdout) == (2, "")
-    [sentence] = done.stderr.splitlines()
-    assert sentence.startswith("python -m streamlib impair: ") and sentence.endswith(".")
+    ]
+    for done in run_each(*(["impair", *words] for words in cases)):
+        assert (done.returncode, done.stdout) == (2, ""), done.args
+        [sentence] = done.stderr.splitlines()
+        assert sentence.startswith("python -m streamlib impair: ") and sentence.endswith(".")
 
 
 def test_pets_overwrite_nothing_of_a_learners(tmp_path):
@@ -620,8 +610,7 @@ def test_pets_overwrite_nothing_of_a_learners(tmp_path):
         connection.executescript("CREATE TABLE pets (name); INSERT INTO pets VALUES ('Rex')")
     notes.write_text('{"cells": []}\n', encoding="utf-8")
     before = [path.read_bytes() for path in (mine, notes)]
-    for words in (("--out", notes), ("--out", new, "--db", mine)):
-        done = run("pets", *words)
+    for done in run_each(["pets", "--out", notes], ["pets", "--out", new, "--db", mine]):
         assert done.returncode == 2 and is_one_sentence(done.stderr.strip()), done.stderr
     assert [path.read_bytes() for path in (mine, notes)] == before
 

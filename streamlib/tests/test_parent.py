@@ -115,7 +115,7 @@ def test_a_watcher_sees_every_mark_in_order_and_in_seconds_since_the_gate():
 @pytest.fixture
 def bar_at_once(monkeypatch):
     monkeypatch.setattr(parent, "SOON_S", 0)
-    monkeypatch.setattr(parent, "OFTEN_S", 0)
+    monkeypatch.setattr(parent, "OFTEN_S", 0.02)
     monkeypatch.setenv("STREAMLIB_PREDICT", "")
 
 

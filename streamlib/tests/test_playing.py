@@ -21,6 +21,7 @@ from streamlib.tests.simulated import random_case, worker_of
 
 # Workers that stand here go to their processes by value: those are not to import all of this.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "2"))
 CLOSED = "This game is closed: run its cell again."
 
 
@@ -188,8 +189,9 @@ def test_of_a_reader_and_a_writer_only_the_one_in_the_way_is_named(play):
     assert "for P2: nothing" in game.turn(3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(COUNT))
 def test_random_clicks_and_undos_come_to_what_a_run_of_the_schedule_comes_to(play, seed):
+    """COUNT programs; the environment variable STREAMLIB_SCHEDULES asks for more."""
     model, rng = random_case(seed, most=60), random.Random(seed)
 
     def setup(path):
@@ -600,9 +602,11 @@ def test_an_interrupted_turn_is_not_taken_and_the_game_goes_on(two, monkeypatch)
 GAME = """
 import sys, time
 from streamlib import schedule
-from streamlib.tests.conftest import TWO, counter
+def reads(me):
+    me.step("read")
+    me.step("write")
 if __name__ == "__main__":
-    game = schedule.play(TWO, setup=counter)
+    game = schedule.play({{"P1": reads, "P2": reads}})
     game.turn("1r")
     print(*(one.process.pid for one in game._round.children.all), flush=True)
     {end}

@@ -1,6 +1,8 @@
 """Each puzzle of the ladder is won by exactly those schedules that `explore` calls broken."""
 
 import inspect
+import os
+import random
 import re
 
 import pytest
@@ -10,6 +12,8 @@ from streamlib.exercises import lesson_puzzles as ladder
 from streamlib.tests.conftest import is_one_sentence
 
 NUMBERS = range(1, 11)
+FULL = "STREAMLIB_SCHEDULES" in os.environ
+SOUND = 25
 
 
 @pytest.fixture
@@ -34,6 +38,14 @@ def explored(puzzle):
     return set(rounds), {*verdict.broken, *stuck}
 
 
+def to_play(every, broken):
+    """All broken schedules, and of the sound ones SOUND; all with STREAMLIB_SCHEDULES."""
+    sound = sorted(every - broken)
+    if not FULL:
+        sound = random.Random(len(sound)).sample(sound, min(SOUND, len(sound)))
+    return [*sorted(broken), *sound]
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_puzzle_is_won_by_exactly_the_schedules_that_explore_calls_broken(number, play, capsys):
     puzzle, least = ladder.PUZZLES[number - 1], ladder.TO_BEAT[number - 1]
@@ -44,7 +56,7 @@ def test_a_puzzle_is_won_by_exactly_the_schedules_that_explore_calls_broken(numb
     assert all(inspect.getsource(worker) in printed for worker in puzzle.plan.values())
     assert "to beat" not in printed  # which would give the last one away
     assert not game.won
-    for one in every:
+    for one in to_play(every, broken):
         game.again()
         game.turn(one)
         assert game.schedule == one and game.won == (puzzle.debrief in game.said)

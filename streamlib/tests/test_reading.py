@@ -330,16 +330,16 @@ def test_a_comment_of_several_lines_is_not_an_unclosed_quote(csv_file):
 
 
 def test_a_big_file_takes_little_memory(csv_file):
-    path = csv_file("a,b,c,d,e\n" + f'1,"x, y",Zürich,{"z" * 490}\n' * 40_000)  # all rows strange
+    path = csv_file("a,b,c,d,e\n" + f'1,"x, y",Zürich,{"z" * 1990}\n' * 10_000)  # all rows strange
     assert path.stat().st_size > 20e6
     tracemalloc.start()
     try:
         table = rows.read(path)
-        assert sum(1 for _ in table) == 40_000
+        assert sum(1 for _ in table) == 10_000
         assert tracemalloc.get_traced_memory()[1] < 8e6
     finally:
         tracemalloc.stop()
-    assert "Lines 2, 3, 4, 5, 6, 7, 8, 9 and 39,992 more: fewer" in table.problems[0]
+    assert "Lines 2, 3, 4, 5, 6, 7, 8, 9 and 9,992 more: fewer" in table.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_senders_need_not_wait_for_pandas():
 
 
 @pytest.mark.parametrize(
-    "field", ["1" + "apm 12" * 9999 + "!", "1" + " " * 99_999 + "!", "9" * 99_999]
+    "field", ["1" + "apm 12" * 9999 + "!", "1" + " " * 19_999 + "!", "9" * 99_999]
 )
 def test_no_field_keeps_the_search_for_a_header_busy(csv_file, field):
     table = rows.read(csv_file(f"a\n{field}\n"))

@@ -20,7 +20,7 @@ from streamlib.tests.simulated import random_case, worker_of
 
 # Workers that stand here go to their processes by value: those are not to import all of this.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "15"))
+COUNT = int(os.environ.get("STREAMLIB_SCHEDULES", "6"))
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
 
@@ -62,12 +62,17 @@ def one_piece(me):
         connection.execute("UPDATE counter SET value = ?", (value + 1,))
 
 
-def test_the_lost_update_is_found_and_replayed():
-    verdict = schedule.explore(TWO, is_two, setup=counter)
+@pytest.fixture(scope="module")
+def lost_update():
+    """The verdict on the lost update, and the run of all its interleavings."""
+    return schedule.explore(TWO, is_two, setup=counter), processes.history("explore")[-1]
+
+
+def test_the_lost_update_is_found_and_replayed(lost_update):
+    verdict, explored = lost_update
     assert verdict.verdict == "broken"
     assert (verdict.explored, verdict.total, len(verdict.broken)) == (20, 20, 18)
     assert verdict.schedule == verdict.broken[0] and orders.switches(verdict.schedule) == 2
-    explored = processes.history("explore")[-1]
     played = explored.orders()["schedule"]
     assert len(played) == 20 and explored.problems == []
     assert set(played) - set(verdict.broken) == {"1r 1a 1w 2r 2a 2w", "2r 2a 2w 1r 1a 1w"}
@@ -81,8 +86,8 @@ def test_the_lost_update_is_found_and_replayed():
     )
 
 
-def test_interleavings_are_grouped_by_what_they_led_to():
-    verdict = schedule.explore(TWO, is_two, setup=counter)
+def test_interleavings_are_grouped_by_what_they_led_to(lost_update):
+    verdict, _ = lost_update
     assert [(outcome, len(led)) for outcome, led in verdict.outcomes.items()] == [
         ("counter: 1", 18),
         ("counter: 2", 2),

@@ -20,19 +20,24 @@ def notebook(source, shown=""):
     return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
 
 
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    """A lab of one notebook and one script, with the list of both; `lab.commit()`."""
-    monkeypatch.setattr(home, "root", tmp_path)
-    monkeypatch.setattr(shipped, "LIST", tmp_path / "shipped.txt")
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "01.ipynb").write_text(notebook("print(2)", "2\n"), "utf-8")
-    (tmp_path / "notebooks" / "script.py").write_text("SECONDS = 0  # é\n", "utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = notebooks/*.ipynb\n", "utf-8")
+def make_lab(folder, monkeypatch):
+    """Make a lab of one notebook and one script, with the list of both, and commit it."""
+    monkeypatch.setattr(home, "root", folder)
+    monkeypatch.setattr(shipped, "LIST", folder / "shipped.txt")
+    (folder / "notebooks").mkdir()
+    (folder / "notebooks" / "01.ipynb").write_text(notebook("print(2)", "2\n"), "utf-8")
+    (folder / "notebooks" / "script.py").write_text("SECONDS = 0  # é\n", "utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\ntestpaths = notebooks/*.ipynb\n", "utf-8")
     shipped.main()
     git("init", "-q")
     commit()
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A lab for one test."""
+    return make_lab(tmp_path, monkeypatch)
 
 
 def git(*words):
@@ -84,33 +89,38 @@ def test_a_checkout_that_belongs_to_somebody_else_is_read_all_the_same(lab):
     assert "notebooks/script.py" in found
 
 
-def pytest_in(lab, *named):
-    """Run pytest with the lab's plugin in a lab; return what it said."""
-    code = f"""if True:
-        import pathlib, sys, pytest
-        from streamlib import home, lab
-        from streamlib.tests import shipped
-        home.root, lab.write_path_file = pathlib.Path({str(lab)!r}), lambda: None
-        shipped.LIST = home.root / "shipped.txt"
-        words = "-rs -p streamlib.tests.settings --nbval --nbval-current-env -p no:cacheprovider"
-        sys.exit(pytest.main([*words.split(), *sys.argv[1:]]))
-    """
-    command = [sys.executable, "-c", code, *named]
-    return subprocess.run(command, cwd=lab, capture_output=True, encoding="utf-8").stdout
+# Runs pytest with the lab's plugin in a lab, once with no name and once with those it is given.
+PYTEST = """
+import pathlib, sys, pytest
+from streamlib import home, lab
+from streamlib.tests import shipped
+home.root, lab.write_path_file = pathlib.Path.cwd(), lambda: None
+shipped.LIST = home.root / "shipped.txt"
+words = "-rs -p streamlib.tests.settings --nbval --nbval-current-env -p no:cacheprovider".split()
+pytest.main(words)
+print("and now by name")
+pytest.main([*words, "--collect-only", *sys.argv[1:]])
+"""
 
 
-def test_the_labs_notebook_runs_in_place_of_the_learners(lab):
-    change("01.ipynb", notebook("1 / 0"))
-    change("mine.ipynb", notebook("1 / 0"))
-    commit()
-    said = pytest_in(lab)
-    assert "the lab's version is tested: notebooks/01.ipynb" in said
-    assert "mine.ipynb is not of the lab: to run it, name it after pytest." in said
-    assert "1 passed, 1 skipped" in said
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What pytest says of a changed notebook and an added one: not named, and named."""
+    with pytest.MonkeyPatch.context() as patched:
+        lab = make_lab(tmp_path_factory.mktemp("lab"), patched)
+        change("01.ipynb", notebook("1 / 0"))
+        change("mine.ipynb", notebook("1 / 0"))
+        commit()
+        command = [sys.executable, "-c", PYTEST, "notebooks/01.ipynb", "notebooks/mine.ipynb"]
+        done = subprocess.run(command, cwd=lab, capture_output=True, encoding="utf-8")
+    return done.stdout.split("and now by name")
 
 
-def test_a_notebook_that_is_named_runs_as_the_learner_has_it(lab):
-    change("01.ipynb", notebook("print(3)"))
-    change("mine.ipynb", notebook("print(4)"))
-    said = pytest_in(lab, "--collect-only", "notebooks/01.ipynb", "notebooks/mine.ipynb")
-    assert "2 tests collected" in said and "lab's version" not in said
+def test_the_labs_notebook_runs_in_place_of_the_learners(said):
+    assert "the lab's version is tested: notebooks/01.ipynb" in said[0]
+    assert "mine.ipynb is not of the lab: to run it, name it after pytest." in said[0]
+    assert "1 passed, 1 skipped" in said[0]
+
+
+def test_a_notebook_that_is_named_runs_as_the_learner_has_it(said):
+    assert "2 tests collected" in said[1] and "lab's version" not in said[1]
