@@ -197,7 +197,7 @@ def test_a_game_shows_who_holds_what_and_what_comes():
     try:
         assert game.turn("1 1").endswith("P1 went through printer.")
         assert "P1  scanner  printer  scanner, printer  release printer" in repr(game)
-        assert game.turn("2") == ("Turn 3 (2): P2 would wait at scanner for P1: nothing changes.")
+        assert game.turn("2") == ("Turn 3: P2 would wait at scanner for P1: nothing changes.")
     finally:
         game.close()
 
