@@ -13,7 +13,7 @@ from streamlib import home, records, rows, stream
 from streamlib.stream import fates
 
 OPS = ("keep", "drop", "duplicate", "alter", "swap")
-STREAMS = int(os.environ.get("STREAMLIB_STREAMS", "150"))
+STREAMS = int(os.environ.get("STREAMLIB_STREAMS", "80"))
 UNKNOWN = "; whether more were sent is not known"
 
 
@@ -279,7 +279,7 @@ def oracle(source, arrivals, shift, sent):
     return fate, besides
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=STREAMS, deadline=None)
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=8), st.booleans(), st.data())
 def test_numbered_rows_have_the_fates_of_the_oracle(source, header, data):
     """Equal rows among them, every fault at once, and the header perhaps sent first."""
@@ -298,7 +298,7 @@ def test_numbered_rows_have_the_fates_of_the_oracle(source, header, data):
     assert list(table["fate"]) == fate + besides
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=STREAMS, deadline=None)
 @given(st.integers(1, 12), st.data())
 def test_lines_without_numbers_have_the_fates_of_the_oracle(number, data):
     """All rows different, in any order, some lost, others that are not in the source."""
@@ -318,7 +318,7 @@ def test_lines_without_numbers_have_the_fates_of_the_oracle(number, data):
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=STREAMS, deadline=None)
 @given(
     st.lists(st.sampled_from(KINDS), min_size=1, max_size=25),
     st.sampled_from(["drop", "duplicate"]),
@@ -341,7 +341,7 @@ def test_equal_lines_without_numbers_stay_in_order_around_what_was_lost_or_repea
     assert count == {fate: number for fate, number in expected.items() if number}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=STREAMS, deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 4), max_size=12))
 def test_no_row_and_no_line_is_counted_twice(source, lines):
     """Whatever equal rows are sent and received, in whatever order."""
@@ -400,7 +400,7 @@ def test_a_header_that_was_sent_does_not_confuse_equal_rows():
 LISTS = st.lists(st.integers(0, 3), max_size=14), st.lists(st.integers(0, 4), max_size=14)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=STREAMS, deadline=None)
 @given(*LISTS)
 def test_each_is_used_once_and_what_has_no_copy_is_paired(wanted, came):
     pairs = fates._align(wanted, came)
@@ -590,7 +590,7 @@ def unnumbered(rng, source):
 
 @pytest.mark.parametrize("make", [numbered, unnumbered])
 def test_streams_at_random_have_the_fates_of_a_slow_oracle(make):
-    for seed in range(STREAMS // 2):
+    for seed in range(STREAMS):
         rng = random.Random(seed)
         source = [row(rng.randrange(rng.choice((1, 3, 99)))) for _ in range(rng.randint(1, 12))]
         arrivals, fate, besides = make(rng, source)

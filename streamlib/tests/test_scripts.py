@@ -1,6 +1,7 @@
 """The scripts in notebooks/, run as a learner runs them."""
 
 import ast
+import json
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from streamlib import records, wire
+from streamlib import home, records, wire
 from streamlib.tests import shipped
 from streamlib.tests.conftest import DEADLINE_S, UNIX, is_one_sentence, until
 
@@ -82,23 +83,59 @@ def test_tasks_1_and_2_in_a_second_terminal_spoil_nothing_of_the_first(tasks_1_a
     assert tasks_1_and_2().wait(DEADLINE_S) == 0  # the lock is open again
 
 
+# Python starts once and runs each script that it is given, until that leaves with a sentence.
+SEVERAL = """
+import contextlib, io, json, runpy, sys
+done = []
+for path in sys.argv[1:]:
+    out, errors, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as left:
+            told = isinstance(left.code, str)
+            status = 1 if told else left.code or 0
+            errors.write(left.code if told else "")
+    done.append((status, out.getvalue(), errors.getvalue()))
+print(json.dumps(done))
+"""
+
+
+def run_each(texts, folder, **environment):
+    """Run scripts one after another in one Python; return exit status, output, errors of each."""
+    paths = [folder / f"script{number}.py" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
+    environment |= {"STREAMLIB_OUTPUTS": str(folder), "PYTHONPATH": str(home.root)}
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, *map(str, paths)],
+        env=os.environ | environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
 WRONG = {
     "a duration below 0": {"TASK_DURATION_SECONDS": -3},
     "a duration as text": {"TASK_DURATION_SECONDS": "'3'"},
     "no duration": {"TASK_DURATION_SECONDS": "None"},
     "more than an hour": {"TASK_DURATION_SECONDS": 4000},
     "a timeout below 0": {"TASK_DURATION_SECONDS": 3, "LOCK_TIMEOUT_SECONDS": -1},
-    "a wrong scale": {"TASK_DURATION_SECONDS": 3, "environment": {"STREAMLIB_SCALE": "0.01"}},
 }
 
 
-@pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_told_in_a_sentence_before_a_log_is_emptied(
-    changes, tasks_1_and_2, tmp_path
-):
+def test_what_is_wrong_is_told_in_a_sentence_before_a_log_is_emptied(tmp_path):
     before = "2024-01-01 00:00:00,000 - INFO - Task duration 3 s\n"
     (tmp_path / "out3.txt").write_text(before, encoding="utf-8")
-    refusal(tasks_1_and_2(**changes))
+    name = "multiple_processes.py"
+    told = run_each([changed(name, changes) for changes in WRONG.values()], tmp_path)
+    slow = changed(name, {"TASK_DURATION_SECONDS": 3})
+    told += run_each([slow], tmp_path, STREAMLIB_SCALE="0.01")
+    for case, (status, out, errors) in zip([*WRONG, "a wrong scale"], told, strict=True):
+        assert (status, out) == (1, "") and is_one_sentence(errors.rstrip("\n")), (case, errors)
     assert (tmp_path / "out3.txt").read_text(encoding="utf-8") == before
     assert [one.name for one in tmp_path.glob("out*")] == ["out3.txt"]
 
@@ -190,15 +227,25 @@ CANNOT_RUN = {
 }
 
 
-@pytest.mark.parametrize(("name", "changes"), CANNOT_RUN.values(), ids=CANNOT_RUN)
-def test_a_script_that_cannot_run_says_what_to_do_in_a_sentence(name, changes, tmp_path):
-    assert is_one_sentence(run(name, tmp_path, status=1, **changes))
+def test_a_script_that_cannot_run_says_what_to_do_in_a_sentence(tmp_path):
+    texts = [changed(name, changes) for name, changes in CANNOT_RUN.values()]
+    each = run_each(texts, tmp_path)
+    for case, (status, out, errors) in zip(CANNOT_RUN, each, strict=True):
+        assert status == 1 and is_one_sentence(errors.rstrip("\n")), (case, out, errors)
     assert not list(tmp_path.glob("out*"))
 
 
-def test_the_script_of_task_4_prints_each_row_that_it_sends(tmp_path):
-    lines = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01)).splitlines()
-    sent = [one["row"] for one in records.read(tmp_path / "out9.txt")]
+@pytest.fixture(scope="module")
+def task_4(tmp_path_factory):
+    """The folder in which the script of task 4 has run, and what it said."""
+    folder = tmp_path_factory.mktemp("task_4")
+    return folder, run("process_streaming_yourname.py", folder, SECONDS=(0, 0.01))
+
+
+def test_the_script_of_task_4_prints_each_row_that_it_sends(task_4):
+    folder, said = task_4
+    lines = said.splitlines()
+    sent = [one["row"] for one in records.read(folder / "out9.txt")]
     assert len(sent) == 12
     assert lines[2:14] == [f"sent {number}: {row}" for number, row in enumerate(sent, start=1)]
 
@@ -241,12 +288,12 @@ def test_the_port_of_a_script_stands_in_one_place():
         assert len(re.findall(rf"\b{port}\b", code)) == 1, name
 
 
-def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(tmp_path):
-    said = run("process_streaming_yourname.py", tmp_path, SECONDS=(0, 0.01))
+def test_the_scripts_of_task_4_write_two_files_with_the_same_rows(task_4):
+    folder, said = task_4
     assert "All 12 rows arrived once, unaltered and in order" in said
-    said = run("process_streaming_yourname99.py", tmp_path)
+    said = run("process_streaming_yourname99.py", folder)
     assert said.endswith(": All 12 rows arrived once, unaltered and in order.\n")
-    rows = [[one["row"] for one in records.read(tmp_path / f"out{n}.txt")] for n in (9, 99)]
+    rows = [[one["row"] for one in records.read(folder / f"out{n}.txt")] for n in (9, 99)]
     assert rows[0] == rows[1]
 
 
