@@ -78,7 +78,7 @@ def ask(question: str, answer: object, kind: Kind = "number", confidence: str = 
     kind: "number", "yes or no", "order of ABC" (each of these letters once), "text", or a list of
     words to choose from; confidence: "sure", "fairly" or "guess", for the score.
 
-    An answer of another kind is none: this says so, and what needs it will stop.
+    An answer of another kind does not count: this says so, and what needs it will stop.
     """
     if isinstance(kind, str) and not KINDS.match(kind):  # it is a number, and so not named
         kind, confidence = "number", kind

@@ -216,7 +216,7 @@ PUZZLES = [
         {"P1": count_one_in_a_transaction, "P2": count_one_in_a_transaction},
         f"PRAGMA journal_mode = WAL; {ONE_NUMBER}",
         "SELECT number <> 2 FROM pets",
-        "A plain BEGIN is no turn. SQLite doesn't wait where what a process read is out of date.",
+        "A plain BEGIN is not a turn. SQLite won't wait when what a process read is out of date.",
         "A transaction that has read can't write once another has: what it read is stale, and\n"
         "waiting wouldn't make it fresh. BEGIN IMMEDIATE asks for the write lock before reading.",
     ),
